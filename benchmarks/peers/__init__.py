@@ -1,0 +1,1 @@
+"""One file per contestant; importing it imports the library, nothing else does."""

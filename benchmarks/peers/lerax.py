@@ -1,0 +1,67 @@
+"""lerax from Python; the command is measured as a command."""
+
+from collections.abc import Callable
+
+import jax
+from jax import lax
+from jax import numpy as jnp
+from jax import random as jr
+from lerax.algorithm import PPO
+from lerax.env import advance
+from lerax.env.classic_control import CartPole
+from lerax.policy import MLPActorCriticPolicy
+from settings import Settings
+
+
+def train(settings: Settings) -> Callable[[int], int]:
+    """A function that trains with a seed and returns the environment steps it took."""
+    algorithm = PPO(
+        num_envs=settings.num_envs,
+        num_steps=settings.num_steps,
+        num_epochs=settings.num_epochs,
+        num_batches=settings.num_minibatches,
+        learning_rate=settings.learning_rate,
+        gamma=settings.gamma,
+        gae_lambda=settings.gae_lambda,
+        clip_coefficient=settings.clip,
+        entropy_loss_coefficient=settings.entropy_coefficient,
+        value_loss_coefficient=settings.value_coefficient,
+        max_grad_norm=settings.max_grad_norm,
+    )
+
+    def run(seed: int) -> int:
+        policy_key, key = jr.split(jr.key(seed))
+        env = CartPole()
+        policy = MLPActorCriticPolicy(env=env, key=policy_key)
+        policy = algorithm.learn(env, policy, settings.timesteps, key=key)
+        jax.block_until_ready(policy)
+        return settings.steps
+
+    return run
+
+
+def step(num_envs: int, num_steps: int) -> Callable[[int], int]:
+    """A function that takes random steps from a seed and returns how many."""
+    env = CartPole()
+    reset = jax.vmap(lambda key: env.initial(key=key))
+    step_all = jax.vmap(lambda state, action, key: advance(env, state, action, key=key))
+
+    @jax.jit
+    def run(key: jax.Array) -> jax.Array:
+        def body(carry, key):
+            state, total = carry
+            action_key, step_key = jr.split(key)
+            action = jr.randint(action_key, (num_envs,), 0, 2)
+            taken = step_all(state, action, jr.split(step_key, num_envs))
+            # Read all that a step gives, or the compiler leaves out what nobody reads.
+            read = taken.observation.sum() + taken.reward.sum() + taken.done.sum()
+            return (taken.state, total + read), None
+
+        state = reset(jr.split(key, num_envs))
+        return lax.scan(body, (state, jnp.zeros(())), jr.split(key, num_steps))[0][1]
+
+    def run_seed(seed: int) -> int:
+        run(jr.key(seed)).block_until_ready()
+        return num_envs * num_steps
+
+    return run_seed

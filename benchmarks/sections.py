@@ -1,0 +1,217 @@
+"""What is measured: each section names its contestants and turns their rows into a report."""
+
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from rounds import Contestant, Rows, worker
+from settings import EVALUATION_EPISODES, SOLVED, ZOO, Settings
+from tables import check, markdown, ratios, spread, values
+
+JAX_PEERS = ("rejax", "sbx")
+LOGGED = "lerax, TensorBoard"
+FULLY_LOGGED = "lerax, full logging"
+
+
+class Section(NamedTuple):
+    """One table of the report.
+
+    Attributes:
+        key: Its name for `--only`.
+        title: Its heading.
+        contestants: Builds what is measured, given whether the run is a quick one and a directory.
+        report: Turns the rows into Markdown.
+        least_rounds: Rounds that it needs to be worth anything, if not a quick one.
+    """
+
+    key: str
+    title: str
+    contestants: Callable[[bool, Path], Sequence[Contestant]]
+    report: Callable[[Rows], str]
+    least_rounds: int = 1
+
+
+def _ppo(num_envs: int, num_steps: int, quick: bool, directory: Path) -> list[Contestant]:
+    train = partial(worker, "train", num_envs=num_envs, num_steps=num_steps)
+    size = {"timesteps": 50_000, "calls": 1} if quick else {}
+    return [
+        Contestant("lerax", train("lerax", **size)),
+        Contestant(LOGGED, train("lerax", logging="tensorboard", **size)),
+        Contestant(FULLY_LOGGED, train("lerax", logging="full", **size)),
+        Contestant("rejax", train("rejax", **size)),
+        Contestant("sbx", train("sbx", **size)),
+        Contestant("stable-baselines3", train("stable_baselines3", **size)),
+    ]
+
+
+def _ppo_report(rows: Rows) -> str:
+    speed = "steps_per_second"
+    keys = ("import_seconds", "first_call_seconds", "compile_seconds", speed, "peak_megabytes")
+    header = ["", "import s", "first call s", "compile s", "steps/s", "peak MB", "steps/s, x lerax"]
+    lines = [
+        [name, *(spread(values(rows, name, key)) for key in keys)]
+        + [spread(ratios(rows, name, "lerax", speed))]
+        for name in rows
+    ]
+    peers = [name for name in JAX_PEERS if name in rows]
+    fastest = max(peers, key=lambda name: median(values(rows, name, speed)), default=None)
+    checks = [
+        check(
+            f"{name} over {fastest}, steps/s", ratios(rows, name, fastest, speed), "at least", least
+        )
+        for name, least in (("lerax", 1.25), (LOGGED, 1.0), (FULLY_LOGGED, 1.0))
+        if fastest and name in rows
+    ]
+    return "\n".join([markdown(header, lines), "", *checks])
+
+
+def _solved(quick: bool, directory: Path) -> list[Contestant]:
+    cold = partial(tempfile.mkdtemp, dir=directory)
+    warm = {name: tempfile.mkdtemp(dir=directory) for name in ("lerax", "rejax", "sbx")}
+    command = [_script("lerax"), *"train CartPole-v1 --backend none --json -q --seed".split()]
+    commands = {
+        "lerax": lambda seed: [*command, str(seed)],
+        "rejax": worker("solve", "rejax"),
+        "sbx": worker("solve", "sbx"),
+    }
+    torch = [Contestant("stable-baselines3", worker("solve", "stable_baselines3"))]
+    every_step = Contestant(
+        f"stable-baselines3, all {ZOO.timesteps:,} steps",
+        worker("solve", "stable_baselines3", full=True),
+    )
+    contestants = [
+        contestant
+        for name, command in commands.items()
+        for contestant in (
+            Contestant(f"{name}, warm cache", command, lambda name=name: warm[name], warm_up=True),
+            Contestant(f"{name}, cold cache", command, cold),
+        )
+    ]
+    return contestants + torch + ([] if quick else [every_step])
+
+
+def _solved_report(rows: Rows) -> str:
+    base, peer, wall = "lerax, warm cache", "stable-baselines3", "process_seconds"
+    header = ["", "start to exit s", "CPU s", "steps", "mean return", "solved", f"s, x {base}"]
+    lines = []
+    for name in rows:
+        means = values(rows, name, "mean_return")
+        solved = f"{sum(mean >= SOLVED for mean in means)} of {len(means)}"
+        keys = (wall, "process_cpu_seconds", "steps", "mean_return")
+        figures = [spread(values(rows, name, key)) for key in keys]
+        lines.append([name, *figures, solved, spread(ratios(rows, name, base, wall))])
+    checks = [
+        check(f"{name} over {peer}, seconds", ratios(rows, name, peer, wall), "at most", most)
+        for name, most in ((base, 0.5), ("lerax, cold cache", 1.0))
+        if name in rows and peer in rows
+    ]
+    return "\n".join([markdown(header, lines), "", *checks])
+
+
+def _logging(num_envs: int, num_steps: int, quick: bool, directory: Path) -> list[Contestant]:
+    size = {"timesteps": 50_000, "calls": 1} if quick else {"calls": 7}
+    command = worker("logging", "lerax", num_envs=num_envs, num_steps=num_steps, **size)
+    return [Contestant("lerax", command)]
+
+
+def _logging_report(rows: Rows) -> str:
+    seconds = {
+        mode: [figure for row in rows.get("lerax", []) for figure in row[mode]]
+        for mode in ("none", "tensorboard", "full")
+    }
+    if not seconds["none"]:
+        return "Not measured."
+    lines, cost = [], {}
+    for mode, figures in seconds.items():
+        pairs = zip(figures, seconds["none"], strict=True)
+        cost[mode] = [figure / other for figure, other in pairs]
+        best = min(figures) / min(seconds["none"])
+        lines.append([mode, spread(figures), spread(cost[mode]), f"{best:.3f}"])
+    header = ["", "training s", "x none, turn by turn", "x none, best of each"]
+    held = check("full logging over none, seconds", cost["full"], "at most", 1.02)
+    return "\n".join([markdown(header, lines), "", held])
+
+
+def _help(quick: bool, directory: Path) -> list[Contestant]:
+    return [
+        Contestant("python -c pass", lambda seed: [sys.executable, "-c", "pass"], warm_up=True),
+        Contestant("lerax --help", lambda seed: [_script("lerax"), "--help"], warm_up=True),
+    ]
+
+
+def _help_report(rows: Rows) -> str:
+    bare = values(rows, "python -c pass", "process_seconds")
+    lines = []
+    over: list[float] = []
+    for name in rows:
+        own = values(rows, name, "process_seconds")
+        over = [1e3 * (a - b) for a, b in zip(own, bare, strict=False)]
+        lines.append([name, spread([1e3 * figure for figure in own]), spread(over)])
+    header = ["", "start to exit ms", "over bare Python ms"]
+    held = check("lerax --help over bare Python, ms", over, "at most", 150)
+    return "\n".join([markdown(header, lines), "", held])
+
+
+def _step(num_envs: int, quick: bool, directory: Path) -> list[Contestant]:
+    total = 640_000 if quick else 6_400_000
+    step = partial(worker, "step", num_envs=num_envs, num_steps=total // num_envs)
+    return [Contestant(name, step(name)) for name in ("lerax", "gymnax")]
+
+
+def _step_report(rows: Rows) -> str:
+    speed = "steps_per_second"
+    header = ["", "steps/s", "compile s", "steps/s, x lerax"]
+    lines = [
+        [name, spread(values(rows, name, speed)), spread(values(rows, name, "compile_seconds"))]
+        + [spread(ratios(rows, name, "lerax", speed))]
+        for name in rows
+    ]
+    return markdown(header, lines)
+
+
+def _script(name: str) -> str:
+    return str(Path(sysconfig.get_path("scripts")) / name)
+
+
+_TRAINING = f"{Settings.timesteps:,} steps, {Settings.num_epochs} epochs, 4 minibatches, 64x64 tanh"
+SECTIONS = [
+    *(
+        Section(
+            f"ppo-{envs}x{steps}",
+            f"PPO on CartPole-v1, {envs} envs x {steps} steps ({_TRAINING})",
+            partial(_ppo, envs, steps),
+            _ppo_report,
+        )
+        for envs, steps in ((4, 128), (8, 256))
+    ),
+    Section(
+        "solved",
+        f"Process start to CartPole-v1 solved ({EVALUATION_EPISODES} greedy episodes, rl-zoo settings)",
+        _solved,
+        _solved_report,
+    ),
+    *(
+        Section(
+            f"logging-{envs}x{steps}",
+            f"Cost of logging, {envs} envs x {steps} steps ({Settings.timesteps:,} steps)",
+            partial(_logging, envs, steps),
+            _logging_report,
+        )
+        for envs, steps in ((4, 128), (8, 32), (8, 256))
+    ),
+    Section("help", "The command's start", _help, _help_report, least_rounds=21),
+    *(
+        Section(
+            f"step-{envs}",
+            f"Random steps of CartPole-v1 in a compiled scan, {envs} envs",
+            partial(_step, envs),
+            _step_report,
+        )
+        for envs in (64, 1024)
+    ),
+]

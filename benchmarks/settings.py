@@ -1,0 +1,59 @@
+"""What every contestant trains with."""
+
+from dataclasses import dataclass
+
+ENV = "CartPole-v1"
+SOLVED = 475.0  # mean return over EVALUATION_EPISODES greedy episodes
+EVALUATION_EPISODES = 100
+
+
+@dataclass(frozen=True)
+class Settings:
+    """PPO with separate 64x64 tanh networks for policy and value, and a constant learning rate.
+
+    Attributes:
+        num_envs: Environments side by side.
+        num_steps: Steps of each environment in one rollout.
+        timesteps: Environment steps of one training, rounded up to whole rollouts.
+        logging: What lerax logs: `none`, `tensorboard` or `full`. The peers log nothing.
+    """
+
+    num_envs: int = 4
+    num_steps: int = 128
+    timesteps: int = 500_000
+    logging: str = "none"
+    num_epochs: int = 4
+    num_minibatches: int = 4
+    hidden: tuple[int, ...] = (64, 64)
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip: float = 0.2
+    learning_rate: float = 2.5e-4
+    entropy_coefficient: float = 0.01
+    value_coefficient: float = 0.5
+    max_grad_norm: float = 0.5
+
+    @property
+    def rollout(self) -> int:
+        """Environment steps in one rollout."""
+        return self.num_envs * self.num_steps
+
+    @property
+    def steps(self) -> int:
+        """Environment steps of a training that ends with a whole rollout."""
+        return -(-self.timesteps // self.rollout) * self.rollout
+
+
+# Tuned for CartPole-v1 by rl-baselines3-zoo; learning rate and clip fall linearly to 0 there.
+ZOO = Settings(
+    num_envs=8,
+    num_steps=32,
+    timesteps=100_000,
+    num_epochs=20,
+    num_minibatches=1,
+    gamma=0.98,
+    gae_lambda=0.8,
+    clip=0.2,
+    learning_rate=1e-3,
+    entropy_coefficient=0.0,
+)

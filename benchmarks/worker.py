@@ -1,0 +1,105 @@
+"""One measurement in this process; prints one line of JSON.
+
+Not meant to be called by hand: run.py starts it, once for each measurement.
+"""
+
+import argparse
+import importlib
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from settings import Settings
+
+
+def main() -> None:
+    """Runs the measurement that the command line names."""
+    arguments = _parser().parse_args()
+    began = time.perf_counter()
+    try:
+        peer = importlib.import_module(f"peers.{arguments.peer}")
+    except ModuleNotFoundError as error:
+        print(json.dumps({"skipped": f"{error.name} is not installed"}))
+        return
+    import_seconds = time.perf_counter() - began
+    row = arguments.measure(peer, arguments)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
+    megabytes = peak / (2**20 if sys.platform == "darwin" else 2**10)
+    print(json.dumps(row | {"import_seconds": import_seconds, "peak_megabytes": megabytes}))
+
+
+def _train(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    run = peer.train(_settings(arguments, arguments.logging))
+    return _timed(run, arguments.seed, arguments.calls)
+
+
+def _step(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    run = peer.step(arguments.num_envs, arguments.num_steps)
+    return _timed(run, arguments.seed, arguments.calls)
+
+
+def _solve(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    return peer.solve(arguments.seed, full=arguments.full)
+
+
+def _logging(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of trainings that log nothing and that log, taking turns after one of each to compile."""
+    modes = ("none", "tensorboard", "full")
+    runs = {mode: peer.train(_settings(arguments, mode)) for mode in modes}
+    seconds: dict[str, list[float]] = {mode: [] for mode in modes}
+    for call in range(1 + arguments.calls):
+        for mode, run in runs.items():
+            began = time.perf_counter()
+            run(arguments.seed + call)
+            seconds[mode].append(time.perf_counter() - began)
+    return {mode: times[1:] for mode, times in seconds.items()}
+
+
+def _timed(run: Callable[[int], int], seed: int, calls: int) -> dict[str, Any]:
+    """Times the first call, which compiles, and the later ones with other seeds."""
+    seconds = []
+    steps = 0
+    for call in range(1 + calls):
+        began = time.perf_counter()
+        steps = run(seed + call)
+        seconds.append(time.perf_counter() - began)
+    best = min(seconds[1:])
+    return {
+        "first_call_seconds": seconds[0],
+        "compile_seconds": max(0.0, seconds[0] - best),
+        "steps_per_second": steps / best,
+    }
+
+
+def _settings(arguments: argparse.Namespace, logging: str) -> Settings:
+    return Settings(
+        num_envs=arguments.num_envs,
+        num_steps=arguments.num_steps,
+        timesteps=arguments.timesteps,
+        logging=logging,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for measure in (_train, _step, _solve, _logging):
+        command = commands.add_parser(measure.__name__[1:])
+        command.set_defaults(measure=measure)
+        command.add_argument("peer")
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--calls", type=int, default=3, help="timed calls after the first")
+        command.add_argument("--num-envs", type=int, default=Settings.num_envs)
+        command.add_argument("--num-steps", type=int, default=Settings.num_steps)
+        command.add_argument("--timesteps", type=int, default=Settings.timesteps)
+        command.add_argument("--logging", default="none")
+        command.add_argument("--full", action="store_true", help="do not stop when solved")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

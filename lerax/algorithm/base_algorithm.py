@@ -1,0 +1,234 @@
+"""What every algorithm is: its settings, its state, and one iteration; the loop around it is in loop.py."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import optax
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from lerax import tree
+from lerax.callback import AbstractCallback, IterationContext
+from lerax.callback.list import as_callback
+from lerax.env import AbstractEnvLike
+from lerax.policy import AbstractPolicy
+
+from . import loop
+
+
+class StepState(eqx.Module):
+    """Where the environments stand; every array has a leading environment axis.
+
+    Attributes:
+        env_state: States of the environments.
+        observation: What the policy sees next.
+        policy_state: Memories of the policy.
+        callback_state: The callbacks' states for the environments; None before training starts.
+    """
+
+    env_state: Any
+    observation: PyTree
+    policy_state: PyTree
+    callback_state: PyTree
+
+
+class AlgorithmState(eqx.Module):
+    """Everything that training changes, and all that it needs to go on.
+
+    Attributes:
+        iteration_count: Iterations done.
+        total_iterations: Iterations that falling schedules reach their end at.
+        key: PRNG key that each iteration derives its own from, by its number.
+        env: The environment.
+        policy: The policy.
+        opt_state: The optimizer's state.
+        step_state: Where the environments stand.
+        callback_state: The callbacks' states; None before training starts.
+    """
+
+    iteration_count: Int[Array, ""]
+    total_iterations: Int[Array, ""]
+    key: Key[Array, ""]
+    env: AbstractEnvLike
+    policy: AbstractPolicy
+    opt_state: PyTree
+    step_state: StepState
+    callback_state: PyTree
+
+
+class AbstractAlgorithm(eqx.Module):
+    """A learning algorithm. Its fields are its settings, checked when it is made.
+
+    Attributes:
+        num_envs: Environments that are stepped side by side.
+        learning_rate: Step size of the optimizer.
+        anneal_learning_rate: Whether it falls linearly to 0 over the training.
+    """
+
+    num_envs: eqx.AbstractVar[int]
+    learning_rate: eqx.AbstractVar[float]
+    anneal_learning_rate: eqx.AbstractVar[bool]
+
+    @property
+    def name(self) -> str:
+        """The algorithm's name."""
+        return type(self).__name__
+
+    @property
+    @abstractmethod
+    def steps_per_iteration(self) -> int:
+        """Environment steps that one iteration takes, over all environments."""
+
+    @abstractmethod
+    def optimizer(self) -> optax.GradientTransformation:
+        """The optimizer; it works on all parameters raveled into one vector and holds its learning rate."""
+
+    @abstractmethod
+    def iteration(
+        self, state: AlgorithmState, *, key: Key[Array, ""], callback: AbstractCallback
+    ) -> tuple[AlgorithmState, dict[str, Float[Array, ""]]]:
+        """One iteration: the next state, and scalars to log by name."""
+
+    def num_iterations(self, total_timesteps: int) -> int:
+        """Iterations needed for at least `total_timesteps` environment steps.
+
+        Raises:
+            ValueError: There are fewer steps than one iteration takes.
+        """
+        if total_timesteps < self.steps_per_iteration:
+            raise ValueError(
+                f"total_timesteps: fewer than one iteration takes (got {total_timesteps}); "
+                f"needs at least {self.steps_per_iteration}"
+            )
+        return -(-int(total_timesteps) // self.steps_per_iteration)
+
+    def init(
+        self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]
+    ) -> AlgorithmState:
+        """The state before training. Nothing of the arguments is consumed."""
+        return _init(self, env, policy, key)
+
+    def run(
+        self,
+        state: AlgorithmState,
+        total_timesteps: int,
+        *,
+        callback: Sequence[AbstractCallback] | AbstractCallback | None = None,
+    ) -> AlgorithmState:
+        """Trains until the state has seen `total_timesteps` environment steps in all.
+
+        Steps are rounded up to whole iterations. A state that comes from an earlier `run` with the same
+        callbacks goes on with their states. `state` itself stays valid.
+
+        Args:
+            state: From `init` or an earlier `run`.
+            total_timesteps: Environment steps in all.
+            callback: One callback or several.
+
+        Raises:
+            ValueError: There are fewer steps than one iteration takes.
+        """
+        callback = as_callback(callback)
+        total = self.num_iterations(total_timesteps)
+        run = loop.run_traced if tree.is_traced(self, state, callback) else loop.run_from_host
+        return run(self, state, callback, total)
+
+    def learn(
+        self,
+        env: AbstractEnvLike,
+        policy: AbstractPolicy,
+        total_timesteps: int,
+        *,
+        key: Key[Array, ""],
+        callback: Sequence[AbstractCallback] | AbstractCallback | None = None,
+    ) -> Any:
+        """Trains a policy and returns it: `init`, then `run`.
+
+        Also works inside `jax.jit` and `jax.vmap`; then it is one program and callbacks' host methods are
+        not called.
+
+        Args:
+            env: The environment.
+            policy: The policy to begin with; it stays as it is.
+            total_timesteps: Environment steps, rounded up to whole iterations.
+            key: PRNG key of the training; it stays usable.
+            callback: One callback or several.
+
+        Raises:
+            ValueError: There are fewer steps than one iteration takes.
+        """
+        self.num_iterations(total_timesteps)
+        state = self.init(env, policy, key=key)
+        return self.run(state, total_timesteps, callback=callback).policy
+
+    def advance(
+        self, state: AlgorithmState, callback: AbstractCallback
+    ) -> tuple[AlgorithmState, Bool[Array, ""]]:
+        """One iteration with its hooks: the next state, and whether to go on."""
+        key, hook_key, stop_key = (
+            jr.fold_in(jr.fold_in(state.key, state.iteration_count), i) for i in range(3)
+        )
+        state = self._annealed(state)
+        state, training_log = self.iteration(state, key=key, callback=callback)
+        state = eqx.tree_at(lambda s: s.iteration_count, state, state.iteration_count + 1)
+        ctx = IterationContext(
+            state=state.callback_state,
+            step_state=state.step_state.callback_state,
+            env=state.env,
+            policy=state.policy,
+            iteration_count=state.iteration_count,
+            opt_state=state.opt_state,
+            training_log=training_log,
+            algorithm=self,
+            locals={},
+        )
+        callback_state = callback.on_iteration(ctx, key=hook_key)
+        ctx = eqx.tree_at(lambda c: c.state, ctx, callback_state)
+        go_on = callback.continue_training(ctx, key=stop_key)
+        state = eqx.tree_at(lambda s: s.callback_state, state, callback_state)
+        return state, jnp.asarray(go_on, bool)
+
+    def progress(self, state: AlgorithmState) -> Float[Array, ""]:
+        """The part of the training that is done, from 0 towards 1."""
+        return state.iteration_count / state.total_iterations
+
+    def _annealed(self, state: AlgorithmState) -> AlgorithmState:
+        if not self.anneal_learning_rate:
+            return state
+        rate = self.learning_rate * (1.0 - self.progress(state))
+        rates = state.opt_state.hyperparams | {"learning_rate": jnp.asarray(rate, jnp.float32)}
+        opt_state = state.opt_state._replace(hyperparams=rates)
+        return eqx.tree_at(lambda s: s.opt_state, state, opt_state)
+
+
+@eqx.filter_jit
+def _init(
+    algorithm: AbstractAlgorithm,
+    env: AbstractEnvLike,
+    policy: AbstractPolicy,
+    key: Key[Array, ""],
+) -> AlgorithmState:
+    env, policy, key = tree.copy_arrays((env, policy, tree.typed_key(key)))
+    env_key, observation_key, policy_key, run_key = jr.split(key, 4)
+    env_state = jax.vmap(lambda k: env.initial(key=k))(jr.split(env_key, algorithm.num_envs))
+    observation = jax.vmap(lambda s, k: env.observation(s, key=k))(
+        env_state, jr.split(observation_key, algorithm.num_envs)
+    )
+    policy_state = jax.vmap(lambda k: policy.reset(key=k))(
+        jr.split(policy_key, algorithm.num_envs)
+    )
+    parameters = tree.ravel(policy)[0]
+    return AlgorithmState(
+        iteration_count=jnp.array(0, jnp.int32),
+        total_iterations=jnp.array(1, jnp.int32),
+        key=run_key,
+        env=env,
+        policy=policy,
+        opt_state=algorithm.optimizer().init(parameters),
+        step_state=StepState(env_state, observation, policy_state, None),
+        callback_state=None,
+    )

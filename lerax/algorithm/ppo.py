@@ -1,0 +1,83 @@
+"""Proximal policy optimization (Schulman et al., 2017, https://arxiv.org/abs/1707.06347)."""
+
+import jax
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+
+from lerax.policy import AbstractActorCriticPolicy
+from lerax.settings import check_settings, setting
+
+from .on_policy import AbstractOnPolicyAlgorithm, Rollout
+
+
+class PPO(AbstractOnPolicyAlgorithm):
+    """Proximal policy optimization with a clipped objective.
+
+    Raises:
+        ValueError: A setting is out of range, or the minibatches do not divide the rollout.
+    """
+
+    num_envs: int = setting(4, "Environments stepped side by side.", at_least=1, at_most=2**20)
+    num_steps: int = setting(128, "Steps of each environment in one rollout.", at_least=1)
+    num_epochs: int = setting(4, "Passes over each rollout.", at_least=1)
+    num_batches: int = setting(4, "Minibatches in a pass.", at_least=1)
+    learning_rate: float = setting(2.5e-4, "Step size of the optimizer.", above=0)
+    anneal_learning_rate: bool = setting(False, "Let the learning rate fall linearly to 0.")
+    gamma: float = setting(0.99, "Discount factor.", at_least=0, at_most=1)
+    gae_lambda: float = setting(0.95, "Lambda of the advantage estimate.", at_least=0, at_most=1)
+    clip_coefficient: float = setting(0.2, "How far the probability ratio may move.", above=0)
+    anneal_clip: bool = setting(False, "Let the clip coefficient fall linearly to 0.")
+    clip_value_loss: bool = setting(False, "Clip the change of the value, too.")
+    normalize_advantages: bool = setting(True, "Normalize advantages in each minibatch.")
+    value_loss_coefficient: float = setting(0.5, "Weight of the value loss.", at_least=0)
+    entropy_loss_coefficient: float = setting(0.01, "Weight of the entropy bonus.", at_least=0)
+    max_grad_norm: float = setting(0.5, "Largest norm of the gradient.", above=0)
+
+    def __check_init__(self):
+        check_settings(self)
+        size = self.steps_per_iteration
+        if size % self.num_batches:
+            valid = [n for n in range(1, size + 1) if size % n == 0]
+            below = max(n for n in valid if n < self.num_batches)
+            above = min((n for n in valid if n > self.num_batches), default=below)
+            raise ValueError(
+                f"num_batches: does not divide num_envs * num_steps = {size} "
+                f"(got {self.num_batches}); nearest: {below}, {above}"
+            )
+
+    def loss(
+        self,
+        policy: AbstractActorCriticPolicy,
+        batch: Rollout,
+        progress: Float[Array, ""],
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        judge = jax.vmap(lambda o, a, m: policy.evaluate_action(None, o, a, action_mask=m))
+        _, value, log_prob, entropy = judge(batch.observation, batch.action, batch.action_mask)
+        clip = self.clip_coefficient * (1.0 - progress if self.anneal_clip else 1.0)
+        log_ratio = log_prob - batch.log_prob
+        ratio = jnp.exp(log_ratio)
+        advantage = batch.advantage
+        if self.normalize_advantages:
+            advantage = (advantage - jnp.mean(advantage)) / (jnp.std(advantage) + 1e-8)
+        clipped = jnp.clip(ratio, 1 - clip, 1 + clip)
+        policy_loss = -jnp.mean(jnp.minimum(ratio * advantage, clipped * advantage))
+        error = (value - batch.returns) ** 2
+        if self.clip_value_loss:
+            near = batch.value + jnp.clip(value - batch.value, -clip, clip)
+            error = jnp.maximum(error, (near - batch.returns) ** 2)
+        value_loss = 0.5 * jnp.mean(error)
+        entropy_loss = -jnp.mean(entropy)
+        loss = (
+            policy_loss
+            + self.value_loss_coefficient * value_loss
+            + self.entropy_loss_coefficient * entropy_loss
+        )
+        return loss, {
+            "loss": loss,
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            "entropy_loss": entropy_loss,
+            # http://joschu.net/blog/kl-approx.html, the low-variance estimator k3
+            "approx_kl": jnp.mean(ratio - 1 - log_ratio),
+            "clip_fraction": jnp.mean(jnp.abs(ratio - 1) > clip),
+        }

@@ -1,0 +1,9 @@
+"""Logging backends: plain host-side classes that never import JAX."""
+
+from .base import AbstractLoggingBackend as AbstractLoggingBackend
+from .console import ConsoleBackend as ConsoleBackend
+from .dispatch import BackendError as BackendError
+from .dispatch import Dispatcher as Dispatcher
+from .jsonl import JSONLBackend as JSONLBackend
+from .memory import MemoryBackend as MemoryBackend
+from .tensorboard import TensorBoardBackend as TensorBoardBackend

@@ -1,0 +1,84 @@
+"""Small pictures out of characters."""
+
+import math
+from collections.abc import Sequence
+
+BARS = "▁▂▃▄▅▆▇█"
+DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of a braille cell, by row and column
+
+
+class History:
+    """A curve of any length in bounded memory: when it is full, every other point goes.
+
+    Args:
+        size: Most points that are kept.
+    """
+
+    def __init__(self, size: int = 1024):
+        self._size = size
+        self._every = 1
+        self._seen = 0
+        self.points: list[tuple[float, float]] = []
+
+    def add(self, x: float, y: float) -> None:
+        """Appends a point; one that is not finite is left out."""
+        self._seen += 1
+        if self._seen % self._every or not math.isfinite(y):
+            return
+        self.points.append((x, y))
+        if len(self.points) >= self._size:
+            self.points = self.points[1::2]
+            self._every *= 2
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """The last values as one line of bars, `width` characters or fewer."""
+    shown = [value for value in values if math.isfinite(value)][-width:]
+    if not shown:
+        return ""
+    low, high = min(shown), max(shown)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BARS[round((value - low) * scale)] for value in shown)
+
+
+def chart(points: Sequence[tuple[float, float]], width: int, height: int) -> list[str]:
+    """A curve as lines of braille characters, with its lowest and highest value at the left.
+
+    Args:
+        points: (x, y) in order of x.
+        width: Characters in a line, labels included.
+        height: Lines.
+    """
+    if not points:
+        return [""] * height
+    low, high = min(y for _, y in points), max(y for _, y in points)
+    labels = [f"{value:.5g}" for value in (high, (high + low) / 2, low)]
+    margin = max(len(label) for label in labels)
+    columns, rows = 2 * max(width - margin - 2, 1), 4 * height
+    heights = _resample(points, columns)
+    cells = [[0] * (columns // 2) for _ in range(height)]
+    before: int | None = None
+    for column, value in enumerate(heights):
+        if value is None:
+            continue
+        at = round((high - value) / (high - low) * (rows - 1)) if high > low else rows // 2
+        start, stop = sorted((at, at if before is None else before))
+        for row in range(start, stop + 1):  # a vertical stroke joins distant neighbours
+            cells[row // 4][column // 2] |= DOTS[row % 4][column % 2]
+        before = at
+    left = {0: labels[0], height // 2: labels[1], height - 1: labels[2]}
+    return [
+        f"{left.get(i, ''):>{margin}} ┤" + "".join(chr(0x2800 + cell) for cell in line)
+        for i, line in enumerate(cells)
+    ]
+
+
+def _resample(points: Sequence[tuple[float, float]], columns: int) -> list[float | None]:
+    """The mean y of the points that fall into each of `columns` equal parts of the x range."""
+    first, last = points[0][0], points[-1][0]
+    sums, counts = [0.0] * columns, [0] * columns
+    for x, y in points:
+        column = int((x - first) / (last - first) * (columns - 1)) if last > first else 0
+        sums[column] += y
+        counts[column] += 1
+    return [total / count if count else None for total, count in zip(sums, counts, strict=True)]

@@ -1,0 +1,64 @@
+"""TensorBoard event files."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .base import AbstractLoggingBackend
+
+
+class TensorBoardBackend(AbstractLoggingBackend):
+    """Writes `{log_dir}/{run name}/events.out.tfevents.*` through tensorboardX.
+
+    Args:
+        log_dir: The folder that holds the runs; give it to `tensorboard --logdir`.
+    """
+
+    def __init__(self, log_dir: str | Path = "logs"):
+        self.log_dir = Path(log_dir)
+        self._writer: Any = None
+
+    def open(self, name: str) -> None:
+        # The synchronous writer: SummaryWriter's queue thread dies on a full disk and then blocks its caller.
+        from tensorboardX.event_file_writer import EventsWriter
+
+        folder = self.log_dir / name
+        folder.mkdir(parents=True, exist_ok=True)
+        # The suffix keeps two runs of one second apart.
+        self._writer = EventsWriter(str(folder / "events"), f".{os.getpid()}.{time.time_ns()}")
+        self._writer.flush()
+
+    def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        self._write(Summary(value=values), step)
+
+    def log_hparams(self, hparams: Mapping[str, Any]) -> None:
+        from tensorboardX.summary import hparams as hparams_summaries
+        from tensorboardX.summary import text
+
+        rows = [f"| {name} | {value} |" for name, value in hparams.items()]
+        table = "\n".join(["| name | value |", "| --- | --- |", *rows])
+        plain = {
+            name: value if isinstance(value, bool | int | float | str) else str(value)
+            for name, value in hparams.items()
+        }
+        self._write(text("hparams", table), 0)
+        for summary in hparams_summaries(plain, {"episode/return": 0.0, "eval/return": 0.0}):
+            self._write(summary, 0)
+        self.flush()
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _write(self, summary: Any, step: int) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        self._writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))

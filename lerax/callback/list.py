@@ -1,0 +1,96 @@
+"""Several callbacks as one."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Bool, Key
+
+from .base_callback import (
+    AbstractCallback,
+    IterationContext,
+    ResetContext,
+    StepContext,
+    TrainingContext,
+)
+
+
+class CallbackList(AbstractCallback):
+    """Forwards every hook to each of its callbacks, in order; their states are tuples.
+
+    Args:
+        callbacks: The callbacks.
+    """
+
+    callbacks: tuple[AbstractCallback, ...]
+
+    def __init__(self, callbacks: Sequence[AbstractCallback]):
+        self.callbacks = tuple(callbacks)
+
+    def _each(self, hook: str, ctx: Any, key: Key[Array, ""]) -> tuple:
+        """Calls a hook of every callback with its own part of the context."""
+        results = []
+        for i, callback in enumerate(self.callbacks):
+            own = {
+                name: getattr(ctx, name)[i] for name in ("state", "step_state") if hasattr(ctx, name)
+            }
+            values = {name: getattr(ctx, name) for name in ctx.__dataclass_fields__}
+            results.append(
+                getattr(callback, hook)(type(ctx)(**(values | own)), key=jr.fold_in(key, i))
+            )
+        return tuple(results)
+
+    def reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> tuple:
+        return self._each("reset", ctx, key)
+
+    def step_reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> tuple:
+        return self._each("step_reset", ctx, key)
+
+    def on_step(self, ctx: StepContext, *, key: Key[Array, ""]) -> tuple:
+        return self._each("on_step", ctx, key)
+
+    def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> tuple:
+        return self._each("on_iteration", ctx, key)
+
+    def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> tuple:
+        return self._each("on_training_start", ctx, key)
+
+    def on_training_end(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> tuple:
+        return self._each("on_training_end", ctx, key)
+
+    def continue_training(self, ctx: IterationContext, *, key: Key[Array, ""]) -> Bool[Array, ""]:
+        answers = self._each("continue_training", ctx, key)
+        return functools.reduce(jnp.logical_and, answers, jnp.array(True))
+
+    def next_due(self, iteration: int) -> int | None:
+        due = [callback.next_due(iteration) for callback in self.callbacks]
+        return min((d for d in due if d is not None), default=None)
+
+    def on_host(self, state: Any, iteration: int) -> None:
+        for i, callback in enumerate(self.callbacks):
+            if callback.next_due(iteration - 1) == iteration:
+                own = eqx.tree_at(
+                    lambda s: (s.callback_state, s.step_state.callback_state),
+                    state,
+                    (state.callback_state[i], state.step_state.callback_state[i]),
+                )
+                callback.on_host(own, iteration)
+
+    def on_phase(self, phase: str) -> None:
+        for callback in self.callbacks:
+            callback.on_phase(phase)
+
+    def stop_requested(self) -> bool:
+        return any(callback.stop_requested() for callback in self.callbacks)
+
+
+def as_callback(callback: Sequence[AbstractCallback] | AbstractCallback | None) -> CallbackList:
+    """One callback from what `learn` and `run` accept: none, one, or a sequence of them."""
+    if callback is None:
+        return CallbackList(())
+    if isinstance(callback, CallbackList):
+        return callback
+    return CallbackList((callback,) if isinstance(callback, AbstractCallback) else callback)

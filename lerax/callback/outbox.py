@@ -1,0 +1,179 @@
+"""The one door out of traced code.
+
+`emit` addresses a receiver by number. While the host drives the loop, the values become outputs of the
+compiled chunk and `Collector` hands them over afterwards; under a caller's own `jax.jit` the same call
+becomes an ordered `jax.debug.callback`. Either way receivers run on the host and get NumPy arrays.
+"""
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+from jax.extend.core import get_opaque_trace_state
+from jaxtyping import Array, Bool, Int, PyTree
+
+from lerax.tree import Packing
+
+
+class Receiver(Protocol):
+    """Takes records on the host."""
+
+    def receive(
+        self, kind: str, about: tuple, values: dict[str, np.ndarray], times: np.ndarray
+    ) -> None:
+        """Takes records of one `emit` call.
+
+        Args:
+            kind: As given to `emit`.
+            about: As given to `emit`.
+            values: Arrays with a leading axis of records.
+            times: `time.monotonic()` of each record.
+        """
+
+
+_receivers: dict[int, Receiver] = {}
+_numbers = itertools.count(1)
+_local = threading.local()
+
+
+def register(receiver: Receiver) -> int:
+    """Gives a receiver the number that `emit` reaches it by, until `unregister`."""
+    number = next(_numbers)
+    _receivers[number] = receiver
+    return number
+
+
+def unregister(number: int) -> None:
+    """Forgets a receiver, after what is still under way has arrived."""
+    jax.effects_barrier()
+    _receivers.pop(number, None)
+
+
+def receiver_of(number: int) -> Receiver | None:
+    """The receiver with a number, None when there is none any more."""
+    return _receivers.get(number)
+
+
+class Slot(NamedTuple):
+    """What is known of one `emit` call when it is traced."""
+
+    kind: str
+    about: tuple
+
+
+class Collector:
+    """Gathers what is emitted while one function is traced, for it to return.
+
+    Attributes:
+        slots: The static part of each `emit`, in order.
+        packing: How the arrays of all of them lie in the packed record.
+        capacity: Records that a chunk has room for.
+    """
+
+    def __init__(self) -> None:
+        self.slots: list[Slot] = []
+        self.packing: Packing | None = None
+        self.capacity = 1
+        self._values: list[PyTree] = []
+        self._trace: Any = None
+
+    @contextlib.contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Catches every `emit` made inside."""
+        self.slots, self._values, self._trace = [], [], get_opaque_trace_state()
+        previous = getattr(_local, "collector", None)
+        _local.collector = self
+        try:
+            yield
+        finally:
+            _local.collector = previous
+
+    def add(self, slot: Slot, values: PyTree) -> None:
+        """Takes one record in."""
+        if get_opaque_trace_state() != self._trace:
+            raise RuntimeError(
+                "emit: called inside a cond, scan, vmap or jit of a hook; emit from the hook itself and "
+                "pass `when=` for a conditional record"
+            )
+        self.slots.append(slot)
+        self._values.append(values)
+
+    def packed(self) -> dict[str, Array]:
+        """Everything that was emitted, as one vector per dtype."""
+        self.packing = Packing(self._values)
+        packed, self._values = self.packing.pack(self._values), []
+        return packed
+
+    def deliver(self, packed: dict[str, np.ndarray], times: np.ndarray) -> None:
+        """Hands the records of a chunk, stacked along the first axis, to their receivers."""
+        assert self.packing is not None
+        records = self.packing.unpack(packed)
+        for slot, (number, when, values) in zip(self.slots, records, strict=True):
+            receiver = receiver_of(int(number[0])) if when.any() else None
+            if receiver is not None:
+                kept = {name: array[when] for name, array in values.items()}
+                receiver.receive(slot.kind, slot.about, kept, times[when])
+
+
+@contextlib.contextmanager
+def closed(hook: str) -> Iterator[None]:
+    """Refuses `emit` inside, naming the hook."""
+    previous = getattr(_local, "closed", None)
+    _local.closed = hook
+    try:
+        yield
+    finally:
+        _local.closed = previous
+
+
+def emit(
+    channel: Int[Array, ""] | int,
+    values: dict[str, Any],
+    *,
+    kind: str = "record",
+    about: tuple = (),
+    when: Bool[Array, ""] | bool = True,
+) -> None:
+    """Sends values from a traced hook to a receiver on the host.
+
+    Allowed in `on_iteration`, `on_training_start` and `on_training_end`, outside any inner transformation.
+
+    Args:
+        channel: The receiver's number, from `register`.
+        values: Arrays by name.
+        kind: What the record is; static.
+        about: Anything else static that the receiver needs; must be hashable.
+        when: Whether the record is really sent.
+
+    Raises:
+        RuntimeError: The place does not allow it.
+    """
+    hook = getattr(_local, "closed", None)
+    if hook is not None:
+        raise RuntimeError(
+            f"emit: not possible in {hook}; return the value in the state and emit it in on_iteration"
+        )
+    record = (
+        jnp.asarray(channel, jnp.int32),
+        jnp.asarray(when, bool),
+        {name: jnp.asarray(value) for name, value in values.items()},
+    )
+    slot = Slot(kind, about)
+    collector = getattr(_local, "collector", None)
+    if collector is not None:
+        collector.add(slot, record)
+        return
+
+    def receive(number: Any, when: Any, values: dict[str, Any]) -> None:
+        receiver = receiver_of(int(number))
+        if receiver is not None and bool(when):
+            stacked = {name: np.asarray(value)[None] for name, value in values.items()}
+            receiver.receive(kind, about, stacked, np.array([time.monotonic()]))
+
+    jax.debug.callback(receive, *record, ordered=True)

@@ -1,0 +1,93 @@
+"""Modules on disk: complete and verified, or not there at all.
+
+A file is one line `lerax-1 <SHA-256 of the rest>`, one line of JSON (the leaves' names, types and shapes,
+and metadata), and the leaves' bytes. Nothing in it is ever executed.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax import numpy as jnp
+from jaxtyping import PyTree
+
+from .files import write_atomically
+
+MAGIC = b"lerax-1 "
+
+
+class CheckpointError(ValueError):
+    """A file is damaged, or does not fit what is to be loaded."""
+
+
+def save(path: str | Path, module: PyTree, metadata: dict[str, Any] | None = None) -> None:
+    """Saves the arrays of a module.
+
+    Args:
+        path: The file.
+        module: Any tree; only its arrays are saved.
+        metadata: Anything that JSON can hold.
+    """
+    arrays = {name: np.asarray(leaf) for name, leaf in _named_arrays(module)}
+    leaves = [[name, array.dtype.name, array.shape] for name, array in arrays.items()]
+    header = json.dumps({"leaves": leaves, "metadata": metadata or {}}).encode() + b"\n"
+    body = header + b"".join(array.tobytes() for array in arrays.values())
+    write_atomically(Path(path), MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+
+
+def load(path: str | Path, like: PyTree) -> PyTree:
+    """Loads what `save` wrote into a module of the same form.
+
+    Args:
+        path: The file.
+        like: A module whose arrays are to be replaced; they are matched by name.
+
+    Raises:
+        CheckpointError: The file is damaged, or its leaves differ from those of `like`.
+        OSError: The file cannot be read.
+    """
+    header, payload = _read(Path(path))
+    found = {name: (dtype, tuple(shape)) for name, dtype, shape in header["leaves"]}
+    wanted = {
+        name: (np.dtype(leaf.dtype).name, tuple(leaf.shape)) for name, leaf in _named_arrays(like)
+    }
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            expected, got = wanted.get(name, "nothing"), found.get(name, "nothing")
+            raise CheckpointError(f"{path}: {name} does not fit (expected {expected}, got {got})")
+    arrays, offset = {}, 0
+    for name, (dtype, shape) in found.items():
+        count = int(np.prod(shape))
+        arrays[name] = jnp.asarray(np.frombuffer(payload, dtype, count, offset).reshape(shape))
+        offset += count * np.dtype(dtype).itemsize
+    names = iter([name for name, _ in _named_arrays(like)])
+    return jax.tree.map(lambda leaf: arrays[next(names)] if eqx.is_array(leaf) else leaf, like)
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """The metadata that was saved with a file.
+
+    Raises:
+        CheckpointError: The file is damaged.
+        OSError: The file cannot be read.
+    """
+    return _read(Path(path))[0]["metadata"]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], bytes]:
+    first, _, body = path.read_bytes().partition(b"\n")
+    if not first.startswith(MAGIC):
+        raise CheckpointError(f"{path}: not a file of lerax, or of a newer version")
+    if hashlib.sha256(body).hexdigest().encode() != first[len(MAGIC) :]:
+        raise CheckpointError(f"{path}: damaged (its SHA-256 does not match its contents)")
+    header, _, payload = body.partition(b"\n")
+    return json.loads(header), payload
+
+
+def _named_arrays(module: PyTree) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_flatten_with_path(module)[0]
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves if eqx.is_array(leaf)]

@@ -1,0 +1,5 @@
+"""Probability distributions over actions."""
+
+from .base_distribution import AbstractDistribution as AbstractDistribution
+from .categorical import Categorical as Categorical
+from .normal import Normal as Normal

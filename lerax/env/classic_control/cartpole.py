@@ -1,0 +1,102 @@
+"""CartPole, equal to https://gymnasium.farama.org/environments/classic_control/cart_pole/."""
+
+import math
+
+import equinox as eqx
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from lerax.env.base_env import AbstractEnv, AbstractEnvState
+from lerax.space import Box, Discrete
+
+GRAVITY = 9.8  # m/s^2
+POLE_MASS = 0.1  # kg
+TOTAL_MASS = 1.1  # kg, cart and pole
+HALF_LENGTH = 0.5  # m, from the hinge to the pole's centre of mass
+FORCE = 10.0  # N
+TIME_STEP = 0.02  # s
+POSITION_LIMIT = 2.4  # m
+ANGLE_LIMIT = 12 * math.pi / 180  # rad
+
+
+class CartPoleState(AbstractEnvState):
+    """Position (m), velocity (m/s), angle (rad), angular velocity (rad/s), and the steps taken."""
+
+    y: Float[Array, "4"]
+    steps: Int[Array, ""]
+
+
+class CartPole(AbstractEnv):
+    """A pole, hinged on a cart, that is to be kept upright by pushing the cart left (0) or right (1).
+
+    The reward is 1 a step. After Barto, Sutton and Anderson, "Neuronlike Adaptive Elements That Can Solve
+    Difficult Learning Control Problems" (1983), with the explicit Euler steps of Gymnasium's CartPole-v1.
+
+    Args:
+        max_episode_steps: Steps after which an episode is truncated; None for no limit.
+        sutton_barto_reward: Give 0 a step and -1 at the end instead of 1 a step.
+
+    Raises:
+        ValueError: The limit is below 1.
+    """
+
+    max_episode_steps: int | None = eqx.field(default=500, static=True)
+    sutton_barto_reward: bool = eqx.field(default=False, static=True)
+
+    name = "CartPole-v1"
+    action_space = Discrete(2)
+    observation_space = Box(
+        low=[-2 * POSITION_LIMIT, -math.inf, -2 * ANGLE_LIMIT, -math.inf],
+        high=[2 * POSITION_LIMIT, math.inf, 2 * ANGLE_LIMIT, math.inf],
+    )
+
+    def __check_init__(self):
+        if self.max_episode_steps is not None and self.max_episode_steps < 1:
+            raise ValueError(
+                f"max_episode_steps: must be at least 1 or None (got {self.max_episode_steps})"
+            )
+
+    def initial(self, *, key: Key[Array, ""]) -> CartPoleState:
+        y = jr.uniform(key, (4,), minval=-0.05, maxval=0.05)
+        return CartPoleState(y, jnp.array(0, jnp.int32))
+
+    def transition(
+        self, state: CartPoleState, action: Int[Array, ""], *, key: Key[Array, ""] | None = None
+    ) -> CartPoleState:
+        position, velocity, angle, spin = state.y
+        force = jnp.where(action == 1, FORCE, -FORCE)
+        cos, sin = jnp.cos(angle), jnp.sin(angle)
+        push = (force + POLE_MASS * HALF_LENGTH * spin**2 * sin) / TOTAL_MASS
+        inertia = HALF_LENGTH * (4 / 3 - POLE_MASS * cos**2 / TOTAL_MASS)
+        spin_rate = (GRAVITY * sin - cos * push) / inertia
+        acceleration = push - POLE_MASS * HALF_LENGTH * spin_rate * cos / TOTAL_MASS
+        rates = jnp.stack([velocity, acceleration, spin, spin_rate])
+        return CartPoleState(state.y + TIME_STEP * rates, state.steps + 1)
+
+    def observation(
+        self, state: CartPoleState, *, key: Key[Array, ""] | None = None
+    ) -> Float[Array, "4"]:
+        return state.y
+
+    def reward(
+        self,
+        state: CartPoleState,
+        action: Int[Array, ""],
+        next_state: CartPoleState,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> Float[Array, ""]:
+        if self.sutton_barto_reward:
+            return -self.terminal(next_state).astype(jnp.float32)
+        return jnp.array(1.0)
+
+    def terminal(
+        self, state: CartPoleState, *, key: Key[Array, ""] | None = None
+    ) -> Bool[Array, ""]:
+        return (jnp.abs(state.y[0]) > POSITION_LIMIT) | (jnp.abs(state.y[2]) > ANGLE_LIMIT)
+
+    def truncate(self, state: CartPoleState) -> Bool[Array, ""]:
+        if self.max_episode_steps is None:
+            return jnp.array(False)
+        return state.steps >= self.max_episode_steps

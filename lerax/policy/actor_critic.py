@@ -1,0 +1,166 @@
+"""Policies that also estimate the value of a state."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from lerax.distribution import AbstractDistribution, Categorical, Normal
+from lerax.env import AbstractEnvLike
+from lerax.network import ACTIVATIONS, MLP
+from lerax.settings import check_settings, setting
+from lerax.space import AbstractSpace, Box, Discrete
+
+from .base_policy import AbstractPolicy
+
+
+class AbstractActorCriticPolicy(AbstractPolicy):
+    """A policy with a value estimate, as on-policy algorithms need it."""
+
+    def noise(self, *, key: Key[Array, ""]) -> PyTree:
+        """What `action_and_value` takes as its noise; the key itself by default.
+
+        A policy that draws its random numbers here lets the loop draw those of a whole rollout at once,
+        several times cheaper than one by one.
+        """
+        return key
+
+    @abstractmethod
+    def action_and_value(
+        self,
+        state: PyTree,
+        observation: PyTree,
+        *,
+        noise: PyTree,
+        action_mask: Bool[Array, "..."] | None = None,
+    ) -> tuple[PyTree, PyTree, Float[Array, ""], Float[Array, ""]]:
+        """Samples an action: next memory, action, value of the observation, log probability."""
+
+    @abstractmethod
+    def evaluate_action(
+        self,
+        state: PyTree,
+        observation: PyTree,
+        action: PyTree,
+        *,
+        action_mask: Bool[Array, "..."] | None = None,
+    ) -> tuple[PyTree, Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+        """Judges an action: next memory, value of the observation, log probability, entropy."""
+
+    @abstractmethod
+    def value(self, state: PyTree, observation: PyTree) -> tuple[PyTree, Float[Array, ""]]:
+        """Next memory and value of the observation."""
+
+
+class MLPActorCriticPolicy(AbstractActorCriticPolicy):
+    """Separate perceptrons for the action distribution and the value.
+
+    Discrete actions are categorical; actions in a box are Gaussian with a standard deviation that does not
+    depend on the observation.
+
+    Args:
+        env: The environment to act in. Only its two spaces are kept.
+        hidden_sizes: Widths of the hidden layers of each perceptron.
+        activation: Name of the activation function.
+        log_std_init: Initial logarithm of the standard deviation in a box.
+        key: PRNG key of the initial weights.
+
+    Raises:
+        TypeError: The action space is neither Discrete nor a Box.
+        ValueError: A setting is out of range.
+    """
+
+    actor: MLP
+    critic: MLP
+    log_std: Float[Array, "..."] | None
+    action_space: AbstractSpace = eqx.field(static=True)
+    observation_space: AbstractSpace = eqx.field(static=True)
+    hidden_sizes: tuple[int, ...] = setting((64, 64), "Widths of the hidden layers.", at_least=1)
+    activation: str = setting("tanh", "Activation function.", choices=tuple(ACTIVATIONS))
+    log_std_init: float = setting(0.0, "Initial log standard deviation (box actions).")
+
+    name = "MLPActorCriticPolicy"
+
+    def __init__(
+        self,
+        env: AbstractEnvLike,
+        *,
+        hidden_sizes: tuple[int, ...] = (64, 64),
+        activation: str = "tanh",
+        log_std_init: float = 0.0,
+        key: Key[Array, ""],
+    ):
+        self.action_space, self.observation_space = env.action_space, env.observation_space
+        self.hidden_sizes, self.activation = hidden_sizes, activation
+        self.log_std_init = log_std_init
+        check_settings(self)
+        if isinstance(self.action_space, Discrete):
+            outputs, self.log_std = self.action_space.n, None
+        elif isinstance(self.action_space, Box):
+            outputs = self.action_space.flat_size
+            self.log_std = jnp.full(self.action_space.shape, float(log_std_init))
+        else:
+            raise TypeError(
+                f"MLPActorCriticPolicy: unsupported action space (got {self.action_space}); "
+                "allowed: Discrete, Box"
+            )
+        actor_key, critic_key = jr.split(key)
+        layers = (self.observation_space.flat_size, *self.hidden_sizes)
+        # A small last layer: the first policy is close to uniform.
+        self.actor = MLP(
+            (*layers, outputs), activation=activation, output_scale=0.01, key=actor_key
+        )
+        self.critic = MLP((*layers, 1), activation=activation, key=critic_key)
+
+    def distribution(
+        self, observation: PyTree, action_mask: Bool[Array, "..."] | None = None
+    ) -> AbstractDistribution:
+        """The distribution of actions for an observation."""
+        output = self.actor(self.observation_space.flatten(observation))
+        if self.log_std is None:
+            return Categorical(output, action_mask)
+        return Normal(output.reshape(self.action_space.shape), self.log_std)
+
+    def __call__(
+        self,
+        state: None,
+        observation: PyTree,
+        *,
+        key: Key[Array, ""] | None = None,
+        action_mask: Bool[Array, "..."] | None = None,
+    ) -> tuple[None, Array]:
+        distribution = self.distribution(observation, action_mask)
+        return None, distribution.mode() if key is None else distribution.sample(key=key)
+
+    def noise(self, *, key: Key[Array, ""]) -> Array:
+        blank = jnp.zeros(self.observation_space.shape)
+        return self.distribution(blank).noise(key=key)
+
+    def action_and_value(
+        self,
+        state: None,
+        observation: PyTree,
+        *,
+        noise: Array,
+        action_mask: Bool[Array, "..."] | None = None,
+    ) -> tuple[None, Array, Float[Array, ""], Float[Array, ""]]:
+        distribution = self.distribution(observation, action_mask)
+        action = distribution.action(noise)
+        return None, action, self.value(state, observation)[1], distribution.log_prob(action)
+
+    def evaluate_action(
+        self,
+        state: None,
+        observation: PyTree,
+        action: Array,
+        *,
+        action_mask: Bool[Array, "..."] | None = None,
+    ) -> tuple[None, Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+        distribution = self.distribution(observation, action_mask)
+        value = self.value(state, observation)[1]
+        return None, value, distribution.log_prob(action), distribution.entropy()
+
+    def value(self, state: None, observation: PyTree) -> tuple[None, Float[Array, ""]]:
+        return None, self.critic(self.observation_space.flatten(observation))[0]

@@ -1,0 +1,128 @@
+"""Module fields that carry their own help text and limits.
+
+A hyperparameter is written once, as a field: its type, default, help and range are read from there by the
+constructor, the command line, configuration files and the logged hyperparameters.
+"""
+
+import dataclasses
+import math
+import operator
+from typing import Any, NamedTuple
+
+import equinox as eqx
+
+
+class Limits(NamedTuple):
+    """The range a setting must lie in; None means no limit on that side."""
+
+    above: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    choices: tuple = ()
+
+    def __str__(self) -> str:
+        if self.choices:
+            return "one of " + ", ".join(str(choice) for choice in self.choices)
+        words = {"above": self.above, "at least": self.at_least, "at most": self.at_most}
+        said = [f"{word} {limit:g}" for word, limit in words.items() if limit is not None]
+        return " and ".join(said) or "any finite value"
+
+    def allow(self, value: Any) -> bool:
+        """Whether `value` lies in the range; NaN and infinities never do."""
+        if isinstance(value, tuple):
+            return bool(value) and all(self.allow(item) for item in value)
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, float) and not math.isfinite(value):
+            return False
+        return (
+            (self.above is None or value > self.above)
+            and (self.at_least is None or value >= self.at_least)
+            and (self.at_most is None or value <= self.at_most)
+        )
+
+
+class Setting(NamedTuple):
+    """One hyperparameter of a class, as its field declares it."""
+
+    name: str
+    default: Any
+    help: str
+    limits: Limits
+
+    @property
+    def type_name(self) -> str:
+        """The word shown to users."""
+        return "list of int" if isinstance(self.default, tuple) else type(self.default).__name__
+
+    def convert(self, value: Any) -> Any:
+        """Brings a value to the setting's type and checks its range.
+
+        Raises:
+            ValueError: Wrong type, or outside the range.
+        """
+        try:
+            converted = _convert(value, self.default)
+        except (TypeError, ValueError):
+            raise ValueError(f"{self.name}: not a {self.type_name} (got {value!r})") from None
+        if not self.limits.allow(converted):
+            raise ValueError(f"{self.name}: out of range (got {value!r}); allowed: {self.limits}")
+        return converted
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    choices: tuple = (),
+) -> Any:
+    """Declares a static field of an Equinox module that carries its help and its range."""
+    limits = Limits(above, at_least, at_most, choices)
+    return eqx.field(default=default, static=True, metadata={"help": help, "limits": limits})
+
+
+def settings_of(cls: type) -> dict[str, Setting]:
+    """The settings of a class by name, in the order of its fields."""
+    return {
+        field.name: Setting(
+            field.name, field.default, field.metadata["help"], field.metadata["limits"]
+        )
+        for field in dataclasses.fields(cls)
+        if "help" in field.metadata
+    }
+
+
+def setting_values(module: eqx.Module) -> dict[str, Any]:
+    """The values that an instance's settings have."""
+    return {name: getattr(module, name) for name in settings_of(type(module))}
+
+
+def check_settings(module: eqx.Module) -> None:
+    """Converts and checks every setting of a module that is being constructed.
+
+    Raises:
+        ValueError: A value has the wrong type or lies outside its range.
+    """
+    for name, declared in settings_of(type(module)).items():
+        object.__setattr__(module, name, declared.convert(getattr(module, name)))
+
+
+def _convert(value: Any, default: Any) -> Any:
+    if isinstance(default, tuple):
+        return tuple(_convert(item, 0) for item in value)
+    if isinstance(value, bool) != isinstance(default, bool):
+        raise TypeError
+    if isinstance(default, bool):
+        return value
+    if isinstance(default, int):
+        return int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
+    if isinstance(default, float):
+        if isinstance(value, str):
+            raise TypeError
+        return float(value)
+    if not isinstance(value, str):
+        raise TypeError
+    return value
