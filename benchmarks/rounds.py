@@ -1,4 +1,4 @@
-"""Runs contestants as fresh processes, taking turns, so that a drift of the machine meets all of them."""
+"""Runs contestants as fresh processes, taking turns, so that a drift of the machine meets all."""
 
 import json
 import os
@@ -70,7 +70,7 @@ def take_turns(contestants: Sequence[Contestant], rounds: int, directory: Path) 
 
 
 def measure(contestant: Contestant, seed: int, directory: Path) -> Row:
-    """Runs one process from start to exit; what it printed as JSON, with its wall and CPU seconds."""
+    """Runs one process; what it printed as JSON, with its seconds from start to exit."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     try:
@@ -90,7 +90,9 @@ def measure(contestant: Contestant, seed: int, directory: Path) -> Row:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return {"skipped": f"exit {done.returncode}: {last}"}
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return _last_json(done.stdout) | {"process_seconds": seconds, "process_cpu_seconds": cpu}
+    row = _last_json(done.stdout)
+    row |= row.get("evaluation", {})  # `lerax train --json` keeps the mean return in there
+    return row | {"process_seconds": seconds, "process_cpu_seconds": cpu}
 
 
 def _environment(contestant: Contestant) -> dict[str, str]:

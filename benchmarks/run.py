@@ -45,7 +45,7 @@ def _measure(section: Section, arguments: argparse.Namespace) -> str:
         contestants = section.contestants(arguments.quick, Path(directory))
         rows = take_turns(contestants, rounds, Path(directory))
     command = f"`python benchmarks/run.py {' '.join(_options(arguments))}`"
-    told = f"{date.today()}, {rounds} rounds, median (least to greatest); {command}"
+    told = f"{date.today()}, rounds: {rounds}, median (least to greatest); {command}"
     return f"## {section.title}\n\n{told}\n\n{section.report(rows)}"
 
 
@@ -68,9 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--repeats", type=int, default=5, help="rounds (default: 5)")
     parser.add_argument("--only", nargs="+", help="sections, by the beginning of their names")
-    parser.add_argument(
-        "--quick", action="store_true", help="one short round, to see that it works"
-    )
+    parser.add_argument("--quick", action="store_true", help="one short round, to see that it works")
     parser.add_argument("--cores", type=int, help="let everything run on the first N cores only")
     parser.add_argument("--output", type=Path, help="the Markdown file to bring up to date")
     return parser

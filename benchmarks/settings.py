@@ -5,6 +5,7 @@ from dataclasses import dataclass
 ENV = "CartPole-v1"
 SOLVED = 475.0  # mean return over EVALUATION_EPISODES greedy episodes
 EVALUATION_EPISODES = 100
+LOGGING = ("none", "tensorboard", "full")  # full: TensorBoard, JSONL and the dashboard
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Settings:
         num_envs: Environments side by side.
         num_steps: Steps of each environment in one rollout.
         timesteps: Environment steps of one training, rounded up to whole rollouts.
-        logging: What lerax logs: `none`, `tensorboard` or `full`. The peers log nothing.
+        logging: What lerax logs, one of LOGGING; the peers log nothing.
     """
 
     num_envs: int = 4

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from settings import Settings
+from settings import LOGGING, Settings
 
 
 def main() -> None:
@@ -47,16 +47,17 @@ def _solve(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _logging(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of trainings that log nothing and that log, taking turns after one of each to compile."""
-    modes = ("none", "tensorboard", "full")
-    runs = {mode: peer.train(_settings(arguments, mode)) for mode in modes}
-    seconds: dict[str, list[float]] = {mode: [] for mode in modes}
+    """Seconds of trainings that log nothing and that log, in turns, after one each to compile."""
+    runs = {mode: peer.train(_settings(arguments, mode)) for mode in LOGGING}
+    wall: dict[str, list[float]] = {mode: [] for mode in LOGGING}
+    cpu: dict[str, list[float]] = {mode: [] for mode in LOGGING}
     for call in range(1 + arguments.calls):
         for mode, run in runs.items():
-            began = time.perf_counter()
+            began, cpu_began = time.perf_counter(), time.process_time()
             run(arguments.seed + call)
-            seconds[mode].append(time.perf_counter() - began)
-    return {mode: times[1:] for mode, times in seconds.items()}
+            wall[mode].append(time.perf_counter() - began)
+            cpu[mode].append(time.process_time() - cpu_began)
+    return {mode: {"wall": wall[mode][1:], "cpu": cpu[mode][1:]} for mode in LOGGING}
 
 
 def _timed(run: Callable[[int], int], seed: int, calls: int) -> dict[str, Any]:

@@ -52,9 +52,7 @@ def load(path: str | Path, like: PyTree) -> PyTree:
     """
     header, payload = _read(Path(path))
     found = {name: (dtype, tuple(shape)) for name, dtype, shape in header["leaves"]}
-    wanted = {
-        name: (np.dtype(leaf.dtype).name, tuple(leaf.shape)) for name, leaf in _named_arrays(like)
-    }
+    wanted = {name: (np.dtype(leaf.dtype).name, tuple(leaf.shape)) for name, leaf in _named_arrays(like)}
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
             expected, got = wanted.get(name, "nothing"), found.get(name, "nothing")

@@ -87,9 +87,7 @@ def setting(
 def settings_of(cls: type) -> dict[str, Setting]:
     """The settings of a class by name, in the order of its fields."""
     return {
-        field.name: Setting(
-            field.name, field.default, field.metadata["help"], field.metadata["limits"]
-        )
+        field.name: Setting(field.name, field.default, field.metadata["help"], field.metadata["limits"])
         for field in dataclasses.fields(cls)
         if "help" in field.metadata
     }

@@ -1,4 +1,4 @@
-"""What stable-baselines3 and sbx share: the interface, and Gymnasium's environments stepped in Python."""
+"""What stable-baselines3 and sbx share: their interface, and environments stepped in Python."""
 
 from collections.abc import Callable
 from typing import Any

@@ -22,9 +22,7 @@ def step(num_envs: int, num_steps: int) -> Callable[[int], int]:
             state, total = carry
             action_key, step_key = jr.split(key)
             action = jr.randint(action_key, (num_envs,), 0, 2)
-            observation, state, reward, done, _ = advance(
-                state, action, jr.split(step_key, num_envs)
-            )
+            observation, state, reward, done, _ = advance(state, action, jr.split(step_key, num_envs))
             # Read all that a step gives, or the compiler leaves out what nobody reads.
             return (state, total + observation.sum() + reward.sum() + done.sum()), None
 

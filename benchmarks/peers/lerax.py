@@ -1,16 +1,23 @@
 """lerax from Python; the command is measured as a command."""
 
+import os
+import subprocess
+import termios
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, TextIO
 
 import jax
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
+from settings import Settings
+
 from lerax.algorithm import PPO
+from lerax.callback import ConsoleBackend, JSONLBackend, LoggingCallback, TensorBoardBackend
 from lerax.env import advance
 from lerax.env.classic_control import CartPole
 from lerax.policy import MLPActorCriticPolicy
-from settings import Settings
 
 
 def train(settings: Settings) -> Callable[[int], int]:
@@ -29,12 +36,17 @@ def train(settings: Settings) -> Callable[[int], int]:
         max_grad_norm=settings.max_grad_norm,
     )
 
+    backends = _backends(settings.logging)
+
     def run(seed: int) -> int:
         policy_key, key = jr.split(jr.key(seed))
         env = CartPole()
         policy = MLPActorCriticPolicy(env=env, key=policy_key)
-        policy = algorithm.learn(env, policy, settings.timesteps, key=key)
-        jax.block_until_ready(policy)
+        # Building and closing the callback count: whoever logs pays for them, too.
+        logging = LoggingCallback(backends(), env=env, policy=policy) if backends else nullcontext()
+        with logging as callback:
+            policy = algorithm.learn(env, policy, settings.timesteps, key=key, callback=callback)
+            jax.block_until_ready(policy)
         return settings.steps
 
     return run
@@ -65,3 +77,24 @@ def step(num_envs: int, num_steps: int) -> Callable[[int], int]:
         return num_envs * num_steps
 
     return run_seed
+
+
+def _backends(logging: str) -> Callable[[], list[Any]] | None:
+    """What builds the backends of a training, None for none."""
+    if logging == "none":
+        return None
+    if logging == "tensorboard":
+        return lambda: [TensorBoardBackend()]
+    terminal = _terminal()
+    return lambda: [TensorBoardBackend(), JSONLBackend(), ConsoleBackend("full", stream=terminal)]
+
+
+def _terminal() -> TextIO:
+    """A terminal that a process of its own reads, as a terminal's program does."""
+    reader, writer = os.openpty()
+    # rich asks the standard streams for the size, which are pipes here, or these variables.
+    os.environ |= {"COLUMNS": "120", "LINES": "40", "TERM": "xterm-256color"}
+    termios.tcsetwinsize(writer, (40, 120))
+    subprocess.Popen(["cat"], stdin=reader, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.close(reader)
+    return os.fdopen(writer, "w", encoding="utf-8")

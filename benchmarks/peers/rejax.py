@@ -21,7 +21,7 @@ def train(settings: Settings) -> Callable[[int], int]:
 
 
 def solve(seed: int, *, full: bool) -> dict[str, Any]:
-    """Trains and evaluates greedily. It can neither stop early nor let learning rate and clip fall."""
+    """Trains and evaluates greedily; it can neither stop early nor let its rates fall."""
     del full
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     algorithm = _algorithm(ZOO)

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from settings import Settings
 from sbx import PPO
+from settings import Settings
 
 from . import gymnasium_ppo
 

@@ -106,9 +106,7 @@ class AbstractAlgorithm(eqx.Module):
             )
         return -(-int(total_timesteps) // self.steps_per_iteration)
 
-    def init(
-        self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]
-    ) -> AlgorithmState:
+    def init(self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]) -> AlgorithmState:
         """The state before training. Nothing of the arguments is consumed."""
         return _init(self, env, policy, key)
 
@@ -218,9 +216,7 @@ def _init(
     observation = jax.vmap(lambda s, k: env.observation(s, key=k))(
         env_state, jr.split(observation_key, algorithm.num_envs)
     )
-    policy_state = jax.vmap(lambda k: policy.reset(key=k))(
-        jr.split(policy_key, algorithm.num_envs)
-    )
+    policy_state = jax.vmap(lambda k: policy.reset(key=k))(jr.split(policy_key, algorithm.num_envs))
     parameters = tree.ravel(policy)[0]
     return AlgorithmState(
         iteration_count=jnp.array(0, jnp.int32),

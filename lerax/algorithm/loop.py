@@ -1,7 +1,7 @@
 """The one training loop, driven from the host in compiled chunks.
 
-A chunk is a compiled `while_loop` whose length is a traced number: results do not depend on the lengths, and one
-compilation serves all of them. What the callbacks emit leaves a chunk as an output and is handed over
+A chunk is a compiled `while_loop` whose length is a traced number: results do not depend on the lengths, and
+one compilation serves all of them. What the callbacks emit leaves a chunk as an output and is handed over
 while the next chunk runs.
 """
 
@@ -74,9 +74,7 @@ def run_from_host(
             due = callback.next_due(done)
             length = min(length, capacity, total - done, *([due - done] if due else []))
             began = time.monotonic()
-            state, records, count, going, collector = _chunk(
-                fixed, state, jnp.array(length, jnp.int32)
-            )
+            state, records, count, going, collector = _chunk(fixed, state, jnp.array(length, jnp.int32))
             _deliver(outgoing)  # the last chunk's records, while this one runs
             made, go_on = int(jax.block_until_ready(count)), bool(going)
             times = np.linspace(began, time.monotonic(), made + 1)[1:]
@@ -105,9 +103,7 @@ def start(
         jr.fold_in(jr.fold_in(state.key, state.iteration_count), i) for i in range(3, 6)
     )
     fresh = callback.reset(ctx, key=key)
-    fresh_step = jax.vmap(lambda k: callback.step_reset(ctx, key=k))(
-        jr.split(step_key, algorithm.num_envs)
-    )
+    fresh_step = jax.vmap(lambda k: callback.step_reset(ctx, key=k))(jr.split(step_key, algorithm.num_envs))
     kept = (state.callback_state, state.step_state.callback_state)
     if jax.tree.structure(kept) == jax.tree.structure((fresh, fresh_step)):
         fresh, fresh_step = kept
@@ -145,9 +141,7 @@ def _training_hook(
         locals={"total_iterations": jnp.asarray(total, jnp.int32)},
     )
     callback_state = getattr(callback, hook)(ctx, key=key)
-    return eqx.tree_at(
-        lambda s: s.callback_state, state, callback_state, is_leaf=lambda x: x is None
-    )
+    return eqx.tree_at(lambda s: s.callback_state, state, callback_state, is_leaf=lambda x: x is None)
 
 
 def _times(iterations: int | Array, steps: int) -> Int[Array, ""]:
@@ -194,8 +188,7 @@ def _chunk(
     size = sum(vector.size * vector.dtype.itemsize for vector in record.values())
     collector.capacity = max(1, min(CHUNK_RECORDS, CHUNK_BYTES // max(size, 1)))
     records = {
-        name: jnp.zeros((collector.capacity, *vector.shape), vector.dtype)
-        for name, vector in record.items()
+        name: jnp.zeros((collector.capacity, *vector.shape), vector.dtype) for name, vector in record.items()
     }
 
     def body(carry: Any) -> Any:

@@ -101,8 +101,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
         policy = tree.ravel(state.policy)[1](vector)
         where = lambda s: (s.step_state, s.policy, s.opt_state)
         state = eqx.tree_at(where, state, (step_state, policy, opt_state))
-        unexplained = jnp.var(rollout.returns - rollout.value) / jnp.var(rollout.returns)
-        return state, log | {"explained_variance": 1.0 - unexplained}
+        return state, log | {"explained_variance": explained_variance(rollout.value, rollout.returns)}
 
     def _collect(
         self, state: AlgorithmState, key: Key[Array, ""], callback: AbstractCallback
@@ -116,9 +115,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
         def step(carry: StepState, drawn: PyTree) -> tuple[StepState, PyTree]:
             noise, fresh, (mask_keys, step_keys, hook_keys) = drawn
             mask = mask_of(carry.env_state, mask_keys)
-            policy_state, action, _, log_prob = act(
-                carry.policy_state, carry.observation, mask, noise
-            )
+            policy_state, action, _, log_prob = act(carry.policy_state, carry.observation, mask, noise)
             taken = step_of(carry.env_state, action, fresh, step_keys)
             callback_state = _step_hook(callback, state, carry, action, taken, hook_keys)
             row = (carry.observation, action, mask, log_prob, taken.reward)
@@ -192,13 +189,19 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
             batch = packing.unpack({name: array[rows] for name, array in samples.items()})
             gradient, log = jax.grad(loss, has_aux=True)(vector, batch)
             change, opt_state = optimizer.update(gradient, opt_state, vector)
-            log = log | {"grad_norm": optax.global_norm(gradient)}
+            log = log | {"grad_norm": optax.tree.norm(gradient)}
             return (vector + change, opt_state), log
 
         size = self.steps_per_iteration
         rows = shuffles(key, self.num_epochs, size).reshape(-1, size // self.num_batches)
         (vector, opt_state), log = lax.scan(minibatch, (vector, state.opt_state), rows)
         return vector, opt_state, {name: jnp.mean(column) for name, column in log.items()}
+
+
+def explained_variance(values: Float[Array, " n"], returns: Float[Array, " n"]) -> Float[Array, ""]:
+    """The part of the returns' variance that the values explain; 0 where there is no variance."""
+    total = jnp.var(returns)
+    return jnp.where(total > 0, 1.0 - jnp.var(returns - values) / jnp.where(total > 0, total, 1.0), 0.0)
 
 
 def shuffles(key: Key[Array, ""], count: int, size: int) -> Int[Array, "{count} {size}"]:

@@ -140,9 +140,7 @@ class ConsoleBackend(AbstractLoggingBackend):
 
         shown = ("episode/return", "episode/length", "time/steps_per_second")
         words = [
-            f"{tag.rpartition('/')[2]} {_short(self._scalars[tag])}"
-            for tag in shown
-            if tag in self._scalars
+            f"{tag.rpartition('/')[2]} {_short(self._scalars[tag])}" for tag in shown if tag in self._scalars
         ]
         line = Text("  ".join(words), no_wrap=True, overflow="ellipsis")
         return [self._title(width), self._bar(width), line]

@@ -29,9 +29,7 @@ class Dispatcher:
         warn: Takes the one line said when the backend fails or loses records.
     """
 
-    def __init__(
-        self, backend: AbstractLoggingBackend, warn: Callable[[str], None] | None = None
-    ):
+    def __init__(self, backend: AbstractLoggingBackend, warn: Callable[[str], None] | None = None):
         self.backend = backend
         self.label = type(backend).__name__
         self.disabled: str | None = None

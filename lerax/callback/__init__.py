@@ -20,3 +20,4 @@ from .empty import EmptyCallback as EmptyCallback
 from .list import CallbackList as CallbackList
 from .logging import LoggingCallback as LoggingCallback
 from .outbox import emit as emit
+from .stop import StopOnNonFinite as StopOnNonFinite

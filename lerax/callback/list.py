@@ -34,13 +34,9 @@ class CallbackList(AbstractCallback):
         """Calls a hook of every callback with its own part of the context."""
         results = []
         for i, callback in enumerate(self.callbacks):
-            own = {
-                name: getattr(ctx, name)[i] for name in ("state", "step_state") if hasattr(ctx, name)
-            }
+            own = {name: getattr(ctx, name)[i] for name in ("state", "step_state") if hasattr(ctx, name)}
             values = {name: getattr(ctx, name) for name in ctx.__dataclass_fields__}
-            results.append(
-                getattr(callback, hook)(type(ctx)(**(values | own)), key=jr.fold_in(key, i))
-            )
+            results.append(getattr(callback, hook)(type(ctx)(**(values | own)), key=jr.fold_in(key, i)))
         return tuple(results)
 
     def reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> tuple:

@@ -47,7 +47,7 @@ class LoggingCallback(AbstractCallback):
         policy: The policy, for the name.
         alpha: Weight of the newest episode in the moving averages of each environment.
         hparams: Hyperparameters to log beside the algorithm's own.
-        resume: Go on with the run of this name; without it a name that is taken gets `-1`, `-2` ... behind it.
+        resume: Go on with the run of this name. Without it a name that is taken gets `-1`, `-2` and so on.
         strict: Raise where a backend cannot be opened, instead of warning and going on without it.
 
     Raises:
@@ -112,9 +112,7 @@ class LoggingCallback(AbstractCallback):
     def on_step(self, ctx: StepContext, *, key: Key[Array, ""]) -> EpisodeStatistics:
         return ctx.state.after(ctx, self.alpha)
 
-    def on_training_start(
-        self, ctx: TrainingContext, *, key: Key[Array, ""]
-    ) -> AbstractCallbackState:
+    def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> AbstractCallbackState:
         settings = setting_values(ctx.algorithm) | {"alpha": self.alpha}
         names = (ctx.algorithm.name, ctx.policy.name, ctx.env.name)
         about = (names, ctx.algorithm.steps_per_iteration, tuple(settings.items()))
@@ -124,9 +122,7 @@ class LoggingCallback(AbstractCallback):
 
     def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> AbstractCallbackState:
         values = ctx.step_state.over_environments() | {"iteration": ctx.iteration_count}
-        values |= {
-            f"train/{tag}": value for tag, value in ctx.training_log.items() if jnp.ndim(value) == 0
-        }
+        values |= {f"train/{tag}": value for tag, value in ctx.training_log.items() if jnp.ndim(value) == 0}
         values["train/learning_rate"] = learning_rate(ctx.opt_state)
         outbox.emit(self.handle, values, kind="iteration")
         return ctx.state
@@ -171,9 +167,7 @@ class _Run:
         """Begins the run in every backend."""
         self.name = name if self._resume else self._claim(name)
         if explicit and self.name != name:
-            warnings.warn(
-                f"run {name} exists; this one is {self.name}", RuntimeWarning, stacklevel=4
-            )
+            warnings.warn(f"run {name} exists; this one is {self.name}", RuntimeWarning, stacklevel=4)
         for dispatcher in self._dispatchers:
             try:
                 dispatcher.open(self.name)
@@ -201,9 +195,7 @@ class _Run:
         for dispatcher in self._dispatchers:
             dispatcher.log_records(records)
 
-    def receive(
-        self, kind: str, about: tuple, values: dict[str, np.ndarray], times: np.ndarray
-    ) -> None:
+    def receive(self, kind: str, about: tuple, values: dict[str, np.ndarray], times: np.ndarray) -> None:
         """Takes what the traced half emits."""
         if kind == "start":
             self._start(*about, done=int(values["done"][0]), total=int(values["total"][0]))
@@ -236,9 +228,7 @@ class _Run:
         episodes = values["episode/count"].tolist()
         rate = self._rate(len(numbers), float(times[-1]))
         columns = {
-            tag: array.tolist()
-            for tag, array in values.items()
-            if tag not in ("iteration", "episode/count")
+            tag: array.tolist() for tag, array in values.items() if tag not in ("iteration", "episode/count")
         }
         self._warn_of_non_finite(values)
         records = []

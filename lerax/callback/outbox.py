@@ -24,9 +24,7 @@ from lerax.tree import Packing
 class Receiver(Protocol):
     """Takes records on the host."""
 
-    def receive(
-        self, kind: str, about: tuple, values: dict[str, np.ndarray], times: np.ndarray
-    ) -> None:
+    def receive(self, kind: str, about: tuple, values: dict[str, np.ndarray], times: np.ndarray) -> None:
         """Takes records of one `emit` call.
 
         Args:

@@ -83,9 +83,7 @@ class AbstractEnvLike(eqx.Module):
         """Whether the episode's time is up in this state; by default it never is."""
         return jnp.array(False)
 
-    def action_mask(
-        self, state: AbstractEnvLikeState, *, key: Key[Array, ""]
-    ) -> Bool[Array, "..."] | None:
+    def action_mask(self, state: AbstractEnvLikeState, *, key: Key[Array, ""]) -> Bool[Array, "..."] | None:
         """Which actions are allowed in this state; None, the default, allows all."""
         return None
 

@@ -109,9 +109,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
         actor_key, critic_key = jr.split(key)
         layers = (self.observation_space.flat_size, *self.hidden_sizes)
         # A small last layer: the first policy is close to uniform.
-        self.actor = MLP(
-            (*layers, outputs), activation=activation, output_scale=0.01, key=actor_key
-        )
+        self.actor = MLP((*layers, outputs), activation=activation, output_scale=0.01, key=actor_key)
         self.critic = MLP((*layers, 1), activation=activation, key=critic_key)
 
     def distribution(

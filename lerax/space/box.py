@@ -31,9 +31,7 @@ class Box(AbstractSpace):
     def __init__(self, low: Any, high: Any, shape: tuple[int, ...] | None = None):
         if shape is None:
             shape = np.broadcast_shapes(np.shape(low), np.shape(high))
-        lows, highs = (
-            np.broadcast_to(np.asarray(bound, np.float32), shape).ravel() for bound in (low, high)
-        )
+        lows, highs = (np.broadcast_to(np.asarray(bound, np.float32), shape).ravel() for bound in (low, high))
         if not (lows <= highs).all():
             raise ValueError(f"Box: low must not exceed high (got low={low}, high={high})")
         # Tuples, not arrays: a bound must never become a trainable leaf.

@@ -53,9 +53,7 @@ class CartPole(AbstractEnv):
 
     def __check_init__(self):
         if self.max_episode_steps is not None and self.max_episode_steps < 1:
-            raise ValueError(
-                f"max_episode_steps: must be at least 1 or None (got {self.max_episode_steps})"
-            )
+            raise ValueError(f"max_episode_steps: must be at least 1 or None (got {self.max_episode_steps})")
 
     def initial(self, *, key: Key[Array, ""]) -> CartPoleState:
         y = jr.uniform(key, (4,), minval=-0.05, maxval=0.05)
@@ -74,9 +72,7 @@ class CartPole(AbstractEnv):
         rates = jnp.stack([velocity, acceleration, spin, spin_rate])
         return CartPoleState(state.y + TIME_STEP * rates, state.steps + 1)
 
-    def observation(
-        self, state: CartPoleState, *, key: Key[Array, ""] | None = None
-    ) -> Float[Array, "4"]:
+    def observation(self, state: CartPoleState, *, key: Key[Array, ""] | None = None) -> Float[Array, "4"]:
         return state.y
 
     def reward(
@@ -91,9 +87,7 @@ class CartPole(AbstractEnv):
             return -self.terminal(next_state).astype(jnp.float32)
         return jnp.array(1.0)
 
-    def terminal(
-        self, state: CartPoleState, *, key: Key[Array, ""] | None = None
-    ) -> Bool[Array, ""]:
+    def terminal(self, state: CartPoleState, *, key: Key[Array, ""] | None = None) -> Bool[Array, ""]:
         return (jnp.abs(state.y[0]) > POSITION_LIMIT) | (jnp.abs(state.y[2]) > ANGLE_LIMIT)
 
     def truncate(self, state: CartPoleState) -> Bool[Array, ""]:

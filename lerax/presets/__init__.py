@@ -1,0 +1,1 @@
+"""Tuned settings, one TOML file per environment: a table per algorithm, with `steps` and `score` in it."""

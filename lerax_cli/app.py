@@ -1,0 +1,74 @@
+"""The Typer app, and the one place where errors become exit codes."""
+
+import sys
+from typing import Annotated
+
+import typer
+from typer._click import exceptions as click_exceptions
+
+from lerax import __version__
+
+from . import lists, train
+from .report import Failure, Interrupted, result, say
+
+app = typer.Typer(
+    name="lerax",
+    help="Reinforcement learning on JAX: train, watch and record from the command line.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train", no_args_is_help=False)(train.train)
+app.command("list-backends")(lists.list_backends)
+app.command("list-envs")(lists.list_envs)
+app.command("list-algos")(lists.list_algos)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        result(f"lerax {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Reinforcement learning on JAX: train, watch and record from the command line."""
+
+
+def main() -> None:
+    """Runs the command and ends the process with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs the command.
+
+    Returns:
+        The exit code: 0, 1, 2, or 128 + the signal's number.
+    """
+    try:
+        return int(app(arguments, prog_name="lerax", standalone_mode=False) or 0)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except click_exceptions.NoArgsIsHelpError as error:
+        say(error.format_message())
+        return 2
+    except click_exceptions.ClickException as error:
+        say(f"lerax: error: {' '.join(error.format_message().split())}")
+        return error.exit_code
+    except Failure as error:
+        if "--debug" in arguments:
+            raise
+        say(f"lerax: error: {error}")
+        return error.code
+    except Interrupted as stop:
+        say(f"lerax: stopped by a signal (exit {stop.code}); there was nothing to save yet")
+        return stop.code
+    except KeyboardInterrupt:
+        return 130

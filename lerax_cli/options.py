@@ -1,0 +1,267 @@
+"""What a run is to be, from the command line, the config file, the preset and the defaults."""
+
+import secrets
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lerax import registry
+from lerax.run import NAME
+
+from .report import BadInput
+
+TABLES = ("algorithm", "policy")  # of settings, in a config file and in a preset
+KEYS = {"env": str, "algo": str, "seed": int, "steps": int, "preset": str, "backend": list, "nan": str}
+DEFAULT_STEPS = 1_000_000
+NAN_CHOICES = ("stop", "warn", "off")
+
+
+@dataclass
+class Plan:
+    """A run that is fully decided, but for the settings' defaults.
+
+    Attributes:
+        env: The environment's entry.
+        algorithm: The algorithm's entry.
+        policy: The policy's entry.
+        seed: Seed of all randomness.
+        steps: Environment steps.
+        backends: Names of the logging backends, without the dashboard.
+        nan: What to do about values that are not finite.
+        score: Mean return that counts as solved; None where no preset says one.
+        settings: Values by table (`algorithm`, `policy`) and name, as they were given.
+    """
+
+    env: registry.Entry
+    algorithm: registry.Entry
+    policy: registry.Entry
+    seed: int
+    steps: int
+    backends: list[str]
+    nan: str
+    score: float | None
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def plan(
+    env: str | None,
+    *,
+    algo: str | None,
+    steps: str | None,
+    seed: str | None,
+    backends: list[str] | None,
+    preset: str | None,
+    config: Path | None,
+    settings: list[str],
+    num_envs: str | None,
+    nan: str | None,
+    warn: Any,
+) -> Plan:
+    """Decides everything that can be decided without importing JAX.
+
+    Raises:
+        BadInput: Something is wrong with what the user gave.
+    """
+    file = read_config(config) if config else {}
+    env = env if env is not None else file.get("env")
+    if env is None:
+        raise BadInput("ENV", "missing; name an environment, see `lerax list-envs`")
+    env_entry = find("ENV", "environment", registry.ENVS, env)
+    algorithm = find("--algo", "algorithm", registry.ALGORITHMS, algo or file.get("algo", "ppo"))
+    tuned = find_preset(preset or file.get("preset", "auto"), env_entry, algorithm)
+    given = {name: dict(file.get(name, {})) for name in TABLES}
+    for text in settings:
+        table, key, value = read_setting(text)
+        given[table][key] = value
+    if num_envs is not None:
+        given["algorithm"]["num_envs"] = whole("--num-envs", num_envs, 1, 2**20)
+    merged = {name: dict(tuned.get(name, {})) | given[name] for name in TABLES}
+    chosen = file.get("steps", tuned.get("steps", DEFAULT_STEPS)) if steps is None else steps
+    seed_value: Any = file.get("seed") if seed is None else seed
+    return Plan(
+        env=env_entry,
+        algorithm=algorithm,
+        policy=registry.POLICIES["MLPActorCriticPolicy"],
+        seed=secrets.randbits(32) if seed_value is None else whole("--seed", seed_value, 0, 2**32 - 1),
+        steps=whole("--steps", chosen, 1, 2**63 - 1),
+        backends=read_backends(backends or file.get("backend", []), warn),
+        nan=one_of("--nan", nan or file.get("nan", "stop"), NAN_CHOICES),
+        score=tuned.get("score"),
+        settings=merged,
+    )
+
+
+def find(where: str, kind: str, entries: dict[str, registry.Entry], name: str) -> registry.Entry:
+    """An entry of the registry.
+
+    Raises:
+        BadInput: There is none of that name.
+    """
+    try:
+        return registry.find(kind, entries, name)
+    except registry.UnknownName as error:
+        raise BadInput(where, str(error)) from None
+
+
+def find_preset(name: str, env: registry.Entry, algorithm: registry.Entry) -> dict[str, Any]:
+    """The preset's table for an algorithm: `auto` is the environment's own, if it has one."""
+    if name == "none":
+        return {}
+    if name != "auto":
+        env = find("--preset", "preset", registry.ENVS, name)
+    tables = registry.presets(env.name)
+    if name != "auto" and algorithm.name not in tables:
+        raise BadInput("--preset", f"{env.name} has none for {algorithm.name}; allowed: auto, none")
+    return tables.get(algorithm.name, {})
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A config file, its keys and their types checked."""
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput("--config", f"{path} is not TOML ({error})") from None
+    except UnicodeDecodeError:
+        raise BadInput("--config", f"{path} is not TOML (not UTF-8)") from None
+    except OSError as error:
+        raise BadInput("--config", f"{path} cannot be read ({error.strerror})") from None
+    for key, value in content.items():
+        wanted = dict if key in TABLES else KEYS.get(key)
+        if wanted is None:
+            raise BadInput("--config", f"unknown key (got {key!r}); {registry.hint(key, [*KEYS, *TABLES])}")
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            name = {dict: "a table", list: "a list", int: "a whole number", str: "a string"}[wanted]
+            raise BadInput("--config", f"{key}: not {name} (got {value!r})")
+    return content
+
+
+def read_setting(text: str) -> tuple[str, str, Any]:
+    """Table, key and value of a `--set key=value`."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise BadInput("--set", f"not KEY=VALUE (got {text!r})")
+    table, dot, name = key.strip().partition(".")
+    if not dot:
+        return "algorithm", table, read_value(value)
+    if table not in TABLES:
+        raise BadInput("--set", f"unknown table (got {table!r}); allowed: {', '.join(TABLES)}")
+    return table, name, read_value(value)
+
+
+def read_value(text: str) -> Any:
+    """A value as TOML has it; anything else is a string."""
+    try:
+        return tomllib.loads(f"value = {text.strip()}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError):
+        pass
+    try:
+        return float(text)  # more than TOML allows: ".5", "1."
+    except ValueError:
+        return text.strip()
+
+
+def read_backends(names: list[str], warn: Any) -> list[str]:
+    """Names of backends, checked; the dashboard is not one of them."""
+    from .lists import backend_rows
+
+    rows = {row["name"]: row for row in backend_rows()}
+    chosen: list[str] = []
+    for name in names:
+        lower = str(name).lower()
+        if lower != "none" and lower not in rows:
+            raise BadInput(
+                "--backend", f"unknown backend (got {name!r}); {registry.hint(lower, [*rows, 'none'])}"
+            )
+        if lower in rows and not rows[lower]["available"]:
+            raise BadInput("--backend", f"{lower} is not available; {rows[lower]['reason']}")
+        if lower in chosen:
+            warn(f"--backend: {lower} is named twice")
+        else:
+            chosen.append(lower)
+    if "none" in chosen and len(chosen) > 1:
+        raise BadInput("--backend", f"none excludes all others (got {', '.join(chosen)})")
+    return [name for name in chosen if name not in ("none", "console")]
+
+
+def check_place(out: Path, name: str | None) -> None:
+    """Whether a run of that name can be made there, as far as names tell."""
+    if name is not None and not NAME.fullmatch(name):
+        raise BadInput(
+            "--name",
+            f"not a name (got {name[:60]!r}); allowed: 1 to 200 letters, digits or . _ = + -, no dot first",
+        )
+    text = str(out)
+    if "://" in text or (len(out.parts) > 1 and out.parts[0].endswith(":")):
+        raise BadInput("--out", f"not a local folder (got {text!r})")
+    try:
+        exists, is_folder = out.exists(), out.is_dir()
+    except (OSError, ValueError) as error:
+        raise BadInput("--out", f"not a usable path ({error})") from None
+    if exists and not is_folder:
+        raise BadInput("--out", f"not a folder (got {text!r})")
+    if any(len(part.encode(errors="surrogateescape")) > 255 for part in out.parts) or len(text) > 3000:
+        raise BadInput("--out", f"path too long ({len(text)} characters)")
+    if name is not None and (out / name).exists():
+        raise BadInput("--name", f"a run of that name exists (got {name!r}, {out / name}); choose another")
+
+
+def settings_tables(algorithm: registry.Entry) -> dict[str, Any]:
+    """Every setting of an algorithm and its policy by the name that `--set` takes."""
+    from lerax.settings import settings_of
+
+    policy = registry.POLICIES["MLPActorCriticPolicy"]
+    own = settings_of(algorithm.load())
+    return own | {f"policy.{name}": s for name, s in settings_of(policy.load()).items()}
+
+
+def check_settings(cls: type, given: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The given settings, converted to their types.
+
+    Raises:
+        BadInput: One is unknown, of the wrong type, or out of range.
+    """
+    from lerax.settings import settings_of
+
+    declared, values = settings_of(cls), {}
+    for key, value in given.items():
+        if key not in declared:
+            hint = registry.hint(key, declared)
+            raise BadInput("--set", f"{prefix}{key}: {cls.__name__} has no such setting; {hint}")
+        try:
+            values[key] = declared[key].convert(value)
+        except ValueError as error:
+            raise BadInput("--set", f"{prefix}{error}") from None
+    return values
+
+
+def whole(where: str, value: Any, least: int, most: int) -> int:
+    """A whole number in a range; `1e6` and `1_000_000` are allowed.
+
+    Raises:
+        BadInput: It is none, or out of range.
+    """
+    allowed = f"allowed: whole numbers from {least} to {most}"
+    try:
+        number = int(value)
+    except ValueError:
+        try:
+            number = float(value)
+        except ValueError:
+            raise BadInput(where, f"not a whole number (got {value!r}); {allowed}") from None
+        if not number.is_integer():
+            raise BadInput(where, f"not a whole number (got {value!r}); {allowed}") from None
+    if not least <= number <= most:
+        raise BadInput(where, f"out of range (got {value}); {allowed}")
+    return int(number)
+
+
+def one_of(where: str, value: str, choices: tuple[str, ...]) -> str:
+    """One of several words.
+
+    Raises:
+        BadInput: It is none of them.
+    """
+    if value not in choices:
+        raise BadInput(where, f"unknown choice (got {value!r}); allowed: {', '.join(choices)}")
+    return value

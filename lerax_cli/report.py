@@ -1,0 +1,94 @@
+"""What the command says: results to standard output, everything else to standard error."""
+
+import json
+import os
+import sys
+import warnings
+from typing import Any
+
+
+class Failure(Exception):
+    """The command cannot go on: the machine, the state or the run is at fault (exit code 1)."""
+
+    code = 1
+
+    def __init__(self, where: str, what: str):
+        super().__init__(f"{where}: {what}" if where else what)
+
+
+class BadInput(Failure):
+    """The command line or the config is wrong (exit code 2)."""
+
+    code = 2
+
+
+class Interrupted(Exception):
+    """A signal ended the command before there was anything to save."""
+
+    def __init__(self, signal: int):
+        super().__init__(signal)
+        self.code = 128 + signal
+
+
+class Warnings:
+    """Prints each warning as one line, and counts them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def install(self, *, hide: str = "") -> None:
+        """Takes over Python's warnings; those that contain `hide` are dropped."""
+        warnings.simplefilter("default")
+
+        def show(message: Any, *_: Any, **__: Any) -> None:
+            text = " ".join(str(message).split())
+            if not (hide and hide in text):
+                self.say(text)
+
+        warnings.showwarning = show
+
+    def say(self, text: str) -> None:
+        """One warning."""
+        self.count += 1
+        say(f"lerax: warning: {text}")
+
+
+def say(text: str) -> None:
+    """A line to standard error; lost if nobody reads it."""
+    try:
+        print(_printable(text, sys.stderr), file=sys.stderr, flush=True)
+    except (OSError, ValueError, AttributeError):
+        pass  # closed: there is nowhere left to say so
+
+
+def result(text: str) -> None:
+    """A line to standard output; lost if nobody reads it."""
+    try:
+        print(_printable(text, sys.stdout), flush=True)
+    except (OSError, ValueError, AttributeError):
+        _give_up_stdout()
+
+
+def result_json(value: Any) -> None:
+    """A JSON value to standard output."""
+    result(json.dumps(value))
+
+
+def table(rows: list[tuple[str, ...]]) -> None:
+    """Rows in columns to standard output, the first being the head."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        result("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _printable(text: str, stream: Any) -> str:
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _give_up_stdout() -> None:
+    """Points standard output elsewhere, so that Python's own flush at exit does not fail again."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError:
+        pass  # not even that is possible; the result is lost either way

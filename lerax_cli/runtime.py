@@ -1,0 +1,54 @@
+"""Process-wide settings of JAX: only the command touches them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from .report import Failure
+
+
+def prepare(device: str, warn: Any) -> Any:
+    """Imports JAX with a compilation cache on the chosen device, and returns that device.
+
+    Args:
+        device: `auto`, `cpu` or `gpu`.
+        warn: Takes a line of warning.
+
+    Raises:
+        Failure: There is no such device.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's own notes are not for users
+    if device == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    import jax
+
+    folder = cache_folder(warn)
+    if folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    try:
+        found = jax.devices("gpu") if device == "gpu" else jax.devices()
+    except RuntimeError as error:
+        if device == "gpu":
+            names = ", ".join(str(d) for d in jax.devices())
+            raise Failure("--device", f"no GPU that JAX can use; found: {names}") from None
+        raise Failure("JAX", f"no device ({' '.join(str(error).split())})") from None
+    if device == "gpu":
+        jax.config.update("jax_default_device", found[0])
+    return found[0]
+
+
+def cache_folder(warn: Any) -> Path | None:
+    """Where compiled programs are kept: JAX's own variable wins; None where nothing can be kept."""
+    set_by_user = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(set_by_user) if set_by_user else Path(base) / "lerax" / "xla"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:
+        warn(f"no compilation cache: {error}")
+        return None
+    if not os.access(folder, os.W_OK):
+        warn(f"the compilation cache is read-only: {folder}")
+    return folder

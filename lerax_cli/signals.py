@@ -1,0 +1,47 @@
+"""Ctrl-C and its kin: the first one asks training to stop, the second one ends the process."""
+
+import os
+import signal
+from types import FrameType
+from typing import Any
+
+from .report import Interrupted
+
+CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SHOW_CURSOR = b"\x1b[?25h"
+
+
+class Signals:
+    """Catches the signals that end programs, while it is entered.
+
+    Attributes:
+        received: The number of the first one, None so far.
+        raising: Whether there is nothing to lose: then the first one raises at once.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.raising = True
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Signals":
+        for number in CAUGHT:
+            before = signal.getsignal(number)
+            # A shell starts background jobs with SIGINT ignored, and nohup SIGHUP: leave it so.
+            if before is not signal.SIG_IGN:
+                self._before[number] = before
+                signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            if os.isatty(2):
+                os.write(2, SHOW_CURSOR)
+            os._exit(128 + number)
+        self.received = number
+        if self.raising:
+            raise Interrupted(number)

@@ -1,0 +1,354 @@
+"""`lerax train`."""
+
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lerax import registry
+from lerax.run import RunDirectory, claim, generated_name
+
+from . import options, report, runtime
+from .options import Plan
+from .report import BadInput, Failure, Interrupted
+from .signals import Signals
+
+if TYPE_CHECKING:
+    from lerax.callback import LoggingCallback
+
+EVALUATION_EPISODES = 100
+PROGRESS = ("auto", "full", "plain", "off")
+DEVICES = ("auto", "cpu", "gpu")
+
+
+def _known_envs(incomplete: str) -> list[str]:
+    return [name for name in registry.ENVS if name.lower().startswith(incomplete.lower())]
+
+
+def _known_algorithms(incomplete: str) -> list[str]:
+    return [name for name in registry.ALGORITHMS if name.startswith(incomplete.lower())]
+
+
+def _known_backends(incomplete: str) -> list[str]:
+    return [name for name in (*registry.BACKENDS, "none") if name.startswith(incomplete.lower())]
+
+
+def _one_of(choices: tuple[str, ...]) -> Any:
+    return lambda incomplete: [word for word in choices if word.startswith(incomplete)]
+
+
+def train(
+    env: Annotated[
+        str | None,
+        typer.Argument(
+            help="Environment, see `lerax list-envs`.", autocompletion=_known_envs, show_default=False
+        ),
+    ] = None,
+    algo: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Algorithm, see `lerax list-algos`; ppo.", autocompletion=_known_algorithms
+        ),
+    ] = None,
+    steps: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Environment steps; the preset's, else 1,000,000."),
+    ] = None,
+    seed: Annotated[str | None, typer.Option(metavar="S", help="Seed of all randomness; random.")] = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Logging backend, see `lerax list-backends`; may be repeated. `none` for none.",
+            autocompletion=_known_backends,
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|none|NAME",
+            help="Tuned settings: the environment's own, none, or another environment's; auto.",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="A config file, as every run leaves one.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting, see `lerax list-algos ppo`; may be repeated."
+        ),
+    ] = None,
+    num_envs: Annotated[
+        str | None, typer.Option(metavar="N", help="Environments side by side; short for --set num_envs=N.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder that holds the runs.")] = Path("logs"),
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; generated.")] = None,
+    progress: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(PROGRESS), help="How to show progress.", autocompletion=_one_of(PROGRESS)
+        ),
+    ] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(metavar="|".join(DEVICES), help="What to train on.", autocompletion=_one_of(DEVICES)),
+    ] = "auto",
+    nan: Annotated[
+        str | None,
+        typer.Option(
+            metavar="stop|warn|off",
+            help="What to do when a loss or a parameter is not finite; stop.",
+            autocompletion=_one_of(options.NAN_CHOICES),
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there was any warning.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show nothing but warnings and errors.")
+    ] = False,
+) -> int:
+    """Train a policy; prints the path of the run on standard output."""
+    warned = report.Warnings()
+    warned.install()
+    options.one_of("--progress", progress, PROGRESS)
+    options.one_of("--device", device, DEVICES)
+    plan = options.plan(
+        env,
+        algo=algo,
+        steps=steps,
+        seed=seed,
+        backends=backend,
+        preset=preset,
+        config=config,
+        settings=set_ or [],
+        num_envs=num_envs,
+        nan=nan,
+        warn=warned.say,
+    )
+    options.check_place(out, name)
+    if plan.nan == "off":
+        warned.install(hide="not finite from here on")
+    with Signals() as signals:
+        job = Job(plan, out, name, device, "off" if quiet else progress, signals, warned)
+        outcome = job.run()
+    if json:
+        report.result_json(outcome)
+    else:
+        if not quiet:
+            job.summarize(outcome)
+        report.result(outcome["run"])
+    if signals.received is not None:
+        return 128 + signals.received
+    if outcome["status"] == "diverged":
+        return 1
+    return 1 if strict and warned.count else 0
+
+
+class Job:
+    """One training run, from the plan to the outcome."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        out: Path,
+        name: str | None,
+        device: str,
+        progress: str,
+        signals: Signals,
+        warned: report.Warnings,
+    ):
+        self.plan, self.signals, self.warned = plan, signals, warned
+        self.progress = progress
+        self.began = time.monotonic()
+        self.device = runtime.prepare(device, warned.say)
+        self._build()
+        self.directory = self._directory(out, name)
+        self.logger = self._logger(out)
+
+    def run(self) -> dict[str, Any]:
+        """Trains, evaluates and saves; returns the outcome as `--json` prints it."""
+        try:
+            outcome = self._train()
+        except Interrupted:
+            self.directory.finish("interrupted")
+            raise
+        except Exception as error:
+            self.directory.finish("failed", error=f"{type(error).__name__}: {error}")
+            if isinstance(error, Failure):
+                raise
+            raise Failure("train", " ".join(f"{type(error).__name__}: {error}".split())[:500]) from error
+        finally:
+            self.logger.close()
+        self.directory.finish(**outcome)
+        return {"run": str(self.directory.path)} | outcome
+
+    def summarize(self, outcome: dict[str, Any]) -> None:
+        """The end of the run in a few lines on standard error."""
+        plan, path = self.plan, self.directory.path
+        say = report.say
+        say(
+            f"{plan.algorithm.name} on {plan.env.name}, seed {plan.seed}: {outcome['status']} after "
+            f"{outcome['steps']:,} steps in {outcome['seconds_training']:.1f} s"
+            + (
+                f" ({outcome['steps'] - plan.steps:,} more than asked, to whole iterations)"
+                if 0 < outcome["steps"] - plan.steps
+                else ""
+            )
+        )
+        evaluation = outcome.get("evaluation")
+        if evaluation:
+            solved = {True: "solved: ", False: "not solved: ", None: ""}[outcome["solved"]]
+            aim = f", at least {plan.score:g} counts as solved" if plan.score is not None else ""
+            say(
+                f"{solved}mean return {evaluation['mean_return']:.1f} +- {evaluation['std_return']:.1f} "
+                f"over {evaluation['episodes']} greedy episodes{aim}"
+            )
+        say(f"policy      {path / 'policy.eqx'}")
+        say(f"repeat      lerax train --config {path / 'config.toml'}")
+        if "tensorboard" in plan.backends:
+            say(f"curves      tensorboard --logdir {path.parent}")
+
+    def _build(self) -> None:
+        """Algorithm, environment and policy from their names and settings."""
+        from jax import random as jr
+
+        plan = self.plan
+        algorithm_class, policy_class = plan.algorithm.load(), plan.policy.load()
+        algorithm_settings = options.check_settings(algorithm_class, plan.settings["algorithm"])
+        policy_settings = options.check_settings(policy_class, plan.settings["policy"], "policy.")
+        policy_key, self.learn_key, self.evaluation_key = jr.split(jr.key(plan.seed), 3)
+        try:
+            self.algorithm = algorithm_class(**algorithm_settings)
+            self.algorithm.num_iterations(plan.steps)
+        except ValueError as error:
+            raise BadInput("settings", str(error).replace("total_timesteps", "--steps")) from None
+        self.env = plan.env.load()()
+        self.policy = policy_class(env=self.env, **policy_settings, key=policy_key)
+
+    def _directory(self, out: Path, name: str | None) -> RunDirectory:
+        wanted = name or generated_name(self.algorithm.name, self.policy.name, self.env.name)
+        try:
+            path = out / claim(wanted, [out])
+            if name is not None and path.name != name:
+                path.rmdir()  # somebody took the name since it was checked
+                raise BadInput("--name", f"a run of that name exists (got {name!r}); choose another")
+            directory = RunDirectory(
+                path,
+                argv=sys.argv[1:],
+                env=self.env.name,
+                algo=self.plan.algorithm.name,
+                seed=self.plan.seed,
+                device=str(self.device),
+                versions={"python": platform.python_version()}
+                | {package: version(package) for package in ("lerax", "jax", "equinox", "optax")},
+            )
+            directory.write_config(self._config())
+        except OSError as error:
+            raise Failure("--out", f"cannot be written (got {str(out)!r}): {error.strerror}") from None
+        return directory
+
+    def _config(self) -> dict[str, Any]:
+        from lerax.settings import setting_values
+
+        plan = self.plan
+        return {
+            "env": self.env.name,
+            "algo": plan.algorithm.name,
+            "seed": plan.seed,
+            "steps": plan.steps,
+            "preset": "none",
+            "backend": plan.backends or ["none"],
+            "nan": plan.nan,
+            "algorithm": setting_values(self.algorithm),
+            "policy": setting_values(self.policy),
+        }
+
+    def _logger(self, out: Path) -> "LoggingCallback":
+        from lerax.backend import BackendError, ConsoleBackend, JSONLBackend
+        from lerax.callback import LoggingCallback
+
+        path = self.directory.path
+        backends: list[Any] = [JSONLBackend(out)]
+        backends += [registry.BACKENDS[name].load()(out) for name in self.plan.backends]
+        if self.progress != "off":
+            device = f"{self.device.platform} ({self.device.device_kind})"
+            backends.append(ConsoleBackend(self.progress, device=device, files=str(path)))  # type: ignore[arg-type]
+        hparams = {"env": self.env.name, "seed": self.plan.seed, "steps": self.plan.steps}
+        try:
+            return LoggingCallback(backends, name=path.name, hparams=hparams, resume=True, strict=True)
+        except BackendError as error:
+            self.directory.finish("failed", error=str(error))
+            raise Failure("--backend", str(error)) from None
+
+    def _train(self) -> dict[str, Any]:
+        from lerax.callback import StopOnNonFinite
+
+        from .control import RunControl
+
+        guard = [StopOnNonFinite()] if self.plan.nan == "stop" else []
+        state = self.algorithm.init(self.env, self.policy, key=self.learn_key)
+        control = RunControl(self.signals)
+        trained = time.monotonic()
+        state = self.algorithm.run(state, self.plan.steps, callback=[self.logger, control, *guard])
+        iterations = int(state.iteration_count)
+        steps = iterations * self.algorithm.steps_per_iteration
+        outcome: dict[str, Any] = {
+            "status": "finished" if self.signals.received is None else "interrupted",
+            "env": self.env.name,
+            "algo": self.plan.algorithm.name,
+            "seed": self.plan.seed,
+            "steps": steps,
+            "seconds_training": round(time.monotonic() - trained, 3),
+        }
+        policy = state.policy
+        if guard and int(state.callback_state[2].iteration):
+            policy = self._last_good(policy, state.callback_state[2])
+            outcome |= {"status": "diverged", "diverged_at_iteration": iterations}
+        self.logger.on_phase("saving")
+        self._save(policy, outcome)
+        if outcome["status"] == "finished":
+            self.logger.on_phase("evaluating")
+            outcome |= self._evaluate(policy, steps)
+        return outcome | {"seconds": round(time.monotonic() - self.began, 3)}
+
+    def _last_good(self, policy: Any, found: Any) -> Any:
+        import equinox as eqx
+
+        report.say(
+            f"lerax: error: training diverged: a loss or a parameter is not finite at iteration "
+            f"{int(found.iteration)}; the policy before it is saved; try a smaller learning rate"
+        )
+        return eqx.combine(found.policy, policy)
+
+    def _save(self, policy: Any, outcome: dict[str, Any]) -> None:
+        from lerax import checkpoint
+
+        metadata = {"policy": policy.name, "settings": self._config()["policy"]} | outcome
+        try:
+            checkpoint.save(self.directory.path / "policy.eqx", policy, metadata)
+        except OSError as error:
+            raise Failure("policy.eqx", f"not saved: {error.strerror}") from None
+
+    def _evaluate(self, policy: Any, steps: int) -> dict[str, Any]:
+        import numpy as np
+
+        from lerax.evaluate import evaluate
+
+        result = evaluate(self.env, policy, key=self.evaluation_key, num_episodes=EVALUATION_EPISODES)
+        returns, lengths = np.asarray(result.returns, float), np.asarray(result.lengths, float)
+        mean = float(returns.mean())
+        self.logger.log({"eval/return": mean, "eval/length": float(lengths.mean())}, steps)
+        evaluation = {
+            "episodes": EVALUATION_EPISODES,
+            "mean_return": mean,
+            "std_return": float(returns.std()),
+            "mean_length": float(lengths.mean()),
+        }
+        solved = None if self.plan.score is None else mean >= self.plan.score
+        return {"evaluation": evaluation, "solved": solved}
