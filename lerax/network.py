@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import equinox as eqx
 import jax
+from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Key
@@ -17,6 +19,28 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "silu": jax.nn.silu,
     "gelu": jax.nn.gelu,
 }
+
+
+@partial(jax.jit, static_argnums=1)
+def orthogonal(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "in out"]:
+    """A random matrix with orthonormal rows or columns, whichever are fewer, uniformly distributed.
+
+    A product of random Householder reflections (Stewart, 1980, https://doi.org/10.1137/0717034). JAX's own
+    initializer goes through LAPACK, whose import and compilation take a second of every start.
+    """
+    long, short = max(shape), min(shape)
+    columns = jnp.arange(short)
+    vectors = jnp.triu(jr.normal(key, (short, long)))
+    signs = jnp.where(vectors[columns, columns] < 0, -1.0, 1.0)
+    vectors = vectors.at[columns, columns].add(signs * jnp.sqrt(jnp.sum(vectors**2, axis=1)))
+
+    def reflect(i: Array, matrix: Array) -> Array:
+        vector = vectors[short - 1 - i]
+        along = jnp.sum(vector[:, None] * matrix, axis=0) / jnp.sum(vector**2)
+        return matrix - 2.0 * vector[:, None] * along
+
+    matrix = lax.fori_loop(0, short, reflect, jnp.eye(long, short)) * -signs
+    return matrix if shape == (long, short) else matrix.T
 
 
 class MLP(eqx.Module):
@@ -45,10 +69,8 @@ class MLP(eqx.Module):
     ):
         gains = [math.sqrt(2)] * (len(sizes) - 2) + [output_scale]
         keys = jr.split(key, len(gains))
-        self.weights = [
-            jax.nn.initializers.orthogonal(gain)(k, shape, jnp.float32)
-            for k, shape, gain in zip(keys, pairwise(sizes), gains, strict=True)
-        ]
+        layers = zip(keys, pairwise(sizes), gains, strict=True)
+        self.weights = [gain * orthogonal(k, shape) for k, shape, gain in layers]
         self.biases = [jnp.zeros(size) for size in sizes[1:]]
         self.activation = activation
 

@@ -18,11 +18,6 @@ def is_traced(*trees: PyTree) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((probe, trees)))
 
 
-def is_shape_or_array(leaf: Any) -> bool:
-    """True of arrays and of the shapes that stand for them during abstract evaluation."""
-    return eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
-
-
 def typed_key(key: Array) -> Key[Array, ""]:
     """A new-style PRNG key from either style."""
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
@@ -58,6 +53,13 @@ def where(condition: Bool[ArrayLike, "..."], yes: PyTree, no: PyTree) -> PyTree:
 def copy_arrays(tree: PyTree) -> PyTree:
     """A copy whose arrays may be donated without touching those of the caller."""
     return jax.tree.map(lambda leaf: jnp.array(leaf) if eqx.is_array(leaf) else leaf, tree)
+
+
+def strongly_typed(tree: PyTree) -> PyTree:
+    """The same arrays without JAX's weak types, which would make equal states compile twice."""
+    return jax.tree.map(
+        lambda leaf: lax.convert_element_type(leaf, leaf.dtype) if eqx.is_array(leaf) else leaf, tree
+    )
 
 
 class Packing:

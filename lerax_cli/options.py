@@ -215,15 +215,16 @@ def settings_tables(algorithm: registry.Entry) -> dict[str, Any]:
     return own | {f"policy.{name}": s for name, s in settings_of(policy.load()).items()}
 
 
-def check_settings(cls: type, given: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The given settings, converted to their types.
+def all_settings(cls: type, given: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every setting of a class: the given ones converted to their types, and the others' defaults.
 
     Raises:
         BadInput: One is unknown, of the wrong type, or out of range.
     """
     from lerax.settings import settings_of
 
-    declared, values = settings_of(cls), {}
+    declared = settings_of(cls)
+    values = {name: setting.default for name, setting in declared.items()}
     for key, value in given.items():
         if key not in declared:
             hint = registry.hint(key, declared)

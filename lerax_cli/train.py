@@ -216,23 +216,20 @@ class Job:
 
     def _build(self) -> None:
         """Algorithm, environment and policy from their names and settings."""
-        from jax import random as jr
-
         plan = self.plan
-        algorithm_class, policy_class = plan.algorithm.load(), plan.policy.load()
-        algorithm_settings = options.check_settings(algorithm_class, plan.settings["algorithm"])
-        policy_settings = options.check_settings(policy_class, plan.settings["policy"], "policy.")
-        policy_key, self.learn_key, self.evaluation_key = jr.split(jr.key(plan.seed), 3)
+        algorithm_class, self.policy_class = plan.algorithm.load(), plan.policy.load()
+        self.algorithm_settings = options.all_settings(algorithm_class, plan.settings["algorithm"])
+        self.policy_settings = options.all_settings(self.policy_class, plan.settings["policy"], "policy.")
         try:
-            self.algorithm = algorithm_class(**algorithm_settings)
+            self.algorithm = algorithm_class(**self.algorithm_settings)
             self.algorithm.num_iterations(plan.steps)
         except ValueError as error:
             raise BadInput("settings", str(error).replace("total_timesteps", "--steps")) from None
         self.env = plan.env.load()()
-        self.policy = policy_class(env=self.env, **policy_settings, key=policy_key)
 
     def _directory(self, out: Path, name: str | None) -> RunDirectory:
-        wanted = name or generated_name(self.algorithm.name, self.policy.name, self.env.name)
+        plan = self.plan
+        wanted = name or generated_name(self.algorithm.name, plan.policy.name, self.env.name)
         try:
             path = out / claim(wanted, [out])
             if name is not None and path.name != name:
@@ -242,8 +239,8 @@ class Job:
                 path,
                 argv=sys.argv[1:],
                 env=self.env.name,
-                algo=self.plan.algorithm.name,
-                seed=self.plan.seed,
+                algo=plan.algorithm.name,
+                seed=plan.seed,
                 device=str(self.device),
                 versions={"python": platform.python_version()}
                 | {package: version(package) for package in ("lerax", "jax", "equinox", "optax")},
@@ -254,8 +251,6 @@ class Job:
         return directory
 
     def _config(self) -> dict[str, Any]:
-        from lerax.settings import setting_values
-
         plan = self.plan
         return {
             "env": self.env.name,
@@ -265,8 +260,8 @@ class Job:
             "preset": "none",
             "backend": plan.backends or ["none"],
             "nan": plan.nan,
-            "algorithm": setting_values(self.algorithm),
-            "policy": setting_values(self.policy),
+            "algorithm": self.algorithm_settings,
+            "policy": self.policy_settings,
         }
 
     def _logger(self, out: Path) -> "LoggingCallback":
@@ -292,8 +287,9 @@ class Job:
         from .control import RunControl
 
         guard = [StopOnNonFinite()] if self.plan.nan == "stop" else []
-        state = self.algorithm.init(self.env, self.policy, key=self.learn_key)
         control = RunControl(self.signals)
+        control.on_phase("compiling")
+        state, evaluation_key = self._initial_state()
         trained = time.monotonic()
         state = self.algorithm.run(state, self.plan.steps, callback=[self.logger, control, *guard])
         iterations = int(state.iteration_count)
@@ -314,8 +310,22 @@ class Job:
         self._save(policy, outcome)
         if outcome["status"] == "finished":
             self.logger.on_phase("evaluating")
-            outcome |= self._evaluate(policy, steps)
+            outcome |= self._evaluate(policy, steps, evaluation_key)
         return outcome | {"seconds": round(time.monotonic() - self.began, 3)}
+
+    def _initial_state(self) -> tuple[Any, Any]:
+        """The state before training and the key of the evaluation, from the seed, in one program."""
+        import equinox as eqx
+        import numpy as np
+        from jax import random as jr
+
+        @eqx.filter_jit
+        def initial(seed: Any) -> tuple[Any, Any]:
+            policy_key, learn_key, evaluation_key = jr.split(jr.key(seed), 3)
+            policy = self.policy_class(env=self.env, **self.policy_settings, key=policy_key)
+            return self.algorithm.init(self.env, policy, key=learn_key), evaluation_key
+
+        return initial(np.uint32(self.plan.seed))
 
     def _last_good(self, policy: Any, found: Any) -> Any:
         import equinox as eqx
@@ -335,12 +345,12 @@ class Job:
         except OSError as error:
             raise Failure("policy.eqx", f"not saved: {error.strerror}") from None
 
-    def _evaluate(self, policy: Any, steps: int) -> dict[str, Any]:
+    def _evaluate(self, policy: Any, steps: int, key: Any) -> dict[str, Any]:
         import numpy as np
 
         from lerax.evaluate import evaluate
 
-        result = evaluate(self.env, policy, key=self.evaluation_key, num_episodes=EVALUATION_EPISODES)
+        result = evaluate(self.env, policy, key=key, num_episodes=EVALUATION_EPISODES)
         returns, lengths = np.asarray(result.returns, float), np.asarray(result.lengths, float)
         mean = float(returns.mean())
         self.logger.log({"eval/return": mean, "eval/length": float(lengths.mean())}, steps)

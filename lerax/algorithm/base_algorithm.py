@@ -188,7 +188,7 @@ class AbstractAlgorithm(eqx.Module):
         ctx = eqx.tree_at(lambda c: c.state, ctx, callback_state)
         go_on = callback.continue_training(ctx, key=stop_key)
         state = eqx.tree_at(lambda s: s.callback_state, state, callback_state)
-        return state, jnp.asarray(go_on, bool)
+        return tree.strongly_typed(state), jnp.asarray(go_on, bool)
 
     def progress(self, state: AlgorithmState) -> Float[Array, ""]:
         """The part of the training that is done, from 0 towards 1."""

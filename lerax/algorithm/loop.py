@@ -141,7 +141,8 @@ def _training_hook(
         locals={"total_iterations": jnp.asarray(total, jnp.int32)},
     )
     callback_state = getattr(callback, hook)(ctx, key=key)
-    return eqx.tree_at(lambda s: s.callback_state, state, callback_state, is_leaf=lambda x: x is None)
+    where = lambda s: s.callback_state
+    return tree.strongly_typed(eqx.tree_at(where, state, callback_state, is_leaf=lambda x: x is None))
 
 
 def _times(iterations: int | Array, steps: int) -> Int[Array, ""]:

@@ -1,0 +1,43 @@
+# Two commands: `make demo` trains CartPole-v1 to solved, `make test` runs the tests. Both set up .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check completions clean
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/lerax train CartPole-v1 --backend tensorboard
+
+test: $(VENV)/.installed-test
+	$(VENV)/bin/python -m pytest
+
+# Style and types, as CI checks them.
+check: $(VENV)/.installed-check
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+
+completions: $(VENV)/.installed
+	$(VENV)/bin/python completions/generate.py
+
+clean:
+	rm -rf $(VENV) dist .pytest_cache .ruff_cache
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "lerax needs Python 3.11 to 3.13: '$(PYTHON)' was not found; set PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "lerax needs Python 3.11 to 3.13: '$(PYTHON)' is $$($(PYTHON) -V 2>&1); set PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "lerax needs Python's venv module: install it (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP) -e '.[test]'
+	@touch $@
+
+$(VENV)/.installed-check: $(VENV)/.installed-test
+	$(PIP) -e '.[check]'
+	@touch $@
