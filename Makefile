@@ -16,7 +16,7 @@ test: $(VENV)/.installed-test
 check: $(VENV)/.installed-check
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/pyright
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 
 completions: $(VENV)/.installed
 	$(VENV)/bin/python completions/generate.py

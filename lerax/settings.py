@@ -116,7 +116,9 @@ def _convert(value: Any, default: Any) -> Any:
     if isinstance(default, bool):
         return value
     if isinstance(default, int):
-        return int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
+        if isinstance(value, float) and not value.is_integer():
+            raise TypeError
+        return int(value) if isinstance(value, float) else operator.index(value)
     if isinstance(default, float):
         if isinstance(value, str):
             raise TypeError

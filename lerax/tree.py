@@ -5,7 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jax import lax
+from jax import core, lax
 from jax import numpy as jnp
 from jax import random as jr
 from jax.flatten_util import ravel_pytree
@@ -15,7 +15,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Key, PyTree
 def is_traced(*trees: PyTree) -> bool:
     """Whether a JAX transformation is tracing the caller or any of `trees`."""
     probe = jnp.zeros(())  # under jit even a fresh constant is a tracer
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((probe, trees)))
+    return any(isinstance(leaf, core.Tracer) for leaf in jax.tree.leaves((probe, trees)))
 
 
 def typed_key(key: Array) -> Key[Array, ""]:

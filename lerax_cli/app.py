@@ -1,10 +1,10 @@
 """The Typer app, and the one place where errors become exit codes."""
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from typer._click import exceptions as click_exceptions
 
 from lerax import __version__
 
@@ -52,16 +52,14 @@ def run(arguments: list[str]) -> int:
     Returns:
         The exit code: 0, 1, 2, or 128 + the signal's number.
     """
+    if "_LERAX_COMPLETE" in os.environ:  # set by the scripts in completions/
+        from typer.completion import completion_init  # type: ignore[attr-defined]
+
+        completion_init()
     try:
         return int(app(arguments, prog_name="lerax", standalone_mode=False) or 0)
     except typer.Exit as stop:
         return stop.exit_code
-    except click_exceptions.NoArgsIsHelpError as error:
-        say(error.format_message())
-        return 2
-    except click_exceptions.ClickException as error:
-        say(f"lerax: error: {' '.join(error.format_message().split())}")
-        return error.exit_code
     except Failure as error:
         if "--debug" in arguments:
             raise
@@ -72,3 +70,17 @@ def run(arguments: list[str]) -> int:
         return stop.code
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        return _refuse(error)
+
+
+def _refuse(error: Any) -> int:
+    """Says what the parser found wrong. Typer does not export the classes of its errors."""
+    message = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":
+        say(message)
+    else:
+        say(f"lerax: error: {' '.join(message.split())}")
+    return error.exit_code

@@ -107,7 +107,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
         self, state: AlgorithmState, key: Key[Array, ""], callback: AbstractCallback
     ) -> tuple[StepState, Rollout]:
         """Steps every environment `num_steps` times, and estimates the advantages."""
-        policy, env = state.policy, state.env
+        policy, env = self._actor_critic(state), state.env
         act = jax.vmap(lambda s, o, m, n: policy.action_and_value(s, o, noise=n, action_mask=m))
         mask_of = jax.vmap(lambda s, k: env.action_mask(s, key=k))
         step_of = jax.vmap(lambda s, a, f, k: advance(env, s, _bounded(env, a), key=k, fresh=f))
@@ -130,7 +130,8 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
         step_state, (row, ends) = tree.scan(step, state.step_state, drawn)
         observation, action, mask, log_prob, reward = row
         value, next_value = self._values(policy, observation, step_state.observation, *ends)
-        terminal, truncated, _ = ends
+        terminal: Bool[Array, "time env"] = ends[0]
+        truncated: Bool[Array, "time env"] = ends[1]
         advantage = gae(
             reward,
             value,
@@ -142,6 +143,14 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
         )
         rollout = Rollout(observation, action, mask, log_prob, value, advantage, advantage + value)
         return step_state, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rollout)
+
+    def _actor_critic(self, state: AlgorithmState) -> AbstractActorCriticPolicy:
+        policy = state.policy
+        if not isinstance(policy, AbstractActorCriticPolicy):
+            raise TypeError(f"{self.name}: needs an actor-critic policy (got {policy.name})")
+        if jax.tree.leaves(state.step_state.policy_state):
+            raise TypeError(f"{self.name}: cannot train a policy that has a memory (got {policy.name})")
+        return policy
 
     def _values(
         self,

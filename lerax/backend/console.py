@@ -40,7 +40,8 @@ class ConsoleBackend(AbstractLoggingBackend):
         files: str = "",
         stream: IO[str] | None = None,
     ):
-        self.progress, self.device, self.files = progress, device, files
+        self.progress: Progress = progress
+        self.device, self.files = device, files
         self._stream = stream
         self._live: Any = None
         self._size: tuple[int, int] | None = None
@@ -204,11 +205,11 @@ def _mode(progress: Progress, stream: IO[str]) -> str:
     try:
         terminal = os.isatty(stream.fileno())
         size = os.get_terminal_size(stream.fileno()) if terminal else shutil.get_terminal_size()
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError):  # closed, or not a file at all
         return "plain"
     able = terminal and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
     room = size.columns >= LEAST_SIZE[0] and size.lines >= LEAST_SIZE[1]
-    signs = (stream.encoding or "").lower().replace("-", "") == "utf8"
+    signs = (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
     return "full" if able and room and signs else "plain"
 
 

@@ -31,7 +31,7 @@ class TensorBoardBackend(AbstractLoggingBackend):
         self._writer.flush()
 
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
-        from tensorboardX.proto.summary_pb2 import Summary
+        from tensorboardX.proto.summary_pb2 import Summary  # type: ignore[attr-defined]
 
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
         self._write(Summary(value=values), step)
@@ -59,6 +59,6 @@ class TensorBoardBackend(AbstractLoggingBackend):
             self._writer.close()
 
     def _write(self, summary: Any, step: int) -> None:
-        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.event_pb2 import Event  # type: ignore[attr-defined]
 
         self._writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))

@@ -179,9 +179,9 @@ class _Run:
             self.call("log_hparams", self._hparams)
 
     def _claim(self, name: str) -> str:
-        folders = {d.backend.log_dir for d in self._dispatchers if hasattr(d.backend, "log_dir")}
+        folders = {getattr(d.backend, "log_dir", None) for d in self._dispatchers}
         try:
-            return claim(name, folders)
+            return claim(name, [folder for folder in folders if folder is not None])
         except OSError:
             return name  # opening the backend says what is wrong with its folder
 

@@ -1,6 +1,7 @@
 """The contract of an environment, and the one function that steps and resets it."""
 
 from abc import abstractmethod
+from typing import Generic, TypeVar
 
 import equinox as eqx
 from jax import numpy as jnp
@@ -28,7 +29,10 @@ class AbstractEnvState(AbstractEnvLikeState):
         return self
 
 
-class AbstractEnvLike(eqx.Module):
+StateT = TypeVar("StateT", bound=AbstractEnvLikeState)
+
+
+class AbstractEnvLike(eqx.Module, Generic[StateT]):
     """An environment, wrapped or not, written as pure functions of its state.
 
     All methods are for one environment; loops add the environment axis with `jax.vmap`. Termination (the
@@ -51,44 +55,42 @@ class AbstractEnvLike(eqx.Module):
         """The innermost environment."""
 
     @abstractmethod
-    def initial(self, *, key: Key[Array, ""]) -> AbstractEnvLikeState:
+    def initial(self, *, key: Key[Array, ""]) -> StateT:
         """A state that an episode begins in."""
 
     @abstractmethod
-    def transition(
-        self, state: AbstractEnvLikeState, action: PyTree, *, key: Key[Array, ""]
-    ) -> AbstractEnvLikeState:
+    def transition(self, state: StateT, action: PyTree, *, key: Key[Array, ""]) -> StateT:
         """The state after an action."""
 
     @abstractmethod
-    def observation(self, state: AbstractEnvLikeState, *, key: Key[Array, ""]) -> PyTree:
+    def observation(self, state: StateT, *, key: Key[Array, ""]) -> PyTree:
         """What the policy sees of a state."""
 
     @abstractmethod
     def reward(
         self,
-        state: AbstractEnvLikeState,
+        state: StateT,
         action: PyTree,
-        next_state: AbstractEnvLikeState,
+        next_state: StateT,
         *,
         key: Key[Array, ""],
     ) -> Float[Array, ""]:
         """The reward of a transition."""
 
     @abstractmethod
-    def terminal(self, state: AbstractEnvLikeState, *, key: Key[Array, ""]) -> Bool[Array, ""]:
+    def terminal(self, state: StateT, *, key: Key[Array, ""]) -> Bool[Array, ""]:
         """Whether the task is over in this state."""
 
-    def truncate(self, state: AbstractEnvLikeState) -> Bool[Array, ""]:
+    def truncate(self, state: StateT) -> Bool[Array, ""]:
         """Whether the episode's time is up in this state; by default it never is."""
         return jnp.array(False)
 
-    def action_mask(self, state: AbstractEnvLikeState, *, key: Key[Array, ""]) -> Bool[Array, "..."] | None:
+    def action_mask(self, state: StateT, *, key: Key[Array, ""]) -> Bool[Array, "..."] | None:
         """Which actions are allowed in this state; None, the default, allows all."""
         return None
 
 
-class AbstractEnv(AbstractEnvLike):
+class AbstractEnv(AbstractEnvLike[StateT]):
     """An environment that wraps no other."""
 
     @property

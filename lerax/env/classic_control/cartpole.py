@@ -27,7 +27,7 @@ class CartPoleState(AbstractEnvState):
     steps: Int[Array, ""]
 
 
-class CartPole(AbstractEnv):
+class CartPole(AbstractEnv[CartPoleState]):
     """A pole, hinged on a cart, that is to be kept upright by pushing the cart left (0) or right (1).
 
     The reward is 1 a step. After Barto, Sutton and Anderson, "Neuronlike Adaptive Elements That Can Solve
