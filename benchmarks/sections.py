@@ -39,11 +39,13 @@ class Section(NamedTuple):
 def _ppo(num_envs: int, num_steps: int, quick: bool, directory: Path) -> list[Contestant]:
     train = partial(worker, "train", num_envs=num_envs, num_steps=num_steps)
     size = {"timesteps": 50_000, "calls": 1} if quick else {}
+    # Short trainings, so more of them: the best one decides.
+    fast = size or {"calls": 6}
     return [
-        Contestant("lerax", train("lerax", **size)),
-        Contestant(LOGGED, train("lerax", logging="tensorboard", **size)),
-        Contestant(FULLY_LOGGED, train("lerax", logging="full", **size)),
-        Contestant("rejax", train("rejax", **size)),
+        Contestant("lerax", train("lerax", **fast)),
+        Contestant(LOGGED, train("lerax", logging="tensorboard", **fast)),
+        Contestant(FULLY_LOGGED, train("lerax", logging="full", **fast)),
+        Contestant("rejax", train("rejax", **fast)),
         Contestant("sbx", train("sbx", **size)),
         Contestant("stable-baselines3", train("stable_baselines3", **size)),
     ]

@@ -192,14 +192,11 @@ class Job:
         """The end of the run in a few lines on standard error."""
         plan, path = self.plan, self.directory.path
         say = report.say
+        extra = outcome["steps"] - plan.steps
+        filling = f" ({extra:,} to fill the last iteration)" if extra > 0 else ""
         say(
             f"{plan.algorithm.name} on {plan.env.name}, seed {plan.seed}: {outcome['status']} after "
-            f"{outcome['steps']:,} steps in {outcome['seconds_training']:.1f} s"
-            + (
-                f" ({outcome['steps'] - plan.steps:,} more than asked, to whole iterations)"
-                if 0 < outcome["steps"] - plan.steps
-                else ""
-            )
+            f"{outcome['steps']:,} steps{filling} in {outcome['seconds_training']:.1f} s"
         )
         evaluation = outcome.get("evaluation")
         if evaluation:
@@ -272,8 +269,8 @@ class Job:
         backends: list[Any] = [JSONLBackend(out)]
         backends += [registry.BACKENDS[name].load()(out) for name in self.plan.backends]
         if self.progress != "off":
-            device = f"{self.device.platform} ({self.device.device_kind})"
-            backends.append(ConsoleBackend(self.progress, device=device, files=str(path)))  # type: ignore[arg-type]
+            kind = self.device.device_kind
+            backends.append(ConsoleBackend(self.progress, device=kind, files=str(path)))  # type: ignore[arg-type]
         hparams = {"env": self.env.name, "seed": self.plan.seed, "steps": self.plan.steps}
         try:
             return LoggingCallback(backends, name=path.name, hparams=hparams, resume=True, strict=True)

@@ -2,7 +2,6 @@
 
 import math
 import os
-import shutil
 import sys
 import time
 from collections import deque
@@ -44,6 +43,7 @@ class ConsoleBackend(AbstractLoggingBackend):
         self.device, self.files = device, files
         self._stream = stream
         self._live: Any = None
+        self._console: Any = None
         self._size: tuple[int, int] | None = None
         self._name, self._phase = "", "starting"
         self._total = self._step = 0
@@ -100,9 +100,9 @@ class ConsoleBackend(AbstractLoggingBackend):
         from rich.console import Console
         from rich.live import Live
 
-        console = Console(file=self._out, force_terminal=True, highlight=False)
+        self._console = Console(file=self._out, force_terminal=True, highlight=False)
         self._live = Live(
-            console=console,
+            console=self._console,
             get_renderable=self._frame,
             refresh_per_second=FRAMES_PER_SECOND,
             redirect_stdout=False,  # results belong to standard output
@@ -113,7 +113,8 @@ class ConsoleBackend(AbstractLoggingBackend):
     def _frame(self) -> Any:
         from rich.console import Group
 
-        size = self._live.console.size if self._live else os.terminal_size(FULL_SIZE)
+        size = _size(self._out)
+        self._console.size = size
         if self._size not in (None, size):
             # Lines of the old width have been wrapped: their number is not known any more.
             self._out.write("\x1b[2J\x1b[H")
@@ -162,12 +163,11 @@ class ConsoleBackend(AbstractLoggingBackend):
         from rich.text import Text
 
         part = min(self._step / self._total, 1.0) if self._total else 0.0
-        seconds = self._scalars.get("time/elapsed", 0.0)
-        left = _clock(seconds / part - seconds) if part else "-:--:--"
-        rate = _short(self._scalars.get("time/steps_per_second", 0.0))
+        rate = self._scalars.get("time/steps_per_second", 0.0)
+        left = _clock((self._total - self._step) / rate) if rate else "-:--:--"
         words = f" {part:4.0%}  {_clock(time.monotonic() - self._began)} elapsed"
         if width >= FULL_SIZE[0]:
-            words += f"  {left} left  {self._step:,} of {self._total:,} steps  {rate}/s"
+            words += f"  {left} left  {self._step:,} of {self._total:,} steps  {_short(rate)}/s"
         room = max(width - len(words) - 2, 4)
         filled = round(part * room)
         text = Text(" ", no_wrap=True, overflow="crop")
@@ -204,13 +204,21 @@ def _mode(progress: Progress, stream: IO[str]) -> str:
         return progress
     try:
         terminal = os.isatty(stream.fileno())
-        size = os.get_terminal_size(stream.fileno()) if terminal else shutil.get_terminal_size()
     except (OSError, ValueError, AttributeError):  # closed, or not a file at all
         return "plain"
     able = terminal and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
-    room = size.columns >= LEAST_SIZE[0] and size.lines >= LEAST_SIZE[1]
+    room = all(have >= least for have, least in zip(_size(stream), LEAST_SIZE, strict=True))
     signs = (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
     return "full" if able and room and signs else "plain"
+
+
+def _size(stream: IO[str]) -> tuple[int, int]:
+    """Columns and lines of the terminal behind a stream; what is usual where there is none."""
+    try:
+        columns, lines = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError, AttributeError):
+        columns, lines = FULL_SIZE
+    return columns, lines
 
 
 def _short(value: float) -> str:

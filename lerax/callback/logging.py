@@ -128,7 +128,7 @@ class LoggingCallback(AbstractCallback):
         return ctx.state
 
     def on_phase(self, phase: str) -> None:
-        self._run.call("log_phase", phase)
+        self._run.phase(phase)
 
     @property
     def _run(self) -> "_Run":
@@ -189,6 +189,12 @@ class _Run:
         """Queues a call for every backend."""
         for dispatcher in self._dispatchers:
             dispatcher.call(method, *arguments)
+
+    def phase(self, phase: str) -> None:
+        """Tells every backend what is being done now."""
+        if phase == "training":
+            self._last_time = time.monotonic()  # what came before does not count as training
+        self.call("log_phase", phase)
 
     def log(self, records: list[tuple[int, dict[str, float]]]) -> None:
         """Queues records for every backend."""

@@ -1,6 +1,7 @@
 """Policies that also estimate the value of a state."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import equinox as eqx
 from jax import numpy as jnp
@@ -81,7 +82,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
     activation: str = setting("tanh", "Activation function.", choices=tuple(ACTIVATIONS))
     log_std_init: float = setting(0.0, "Initial log standard deviation (box actions).")
 
-    name = "MLPActorCriticPolicy"
+    name: ClassVar[str] = "MLPActorCriticPolicy"
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """CartPole, equal to https://gymnasium.farama.org/environments/classic_control/cart_pole/."""
 
 import math
+from typing import ClassVar
 
 import equinox as eqx
 from jax import numpy as jnp
@@ -44,9 +45,9 @@ class CartPole(AbstractEnv[CartPoleState]):
     max_episode_steps: int | None = eqx.field(default=500, static=True)
     sutton_barto_reward: bool = eqx.field(default=False, static=True)
 
-    name = "CartPole-v1"
-    action_space = Discrete(2)
-    observation_space = Box(
+    name: ClassVar[str] = "CartPole-v1"
+    action_space: ClassVar[Discrete] = Discrete(2)
+    observation_space: ClassVar[Box] = Box(
         low=[-2 * POSITION_LIMIT, -math.inf, -2 * ANGLE_LIMIT, -math.inf],
         high=[2 * POSITION_LIMIT, math.inf, 2 * ANGLE_LIMIT, math.inf],
     )
