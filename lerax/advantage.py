@@ -37,6 +37,6 @@ def gae(
         advantage = error + factor * later
         return advantage, advantage
 
-    unroll = min(16, rewards.shape[0])
+    unroll = min(8, rewards.shape[0])
     start = jnp.zeros_like(rewards[0])
     return lax.scan(backwards, start, (errors, decay), reverse=True, unroll=unroll)[1]

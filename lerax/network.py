@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import equinox as eqx
 import jax
+import numpy as np
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
@@ -22,25 +23,31 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 @partial(jax.jit, static_argnums=1)
-def orthogonal(key: Key[Array, ""], shape: tuple[int, int]) -> Float[Array, "in out"]:
-    """A random matrix with orthonormal rows or columns, whichever are fewer, uniformly distributed.
+def orthogonal(key: Key[Array, ""], shapes: tuple[tuple[int, int], ...]) -> tuple[Float[Array, "_ _"], ...]:
+    """Random matrices with orthonormal rows or columns, whichever are fewer, uniformly distributed.
 
-    A product of random Householder reflections (Stewart, 1980, https://doi.org/10.1137/0717034). JAX's own
-    initializer goes through LAPACK, whose import and compilation take a second of every start.
+    Each is a product of random Householder reflections (Stewart, 1980, https://doi.org/10.1137/0717034), all
+    of them made side by side, padded to one size: a start spends its time on compiling, and this is one small
+    program, where JAX's own initializer is one through LAPACK for every shape.
     """
-    long, short = max(shape), min(shape)
-    columns = jnp.arange(short)
-    vectors = jnp.triu(jr.normal(key, (short, long)))
-    signs = jnp.where(vectors[columns, columns] < 0, -1.0, 1.0)
-    vectors = vectors.at[columns, columns].add(signs * jnp.sqrt(jnp.sum(vectors**2, axis=1)))
+    long, short = max(map(max, shapes)), max(map(min, shapes))
+    rows, columns = np.arange(short)[:, None], np.arange(long)
+    used = np.stack([(rows < min(s)) & (rows <= columns) & (columns < max(s)) for s in shapes])
+    vectors = jnp.where(used, jr.normal(key, used.shape), 0.0)
+    signs = jnp.where(jnp.diagonal(vectors, axis1=1, axis2=2) < 0, -1.0, 1.0)
+    lengths = jnp.sqrt(jnp.sum(vectors**2, axis=2))
+    vectors = vectors + (rows == columns) * (signs * lengths)[:, :, None]
+    squares = jnp.maximum(jnp.sum(vectors**2, axis=2), jnp.finfo(jnp.float32).tiny)
 
-    def reflect(i: Array, matrix: Array) -> Array:
-        vector = vectors[short - 1 - i]
-        along = jnp.sum(vector[:, None] * matrix, axis=0) / jnp.sum(vector**2)
-        return matrix - 2.0 * vector[:, None] * along
+    def reflect(i: Array, matrices: Float[Array, "shape long short"]) -> Float[Array, "shape long short"]:
+        vector = vectors[:, short - 1 - i, :, None]
+        along = jnp.sum(vector * matrices, axis=1, keepdims=True) / squares[:, short - 1 - i, None, None]
+        return matrices - 2.0 * vector * along
 
-    matrix = lax.fori_loop(0, short, reflect, jnp.eye(long, short)) * -signs
-    return matrix if shape == (long, short) else matrix.T
+    start = jnp.broadcast_to(jnp.eye(long, short), (len(shapes), long, short))
+    matrices = lax.fori_loop(0, short, reflect, start) * -signs[:, None, :]
+    cut = [matrix[: max(shape), : min(shape)] for matrix, shape in zip(matrices, shapes, strict=True)]
+    return tuple(x if x.shape == shape else x.T for x, shape in zip(cut, shapes, strict=True))
 
 
 class MLP(eqx.Module):
@@ -68,9 +75,8 @@ class MLP(eqx.Module):
         key: Key[Array, ""],
     ):
         gains = [math.sqrt(2)] * (len(sizes) - 2) + [output_scale]
-        keys = jr.split(key, len(gains))
-        layers = zip(keys, pairwise(sizes), gains, strict=True)
-        self.weights = [gain * orthogonal(k, shape) for k, shape, gain in layers]
+        matrices = orthogonal(key, tuple(pairwise(sizes)))
+        self.weights = [gain * matrix for gain, matrix in zip(gains, matrices, strict=True)]
         self.biases = [jnp.zeros(size) for size in sizes[1:]]
         self.activation = activation
 

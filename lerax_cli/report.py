@@ -39,6 +39,8 @@ class Warnings:
     def install(self, *, hide: str = "") -> None:
         """Takes over Python's warnings; those that contain `hide` are dropped."""
         warnings.simplefilter("default")
+        for about_code in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", about_code)
 
         def show(message: Any, *_: Any, **__: Any) -> None:
             text = " ".join(str(message).split())

@@ -168,23 +168,21 @@ class Job:
         self.began = time.monotonic()
         self.device = runtime.prepare(device, warned.say)
         self._build()
+        self.out = out
         self.directory = self._directory(out, name)
-        self.logger = self._logger(out)
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates and saves; returns the outcome as `--json` prints it."""
         try:
-            outcome = self._train()
+            with self._logger() as logger:
+                outcome = self._train(logger)
         except Interrupted:
             self.directory.finish("interrupted")
             raise
         except Exception as error:
-            self.directory.finish("failed", error=f"{type(error).__name__}: {error}")
-            if isinstance(error, Failure):
-                raise
-            raise Failure("train", " ".join(f"{type(error).__name__}: {error}".split())[:500]) from error
-        finally:
-            self.logger.close()
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            self.directory.finish("failed", error=text)
+            raise error if isinstance(error, Failure) else Failure("train", text[:500]) from error
         self.directory.finish(**outcome)
         return {"run": str(self.directory.path)} | outcome
 
@@ -261,13 +259,13 @@ class Job:
             "policy": self.policy_settings,
         }
 
-    def _logger(self, out: Path) -> "LoggingCallback":
+    def _logger(self) -> "LoggingCallback":
         from lerax.backend import BackendError, ConsoleBackend, JSONLBackend
         from lerax.callback import LoggingCallback
 
         path = self.directory.path
-        backends: list[Any] = [JSONLBackend(out)]
-        backends += [registry.BACKENDS[name].load()(out) for name in self.plan.backends]
+        backends: list[Any] = [JSONLBackend(self.out)]
+        backends += [registry.BACKENDS[name].load()(self.out) for name in self.plan.backends]
         if self.progress != "off":
             kind = self.device.device_kind
             backends.append(ConsoleBackend(self.progress, device=kind, files=str(path)))  # type: ignore[arg-type]
@@ -275,10 +273,9 @@ class Job:
         try:
             return LoggingCallback(backends, name=path.name, hparams=hparams, resume=True, strict=True)
         except BackendError as error:
-            self.directory.finish("failed", error=str(error))
             raise Failure("--backend", str(error)) from None
 
-    def _train(self) -> dict[str, Any]:
+    def _train(self, logger: "LoggingCallback") -> dict[str, Any]:
         from lerax.callback import StopOnNonFinite
 
         from .control import RunControl
@@ -288,7 +285,7 @@ class Job:
         control.on_phase("compiling")
         state, evaluation_key = self._initial_state()
         trained = time.monotonic()
-        state = self.algorithm.run(state, self.plan.steps, callback=[self.logger, control, *guard])
+        state = self.algorithm.run(state, self.plan.steps, callback=[logger, control, *guard])
         iterations = int(state.iteration_count)
         steps = iterations * self.algorithm.steps_per_iteration
         outcome: dict[str, Any] = {
@@ -303,11 +300,14 @@ class Job:
         if guard and int(state.callback_state[2].iteration):
             policy = self._last_good(policy, state.callback_state[2])
             outcome |= {"status": "diverged", "diverged_at_iteration": iterations}
-        self.logger.on_phase("saving")
+        logger.on_phase("saving")
         self._save(policy, outcome)
         if outcome["status"] == "finished":
-            self.logger.on_phase("evaluating")
-            outcome |= self._evaluate(policy, steps, evaluation_key)
+            logger.on_phase("evaluating")
+            outcome |= self._evaluate(policy, evaluation_key)
+            evaluation = outcome["evaluation"]
+            values = {"eval/return": evaluation["mean_return"], "eval/length": evaluation["mean_length"]}
+            logger.log(values, steps)
         return outcome | {"seconds": round(time.monotonic() - self.began, 3)}
 
     def _initial_state(self) -> tuple[Any, Any]:
@@ -342,7 +342,7 @@ class Job:
         except OSError as error:
             raise Failure("policy.eqx", f"not saved: {error.strerror}") from None
 
-    def _evaluate(self, policy: Any, steps: int, key: Any) -> dict[str, Any]:
+    def _evaluate(self, policy: Any, key: Any) -> dict[str, Any]:
         import numpy as np
 
         from lerax.evaluate import evaluate
@@ -350,7 +350,6 @@ class Job:
         result = evaluate(self.env, policy, key=key, num_episodes=EVALUATION_EPISODES)
         returns, lengths = np.asarray(result.returns, float), np.asarray(result.lengths, float)
         mean = float(returns.mean())
-        self.logger.log({"eval/return": mean, "eval/length": float(lengths.mean())}, steps)
         evaluation = {
             "episodes": EVALUATION_EPISODES,
             "mean_return": mean,

@@ -167,9 +167,7 @@ class AbstractAlgorithm(eqx.Module):
         self, state: AlgorithmState, callback: AbstractCallback
     ) -> tuple[AlgorithmState, Bool[Array, ""]]:
         """One iteration with its hooks: the next state, and whether to go on."""
-        key, hook_key, stop_key = (
-            jr.fold_in(jr.fold_in(state.key, state.iteration_count), i) for i in range(3)
-        )
+        key, hook_key, stop_key = jr.split(jr.fold_in(state.key, state.iteration_count), 3)
         state = self._annealed(state)
         state, training_log = self.iteration(state, key=key, callback=callback)
         state = eqx.tree_at(lambda s: s.iteration_count, state, state.iteration_count + 1)

@@ -161,6 +161,7 @@ class _Run:
         self._base = self._last_step = 0  # environment steps of earlier trainings, and by now
         self._began = self._last_time = time.monotonic()
         self._warned: set[str] = set()
+        self._phase: str | None = None
         atexit.register(self.close)
 
     def open(self, name: str, *, explicit: bool = False) -> None:
@@ -192,6 +193,7 @@ class _Run:
 
     def phase(self, phase: str) -> None:
         """Tells every backend what is being done now."""
+        self._phase = phase
         if phase == "training":
             self._last_time = time.monotonic()  # what came before does not count as training
         self.call("log_phase", phase)
@@ -230,6 +232,8 @@ class _Run:
         self.call("log_hparams", {"algorithm": names[0], **dict(settings)})
 
     def _iterations(self, values: dict[str, np.ndarray], times: np.ndarray) -> None:
+        if self._phase is None:  # nobody tells where training is traced as a whole
+            self.phase("training")
         numbers = values["iteration"].tolist()
         episodes = values["episode/count"].tolist()
         rate = self._rate(len(numbers), float(times[-1]))
