@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -62,7 +63,7 @@ def run(arguments: list[str]) -> int:
         return stop.exit_code
     except Failure as error:
         if "--debug" in arguments:
-            raise
+            traceback.print_exc()
         say(f"lerax: error: {error}")
         return error.code
     except Interrupted as stop:

@@ -4,7 +4,7 @@ import secrets
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lerax import registry
 from lerax.run import NAME
@@ -15,6 +15,20 @@ TABLES = ("algorithm", "policy")  # of settings, in a config file and in a prese
 KEYS = {"env": str, "algo": str, "seed": int, "steps": int, "preset": str, "backend": list, "nan": str}
 DEFAULT_STEPS = 1_000_000
 NAN_CHOICES = ("stop", "warn", "off")
+
+
+class Given(NamedTuple):
+    """A setting's value, and what to call it in an error.
+
+    Attributes:
+        value: The value, as it was read.
+        where: The option that it came with.
+        name: What the user called it.
+    """
+
+    value: Any
+    where: str
+    name: str
 
 
 @dataclass
@@ -41,7 +55,7 @@ class Plan:
     backends: list[str]
     nan: str
     score: float | None
-    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    settings: dict[str, dict[str, Given]] = field(default_factory=dict)
 
 
 def plan(
@@ -64,32 +78,44 @@ def plan(
         BadInput: Something is wrong with what the user gave.
     """
     file = read_config(config) if config else {}
-    env = env if env is not None else file.get("env")
+    env = first(env, file.get("env"))
     if env is None:
         raise BadInput("ENV", "missing; name an environment, see `lerax list-envs`")
     env_entry = find("ENV", "environment", registry.ENVS, env)
-    algorithm = find("--algo", "algorithm", registry.ALGORITHMS, algo or file.get("algo", "ppo"))
-    tuned = find_preset(preset or file.get("preset", "auto"), env_entry, algorithm)
-    given = {name: dict(file.get(name, {})) for name in TABLES}
+    algorithm = find("--algo", "algorithm", registry.ALGORITHMS, first(algo, file.get("algo"), "ppo"))
+    tuned = find_preset(first(preset, file.get("preset"), "auto"), env_entry, algorithm)
+    merged = {
+        table: {
+            key: Given(value, where, f"{table}.{key}")
+            for where, source in (("--preset", tuned), ("--config", file))
+            for key, value in source.get(table, {}).items()
+        }
+        for table in TABLES
+    }
     for text in settings:
         table, key, value = read_setting(text)
-        given[table][key] = value
+        merged[table][key] = Given(value, "--set", key if table == "algorithm" else f"{table}.{key}")
     if num_envs is not None:
-        given["algorithm"]["num_envs"] = whole("--num-envs", num_envs, 1, 2**20)
-    merged = {name: dict(tuned.get(name, {})) | given[name] for name in TABLES}
-    chosen = file.get("steps", tuned.get("steps", DEFAULT_STEPS)) if steps is None else steps
-    seed_value: Any = file.get("seed") if seed is None else seed
+        number = whole("--num-envs", num_envs, 1, 2**20)
+        merged["algorithm"]["num_envs"] = Given(number, "--num-envs", "num_envs")
+    chosen = first(steps, file.get("steps"), tuned.get("steps"), DEFAULT_STEPS)
+    seed_value = first(seed, file.get("seed"))
     return Plan(
         env=env_entry,
         algorithm=algorithm,
         policy=registry.POLICIES["MLPActorCriticPolicy"],
         seed=secrets.randbits(32) if seed_value is None else whole("--seed", seed_value, 0, 2**32 - 1),
         steps=whole("--steps", chosen, 1, 2**63 - 1),
-        backends=read_backends(backends or file.get("backend", []), warn),
-        nan=one_of("--nan", nan or file.get("nan", "stop"), NAN_CHOICES),
+        backends=read_backends(first(backends or None, file.get("backend"), []), warn),
+        nan=one_of("--nan", first(nan, file.get("nan"), "stop"), NAN_CHOICES),
         score=tuned.get("score"),
         settings=merged,
     )
+
+
+def first(*values: Any) -> Any:
+    """The first that is given at all: sources in the order of their precedence."""
+    return next((value for value in values if value is not None), None)
 
 
 def find(where: str, kind: str, entries: dict[str, registry.Entry], name: str) -> registry.Entry:
@@ -151,10 +177,11 @@ def read_setting(text: str) -> tuple[str, str, Any]:
 
 def read_value(text: str) -> Any:
     """A value as TOML has it; anything else is a string."""
-    try:
-        return tomllib.loads(f"value = {text.strip()}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
-        pass
+    if "\n" not in text:
+        try:
+            return tomllib.loads(f"value = {text.strip()}")["value"]
+        except tomllib.TOMLDecodeError:
+            pass
     try:
         return float(text)  # more than TOML allows: ".5", "1."
     except ValueError:
@@ -184,15 +211,15 @@ def read_backends(names: list[str], warn: Any) -> list[str]:
     return [name for name in chosen if name not in ("none", "console")]
 
 
-def check_place(out: Path, name: str | None) -> None:
-    """Whether a run of that name can be made there, as far as names tell."""
+def check_place(text: str, name: str | None) -> Path:
+    """The folder for the runs, if a run of that name can be made there, as far as names tell."""
     if name is not None and not NAME.fullmatch(name):
         raise BadInput(
             "--name",
             f"not a name (got {name[:60]!r}); allowed: 1 to 200 letters, digits or . _ = + -, no dot first",
         )
-    text = str(out)
-    if "://" in text or (len(out.parts) > 1 and out.parts[0].endswith(":")):
+    out = Path(text)
+    if "://" in text:
         raise BadInput("--out", f"not a local folder (got {text!r})")
     try:
         exists, is_folder = out.exists(), out.is_dir()
@@ -204,6 +231,7 @@ def check_place(out: Path, name: str | None) -> None:
         raise BadInput("--out", f"path too long ({len(text)} characters)")
     if name is not None and (out / name).exists():
         raise BadInput("--name", f"a run of that name exists (got {name!r}, {out / name}); choose another")
+    return out
 
 
 def settings_tables(algorithm: registry.Entry) -> dict[str, Any]:
@@ -215,7 +243,7 @@ def settings_tables(algorithm: registry.Entry) -> dict[str, Any]:
     return own | {f"policy.{name}": s for name, s in settings_of(policy.load()).items()}
 
 
-def all_settings(cls: type, given: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def all_settings(cls: type, given: dict[str, Given]) -> dict[str, Any]:
     """Every setting of a class: the given ones converted to their types, and the others' defaults.
 
     Raises:
@@ -225,14 +253,14 @@ def all_settings(cls: type, given: dict[str, Any], prefix: str = "") -> dict[str
 
     declared = settings_of(cls)
     values = {name: setting.default for name, setting in declared.items()}
-    for key, value in given.items():
+    for key, (value, where, name) in given.items():
         if key not in declared:
             hint = registry.hint(key, declared)
-            raise BadInput("--set", f"{prefix}{key}: {cls.__name__} has no such setting; {hint}")
+            raise BadInput(where, f"{name}: {cls.__name__} has no such setting; {hint}")
         try:
             values[key] = declared[key].convert(value)
         except ValueError as error:
-            raise BadInput("--set", f"{prefix}{error}") from None
+            raise BadInput(where, name + str(error).removeprefix(key)) from None
     return values
 
 

@@ -13,7 +13,7 @@ class Failure(Exception):
     code = 1
 
     def __init__(self, where: str, what: str):
-        super().__init__(f"{where}: {what}" if where else what)
+        super().__init__(_one_line(f"{where}: {what}"))
 
 
 class BadInput(Failure):
@@ -84,8 +84,14 @@ def table(rows: list[tuple[str, ...]]) -> None:
 
 
 def _printable(text: str, stream: Any) -> str:
+    """The text with everything escaped that would steer a terminal or that the stream cannot encode."""
+    text = "\n".join(_one_line(line) for line in text.split("\n"))
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _give_up_stdout() -> None:

@@ -86,7 +86,7 @@ def train(
     num_envs: Annotated[
         str | None, typer.Option(metavar="N", help="Environments side by side; short for --set num_envs=N.")
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder that holds the runs.")] = Path("logs"),
+    out: Annotated[str, typer.Option(metavar="DIR", help="Folder that holds the runs.")] = "logs",
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; generated.")] = None,
     progress: Annotated[
         str,
@@ -131,11 +131,11 @@ def train(
         nan=nan,
         warn=warned.say,
     )
-    options.check_place(out, name)
+    folder = options.check_place(out, name)
     if plan.nan == "off":
         warned.install(hide="not finite from here on")
     with Signals() as signals:
-        job = Job(plan, out, name, device, "off" if quiet else progress, signals, warned)
+        job = Job(plan, folder, name, device, "off" if quiet else progress, signals, warned)
         outcome = job.run()
     if json:
         report.result_json(outcome)
@@ -214,7 +214,7 @@ class Job:
         plan = self.plan
         algorithm_class, self.policy_class = plan.algorithm.load(), plan.policy.load()
         self.algorithm_settings = options.all_settings(algorithm_class, plan.settings["algorithm"])
-        self.policy_settings = options.all_settings(self.policy_class, plan.settings["policy"], "policy.")
+        self.policy_settings = options.all_settings(self.policy_class, plan.settings["policy"])
         try:
             self.algorithm = algorithm_class(**self.algorithm_settings)
             self.algorithm.num_iterations(plan.steps)

@@ -97,12 +97,13 @@ class AbstractAlgorithm(eqx.Module):
         """Iterations needed for at least `total_timesteps` environment steps.
 
         Raises:
-            ValueError: There are fewer steps than one iteration takes.
+            ValueError: There are fewer steps than one iteration takes, or more than can be counted.
         """
-        if total_timesteps < self.steps_per_iteration:
+        least, most = self.steps_per_iteration, (2**31 - 1) * self.steps_per_iteration
+        if not least <= total_timesteps <= most:
+            what = "fewer than one iteration takes" if total_timesteps < least else "too many iterations"
             raise ValueError(
-                f"total_timesteps: fewer than one iteration takes (got {total_timesteps}); "
-                f"needs at least {self.steps_per_iteration}"
+                f"total_timesteps: {what} (got {total_timesteps}); needs at least {least} and at most {most}"
             )
         return -(-int(total_timesteps) // self.steps_per_iteration)
 

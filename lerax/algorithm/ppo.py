@@ -1,5 +1,7 @@
 """Proximal policy optimization (Schulman et al., 2017, https://arxiv.org/abs/1707.06347)."""
 
+import math
+
 import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
@@ -37,12 +39,13 @@ class PPO(AbstractOnPolicyAlgorithm):
         check_settings(self)
         size = self.steps_per_iteration
         if size % self.num_batches:
-            valid = [n for n in range(1, size + 1) if size % n == 0]
-            below = max(n for n in valid if n < self.num_batches)
-            above = min((n for n in valid if n > self.num_batches), default=below)
+            small = [n for n in range(1, math.isqrt(size) + 1) if size % n == 0]
+            valid = sorted({*small, *(size // n for n in small)})
+            below = [n for n in valid if n < self.num_batches][-1:]
+            above = [n for n in valid if n > self.num_batches][:1]
             raise ValueError(
                 f"num_batches: does not divide num_envs * num_steps = {size} "
-                f"(got {self.num_batches}); nearest: {below}, {above}"
+                f"(got {self.num_batches}); nearest: {', '.join(map(str, below + above))}"
             )
 
     def loss(

@@ -10,7 +10,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Int, PyTree
 from lerax.tree import Packing
 
 
+@runtime_checkable
 class Receiver(Protocol):
     """Takes records on the host."""
 
