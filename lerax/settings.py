@@ -24,7 +24,7 @@ class Limits(NamedTuple):
         if self.choices:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
         words = {"above": self.above, "at least": self.at_least, "at most": self.at_most}
-        said = [f"{word} {limit:g}" for word, limit in words.items() if limit is not None]
+        said = [f"{word} {limit}" for word, limit in words.items() if limit is not None]
         return " and ".join(said) or "any finite value"
 
     def allow(self, value: Any) -> bool:

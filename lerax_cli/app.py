@@ -10,7 +10,7 @@ import typer
 from lerax import __version__
 
 from . import lists, train
-from .report import Failure, Interrupted, result, say
+from .report import Failure, Interrupted, give_up_stdout, hold_streams, result, say
 
 app = typer.Typer(
     name="lerax",
@@ -44,6 +44,7 @@ def root(
 
 def main() -> None:
     """Runs the command and ends the process with its exit code."""
+    hold_streams()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -71,6 +72,10 @@ def run(arguments: list[str]) -> int:
         return stop.code
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        say(f"lerax: error: {error}")
+        give_up_stdout()
+        return 1
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise

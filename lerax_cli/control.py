@@ -4,6 +4,7 @@ import equinox as eqx
 
 from lerax.callback import AbstractCallback
 
+from .report import Interrupted
 from .signals import Signals
 
 
@@ -13,7 +14,10 @@ class RunControl(AbstractCallback):
     signals: Signals = eqx.field(static=True)
 
     def on_phase(self, phase: str) -> None:
-        # While compiling no flag is looked at, and nothing can be lost: there a signal raises.
+        # While compiling no flag is looked at, and nothing can be lost: there a signal raises. A library
+        # may have swallowed that, so it is raised once more before training begins.
+        if self.signals.raising and self.signals.received is not None:
+            raise Interrupted(self.signals.received)
         self.signals.raising = phase == "compiling"
 
     def stop_requested(self) -> bool:

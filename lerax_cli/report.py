@@ -22,8 +22,8 @@ class BadInput(Failure):
     code = 2
 
 
-class Interrupted(Exception):
-    """A signal ended the command before there was anything to save."""
+class Interrupted(BaseException):
+    """A signal ended the command before there was anything to save; nobody's `except Exception` keeps it."""
 
     def __init__(self, signal: int):
         super().__init__(signal)
@@ -55,20 +55,34 @@ class Warnings:
         say(f"lerax: warning: {text}")
 
 
+def hold_streams() -> None:
+    """Puts the null device where the caller closed a standard stream.
+
+    Otherwise the next file that is opened would take its number, and Python would print errors as results.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))
+
+
 def say(text: str) -> None:
     """A line to standard error; lost if nobody reads it."""
     try:
         print(_printable(text, sys.stderr), file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
-        pass  # closed: there is nowhere left to say so
+    except (OSError, ValueError):
+        pass  # nobody reads: there is nowhere left to say so
 
 
 def result(text: str) -> None:
     """A line to standard output; lost if nobody reads it."""
     try:
         print(_printable(text, sys.stdout), flush=True)
-    except (OSError, ValueError, AttributeError):
-        _give_up_stdout()
+    except (OSError, ValueError):
+        give_up_stdout()
 
 
 def result_json(value: Any) -> None:
@@ -94,7 +108,7 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _give_up_stdout() -> None:
+def give_up_stdout() -> None:
     """Points standard output elsewhere, so that Python's own flush at exit does not fail again."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

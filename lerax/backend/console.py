@@ -165,9 +165,11 @@ class ConsoleBackend(AbstractLoggingBackend):
         part = min(self._step / self._total, 1.0) if self._total else 0.0
         rate = self._scalars.get("time/steps_per_second", 0.0)
         left = _clock((self._total - self._step) / rate) if rate else "-:--:--"
-        words = f" {part:4.0%}  {_clock(time.monotonic() - self._began)} elapsed"
-        if width >= FULL_SIZE[0]:
-            words += f"  {left} left  {self._step:,} of {self._total:,} steps  {_short(rate)}/s"
+        gone = _clock(time.monotonic() - self._began)
+        steps = f"{self._step:,} of {self._total:,} steps  {_short(rate)}/s"
+        forms = (f"{gone} elapsed  {left} left  {steps}", f"{gone} + {left}  {steps}", f"{gone} elapsed", "")
+        lines = [f" {part:4.0%}  {form}".rstrip() for form in forms]
+        words = next((line for line in lines if len(line) + 12 <= width), lines[-1])
         room = max(width - len(words) - 2, 4)
         filled = round(part * room)
         text = Text(" ", no_wrap=True, overflow="crop")
