@@ -13,7 +13,8 @@ import equinox as eqx
 import jax
 import numpy as np
 from jax import numpy as jnp
-from jaxtyping import PyTree
+from jax import random as jr
+from jaxtyping import Array, PyTree
 
 from .files import write_atomically
 
@@ -32,10 +33,10 @@ def save(path: str | Path, module: PyTree, metadata: dict[str, Any] | None = Non
         module: Any tree; only its arrays are saved.
         metadata: Anything that JSON can hold.
     """
-    arrays = {name: np.asarray(leaf) for name, leaf in _named_arrays(module)}
-    leaves = [[name, array.dtype.name, array.shape] for name, array in arrays.items()]
+    named = _named_arrays(module)
+    leaves = [[name, str(leaf.dtype), leaf.shape] for name, leaf in named]
     header = json.dumps({"leaves": leaves, "metadata": metadata or {}}).encode() + b"\n"
-    body = header + b"".join(array.tobytes() for array in arrays.values())
+    body = header + b"".join(np.asarray(_plain(leaf)).tobytes() for _, leaf in named)
     write_atomically(Path(path), MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
 
@@ -52,17 +53,20 @@ def load(path: str | Path, like: PyTree) -> PyTree:
     """
     header, payload = _read(Path(path))
     found = {name: (dtype, tuple(shape)) for name, dtype, shape in header["leaves"]}
-    wanted = {name: (np.dtype(leaf.dtype).name, tuple(leaf.shape)) for name, leaf in _named_arrays(like)}
+    named = dict(_named_arrays(like))
+    wanted = {name: (str(leaf.dtype), tuple(leaf.shape)) for name, leaf in named.items()}
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
             expected, got = wanted.get(name, "nothing"), found.get(name, "nothing")
             raise CheckpointError(f"{path}: {name} does not fit (expected {expected}, got {got})")
     arrays, offset = {}, 0
-    for name, (dtype, shape) in found.items():
-        count = int(np.prod(shape))
-        arrays[name] = jnp.asarray(np.frombuffer(payload, dtype, count, offset).reshape(shape))
-        offset += count * np.dtype(dtype).itemsize
-    names = iter([name for name, _ in _named_arrays(like)])
+    for name in found:
+        plain = _plain(named[name])
+        values = jnp.asarray(np.frombuffer(payload, plain.dtype, plain.size, offset).reshape(plain.shape))
+        offset += values.nbytes
+        is_key = plain is not named[name]
+        arrays[name] = jr.wrap_key_data(values, impl=jr.key_impl(named[name])) if is_key else values
+    names = iter(named)
     return jax.tree.map(lambda leaf: arrays[next(names)] if eqx.is_array(leaf) else leaf, like)
 
 
@@ -84,6 +88,11 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
         raise CheckpointError(f"{path}: damaged (its SHA-256 does not match its contents)")
     header, _, payload = body.partition(b"\n")
     return json.loads(header), payload
+
+
+def _plain(leaf: Array) -> Array:
+    """The numbers of a PRNG key; anything else as it is."""
+    return jr.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
 
 
 def _named_arrays(module: PyTree) -> list[tuple[str, Any]]:

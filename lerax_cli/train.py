@@ -133,7 +133,7 @@ def train(
     )
     folder = options.check_place(out, name)
     if plan.nan == "off":
-        warned.install(hide="not finite from here on")
+        warned.install(hide="not finite from about step")
     with Signals() as signals:
         job = Job(plan, folder, name, device, "off" if quiet else progress, signals, warned)
         outcome = job.run()

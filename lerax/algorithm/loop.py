@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Int
 
 from lerax import tree
 from lerax.callback import AbstractCallback, ResetContext, TrainingContext
-from lerax.callback.base_callback import overrides
+from lerax.callback.list import overrides
 from lerax.callback.outbox import Collector
 
 if TYPE_CHECKING:

@@ -22,27 +22,27 @@ class BackendError(RuntimeError):
 
 
 class Dispatcher:
-    """Forwards everything to a backend on a daemon thread; never blocks, except in `open` and `close`.
+    """Forwards everything to a backend on a daemon thread; never blocks, except in `open` and `join`.
+
+    Whatever goes wrong with the backend is said in one warning, on the caller's thread: when it is switched
+    off, or else in `join`.
 
     Args:
         backend: The backend.
-        warn: Takes the one line said when the backend fails or loses records.
     """
 
-    def __init__(self, backend: AbstractLoggingBackend, warn: Callable[[str], None] | None = None):
+    def __init__(self, backend: AbstractLoggingBackend):
         self.backend = backend
         self.label = type(backend).__name__
         self.disabled: str | None = None
-        self._warn = warn or (lambda text: warnings.warn(text, RuntimeWarning, stacklevel=2))
         self._queue: queue.SimpleQueue[tuple[Callable[..., None], tuple] | None] = queue.SimpleQueue()
-        self._waiting = 0  # records in the queue
-        self._dropped = 0
         self._lock = threading.Lock()
-        self._opened = threading.Event()
+        self._waiting = self._lost = 0  # records in the queue, and records that were not logged
+        self._errors, self._error = 0, ""
+        self._said = False
         self._is_open = False
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._work, daemon=True, name=f"lerax {self.label}")
-        self._thread.start()
+        self._opened, self._closed = threading.Event(), threading.Event()
+        threading.Thread(target=self._work, daemon=True, name=f"lerax {self.label}").start()
 
     def open(self, name: str, timeout: float = OPEN_SECONDS) -> None:
         """Opens the backend and waits until it is.
@@ -50,43 +50,56 @@ class Dispatcher:
         Raises:
             BackendError: It failed, or took longer than `timeout` seconds; it is switched off then.
         """
-        self._put(self._open, name)
-        if not self._opened.wait(timeout) and self.disabled is None:
+        self._queue.put((self._open, (name,)))
+        if not self._opened.wait(timeout):
             self.disabled = f"open took longer than {timeout:g} s"
         if self.disabled is not None:
+            self._said = True
             raise BackendError(f"{self.label}: not opened ({self.disabled})")
 
     def call(self, method: str, *arguments: Any) -> None:
         """Queues a call of one of the backend's methods."""
-        self._put(getattr(self.backend, method), *arguments)
+        self._tell()
+        if self.disabled is None:
+            self._queue.put((getattr(self.backend, method), arguments))
 
     def log_records(self, records: Records) -> None:
         """Queues the scalars of several iterations, to be flushed together."""
+        self._tell()
         with self._lock:
-            if self.disabled is not None or self._waiting + len(records) > MAX_RECORDS:
-                self._dropped += len(records)
-                return
-            self._waiting += len(records)
-        self._put(self._log_records, records)
+            fits = self.disabled is None and self._waiting + len(records) <= MAX_RECORDS
+            if fits:
+                self._waiting += len(records)
+            else:
+                self._lost += len(records)
+        if fits:
+            self._queue.put((self._log_records, (records,)))
 
     def finish(self) -> None:
         """Lets the backend work off what is queued and close; returns at once."""
         self._queue.put(None)
 
     def join(self, deadline: float) -> None:
-        """Waits for the end of `finish`, and says what was lost.
+        """Waits for the end of `finish`, and says what was lost, if anything.
 
         Args:
             deadline: `time.monotonic()` at which a backend that hangs is left behind.
         """
-        if not self._closed.wait(max(0.0, deadline - time.monotonic())):
-            self._disable("still busy long after the end; left behind")
-        if self._dropped:
-            self._warn(f"{self.label}: {self._dropped} records were not logged")
+        if not self._closed.wait(max(0.0, deadline - time.monotonic())) and self.disabled is None:
+            self.disabled = "left behind: still busy long after the end"
+        with self._lock:
+            lost = self._lost + self._waiting
+        self._tell(f"; {lost} records were not logged" if lost else "")
+        if not self._said and (lost or self._error):
+            self._warn(f"{self.label}: {lost} records were not logged ({self._error or 'too many at once'})")
 
-    def _put(self, function: Callable[..., None], *arguments: Any) -> None:
-        if self.disabled is None:
-            self._queue.put((function, arguments))
+    def _tell(self, addition: str = "") -> None:
+        if self.disabled is not None and not self._said:
+            self._warn(f"{self.label} is switched off ({self.disabled}){addition}; training goes on")
+
+    def _warn(self, text: str) -> None:
+        self._said = True
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     def _open(self, name: str) -> None:
         try:
@@ -94,41 +107,35 @@ class Dispatcher:
             self._is_open = True
         except Exception as error:
             self.disabled = f"{type(error).__name__}: {error}"
-        finally:
-            self._opened.set()
+        self._opened.set()
 
     def _log_records(self, records: Records) -> None:
+        logged = False
         try:
-            for step, scalars in records:
-                self.backend.log_scalars(scalars, step)
-            self.backend.flush()
-        except Exception:
-            self._dropped += len(records)
-            raise
+            if self.disabled is None:
+                for step, scalars in records:
+                    self.backend.log_scalars(scalars, step)
+                self.backend.flush()
+                logged, self._errors = True, 0
         finally:
             with self._lock:
                 self._waiting -= len(records)
+                self._lost += 0 if logged else len(records)
 
     def _work(self) -> None:
-        errors = 0
         while (item := self._queue.get()) is not None:
             function, arguments = item
-            try:
-                if self.disabled is None:
-                    function(*arguments)
-                    errors = 0
-            except Exception as error:
-                errors += 1
-                if errors == MAX_ERRORS:
-                    self._disable(f"{type(error).__name__}: {error}")
-        try:
-            if self._is_open:
-                self.backend.close()
-        except Exception as error:
-            self._disable(f"{type(error).__name__}: {error}")
+            if self.disabled is None or function == self._log_records:
+                self._try(function, arguments)
+        if self._is_open:
+            self._try(self.backend.close, ())
         self._closed.set()
 
-    def _disable(self, reason: str) -> None:
-        if self.disabled is None:
-            self.disabled = reason
-            self._warn(f"{self.label} is switched off ({reason}); training goes on")
+    def _try(self, function: Callable[..., None], arguments: tuple) -> None:
+        try:
+            function(*arguments)
+        except Exception as error:
+            self._error = f"{type(error).__name__}: {error}"
+            self._errors += 1
+            if self._errors == MAX_ERRORS and self.disabled is None:
+                self.disabled = self._error

@@ -19,6 +19,7 @@ class TensorBoardBackend(AbstractLoggingBackend):
     def __init__(self, log_dir: str | Path = "logs"):
         self.log_dir = Path(log_dir)
         self._writer: Any = None
+        self._has_hparams = False
 
     def open(self, name: str) -> None:
         # The synchronous writer: SummaryWriter's queue thread dies on a full disk and then blocks its caller.
@@ -47,8 +48,10 @@ class TensorBoardBackend(AbstractLoggingBackend):
             for name, value in hparams.items()
         }
         self._write(text("hparams", table), 0)
-        for summary in hparams_summaries(plain, {"episode/return": 0.0, "eval/return": 0.0}):
-            self._write(summary, 0)
+        if not self._has_hparams:  # the plugin reads only the first ones of a run
+            self._has_hparams = True
+            for summary in hparams_summaries(plain, {"episode/return": 0.0, "eval/return": 0.0}):
+                self._write(summary, 0)
         self.flush()
 
     def flush(self) -> None:

@@ -20,4 +20,6 @@ from .empty import EmptyCallback as EmptyCallback
 from .list import CallbackList as CallbackList
 from .logging import LoggingCallback as LoggingCallback
 from .outbox import emit as emit
+from .outbox import register as register
+from .outbox import unregister as unregister
 from .stop import StopOnNonFinite as StopOnNonFinite

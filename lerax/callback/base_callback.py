@@ -173,11 +173,3 @@ class AbstractCallback(eqx.Module):
     def stop_requested(self) -> bool:
         """Host method: asked between chunks whether to end training now."""
         return False
-
-
-def overrides(callback: AbstractCallback, hook: str) -> bool:
-    """Whether a callback does something of its own in a hook, so that the loop must call it."""
-    members = getattr(callback, "callbacks", None)
-    if members is not None:
-        return any(overrides(member, hook) for member in members)
-    return getattr(type(callback), hook) is not getattr(AbstractCallback, hook)

@@ -90,3 +90,10 @@ def as_callback(callback: Sequence[AbstractCallback] | AbstractCallback | None) 
     if isinstance(callback, CallbackList):
         return callback
     return CallbackList((callback,) if isinstance(callback, AbstractCallback) else callback)
+
+
+def overrides(callback: AbstractCallback, hook: str) -> bool:
+    """Whether a callback does something of its own in a hook, so that the loop must call it."""
+    if isinstance(callback, CallbackList):
+        return any(overrides(member, hook) for member in callback.callbacks)
+    return getattr(type(callback), hook) is not getattr(AbstractCallback, hook)

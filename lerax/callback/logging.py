@@ -4,9 +4,11 @@ import atexit
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import equinox as eqx
+import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Int, Key
@@ -87,17 +89,21 @@ class LoggingCallback(AbstractCallback):
     @property
     def name(self) -> str | None:
         """The run's name, None while it has not begun."""
-        return self._run.name
+        return self._half.name
 
     def close(self) -> None:
         """Writes what is left and closes the backends, within 10 seconds. More calls do nothing."""
-        run = outbox.receiver_of(int(self.handle))
-        if run is not None:
-            outbox.unregister(int(self.handle))
-            self._of(run).close()
+        jax.effects_barrier()  # what training traced as a whole has sent is on its way
+        self._half.close()
 
     def log(self, scalars: Mapping[str, float], step: int) -> None:
-        """Logs scalars of your own, from ordinary Python."""
+        """Logs scalars of your own, from ordinary Python.
+
+        Raises:
+            RuntimeError: The run has not begun, or is closed.
+        """
+        if self.name is None:
+            raise RuntimeError("LoggingCallback: the run has not begun; give it a name, env or policy")
         self._run.log([(step, dict(scalars))])
 
     def __enter__(self) -> "LoggingCallback":
@@ -131,15 +137,14 @@ class LoggingCallback(AbstractCallback):
         self._run.phase(phase)
 
     @property
-    def _run(self) -> "_Run":
-        run = outbox.receiver_of(int(self.handle))
-        if run is None:
-            raise RuntimeError("LoggingCallback: already closed; build a new one")
-        return self._of(run)
+    def _half(self) -> "_Run":
+        return cast(_Run, outbox.receiver_of(int(self.handle)))
 
-    @staticmethod
-    def _of(run: Any) -> "_Run":
-        return run
+    @property
+    def _run(self) -> "_Run":
+        if self._half.closed:
+            raise RuntimeError("LoggingCallback: already closed; build a new one")
+        return self._half
 
 
 class _Run:
@@ -155,12 +160,13 @@ class _Run:
         if not backends:
             raise ValueError("LoggingCallback: no backend (got an empty sequence)")
         self.name: str | None = None
+        self.closed = False
         self._dispatchers = [Dispatcher(backend) for backend in backends]
         self._hparams, self._resume, self._strict = hparams, resume, strict
         self._steps_per_iteration = 1
         self._base = self._last_step = 0  # environment steps of earlier trainings, and by now
         self._began = self._last_time = time.monotonic()
-        self._warned: set[str] = set()
+        self._warned = False
         self._phase: str | None = None
         atexit.register(self.close)
 
@@ -174,15 +180,16 @@ class _Run:
                 dispatcher.open(self.name)
             except BackendError as error:
                 if self._strict:
+                    self.close()
                     raise
                 warnings.warn(f"{error}; training goes on without it", RuntimeWarning, stacklevel=4)
-        if self._hparams:
-            self.call("log_hparams", self._hparams)
+        if self._phase is not None:
+            self.call("log_phase", self._phase)
 
     def _claim(self, name: str) -> str:
-        folders = {getattr(d.backend, "log_dir", None) for d in self._dispatchers}
+        given = [getattr(dispatcher.backend, "log_dir", None) for dispatcher in self._dispatchers]
         try:
-            return claim(name, [folder for folder in folders if folder is not None])
+            return claim(name, {Path(folder).resolve() for folder in given if folder is not None})
         except OSError:
             return name  # opening the backend says what is wrong with its folder
 
@@ -196,7 +203,8 @@ class _Run:
         self._phase = phase
         if phase == "training":
             self._last_time = time.monotonic()  # what came before does not count as training
-        self.call("log_phase", phase)
+        if self.name is not None:
+            self.call("log_phase", phase)
 
     def log(self, records: list[tuple[int, dict[str, float]]]) -> None:
         """Queues records for every backend."""
@@ -212,12 +220,15 @@ class _Run:
 
     def close(self) -> None:
         """Ends the run in every backend; one that hangs is left behind."""
+        if self.closed:
+            return
+        self.closed = True
         atexit.unregister(self.close)
         deadline = time.monotonic() + CLOSE_SECONDS
         for dispatcher in self._dispatchers:
             dispatcher.finish()
-        for dispatcher in self._dispatchers:
-            dispatcher.join(deadline)
+        while self._dispatchers:
+            self._dispatchers.pop(0).join(deadline)
 
     def _start(
         self, names: tuple, steps_per_iteration: int, settings: tuple, *, done: int, total: int
@@ -229,7 +240,7 @@ class _Run:
         self._began = self._last_time = time.monotonic()
         ends = self._base + total * steps_per_iteration
         self.call("on_training_start", ends, total)
-        self.call("log_hparams", {"algorithm": names[0], **dict(settings)})
+        self.call("log_hparams", self._hparams | {"algorithm": names[0], **dict(settings)})
 
     def _iterations(self, values: dict[str, np.ndarray], times: np.ndarray) -> None:
         if self._phase is None:  # nobody tells where training is traced as a whole
@@ -257,9 +268,12 @@ class _Run:
         return iterations * self._steps_per_iteration / max(seconds, 1e-9)
 
     def _warn_of_non_finite(self, values: dict[str, np.ndarray]) -> None:
-        for tag, array in values.items():
-            # The learning rate is NaN where the optimizer holds none.
-            exempt = tag in self._warned or tag == "train/learning_rate"
-            if not exempt and not np.isfinite(array).all():
-                self._warned.add(tag)
-                warnings.warn(f"{tag}: not finite from here on", RuntimeWarning, stacklevel=2)
+        if self._warned:
+            return
+        # The learning rate is NaN where the optimizer holds none.
+        tags = [tag for tag, array in values.items() if not np.isfinite(array).all()]
+        tags = [tag for tag in tags if tag != "train/learning_rate"]
+        if tags:
+            self._warned = True
+            text = f"not finite from about step {self._last_step} on: {', '.join(tags)}"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)

@@ -49,13 +49,13 @@ def register(receiver: Receiver) -> int:
 
 
 def unregister(number: int) -> None:
-    """Forgets a receiver, after what is still under way has arrived."""
+    """Forgets a receiver, after what is still under way has arrived; what comes later is lost."""
     jax.effects_barrier()
     _receivers.pop(number, None)
 
 
 def receiver_of(number: int) -> Receiver | None:
-    """The receiver with a number, None when there is none any more."""
+    """The receiver with a number, None when there is none."""
     return _receivers.get(number)
 
 
