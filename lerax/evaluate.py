@@ -5,7 +5,7 @@ import jax
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from lerax import tree
 from lerax.env import AbstractEnvLike, advance
@@ -32,7 +32,7 @@ def evaluate(
     env: AbstractEnvLike,
     policy: AbstractPolicy,
     *,
-    key: Key[Array, ""],
+    key: PRNGKeyArray,
     num_episodes: int = 100,
     deterministic: bool = True,
     max_steps: int = 10_000,
@@ -47,7 +47,7 @@ def evaluate(
         deterministic: Take the most probable action instead of a sample.
         max_steps: Where an episode that does not end is cut.
     """
-    reset_key, policy_key, step_key = jr.split(tree.typed_key(key), 3)
+    reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
     rows = jnp.arange(num_episodes)
 
     def step(carry: tuple) -> tuple:
@@ -69,7 +69,7 @@ def evaluate(
         return count + 1, taken.state, taken.observation, memory, returns, lengths, over | taken.done
 
     state = jax.vmap(lambda k: env.initial(key=k))(jr.split(reset_key, num_episodes))
-    observation = jax.vmap(lambda s, k: env.observation(s, key=k))(state, jr.split(step_key, num_episodes))
+    observation = jax.vmap(lambda s, k: env.observation(s, key=k))(state, jr.split(show_key, num_episodes))
     memory = jax.vmap(lambda k: policy.reset(key=k))(jr.split(policy_key, num_episodes))
     zeros = (jnp.zeros(num_episodes), jnp.zeros(num_episodes, jnp.int32), jnp.zeros(num_episodes, bool))
     carry = (jnp.array(0, jnp.int32), state, observation, memory, *zeros)

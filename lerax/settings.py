@@ -63,7 +63,7 @@ class Setting(NamedTuple):
         """
         try:
             converted = _convert(value, self.default)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"{self.name}: not a {self.type_name} (got {value!r})") from None
         if not self.limits.allow(converted):
             raise ValueError(f"{self.name}: out of range (got {value!r}); allowed: {self.limits}")

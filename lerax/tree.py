@@ -9,7 +9,7 @@ from jax import core, lax
 from jax import numpy as jnp
 from jax import random as jr
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, ArrayLike, Bool, Float, Key, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, Key, PRNGKeyArray, PyTree
 
 
 def is_traced(*trees: PyTree) -> bool:
@@ -18,7 +18,7 @@ def is_traced(*trees: PyTree) -> bool:
     return any(isinstance(leaf, core.Tracer) for leaf in jax.tree.leaves((probe, trees)))
 
 
-def typed_key(key: Array) -> Key[Array, ""]:
+def typed_key(key: PRNGKeyArray) -> Key[Array, ""]:
     """A new-style PRNG key from either style."""
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return key

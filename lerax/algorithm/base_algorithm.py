@@ -9,7 +9,7 @@ import jax
 import optax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
 from lerax import tree
 from lerax.callback import AbstractCallback, IterationContext
@@ -107,7 +107,7 @@ class AbstractAlgorithm(eqx.Module):
             )
         return -(-int(total_timesteps) // self.steps_per_iteration)
 
-    def init(self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]) -> AlgorithmState:
+    def init(self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: PRNGKeyArray) -> AlgorithmState:
         """The state before training. Nothing of the arguments is consumed."""
         return _init(self, env, policy, key)
 
@@ -142,7 +142,7 @@ class AbstractAlgorithm(eqx.Module):
         policy: AbstractPolicy,
         total_timesteps: int,
         *,
-        key: Key[Array, ""],
+        key: PRNGKeyArray,
         callback: Sequence[AbstractCallback] | AbstractCallback | None = None,
     ) -> Any:
         """Trains a policy and returns it: `init`, then `run`.
@@ -207,7 +207,7 @@ def _init(
     algorithm: AbstractAlgorithm,
     env: AbstractEnvLike,
     policy: AbstractPolicy,
-    key: Key[Array, ""],
+    key: PRNGKeyArray,
 ) -> AlgorithmState:
     env, policy, key = tree.copy_arrays((env, policy, tree.typed_key(key)))
     env_key, observation_key, policy_key, run_key = jr.split(key, 4)

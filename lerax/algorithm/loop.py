@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Int
 from lerax import tree
 from lerax.callback import AbstractCallback, ResetContext, TrainingContext
 from lerax.callback.list import overrides
-from lerax.callback.outbox import Collector
+from lerax.callback.outbox import Collector, only_when
 
 if TYPE_CHECKING:
     from .base_algorithm import AbstractAlgorithm, AlgorithmState
@@ -38,15 +38,15 @@ def run_traced(
     state = start(algorithm, state, callback, total)
     arrays, static = eqx.partition(state, eqx.is_array)
 
+    def runs(carry: Any) -> Bool[Array, ""]:
+        return (carry[0].iteration_count < total) & carry[1]
+
     def body(carry: Any) -> Any:
-        state, go_on = algorithm.advance(eqx.combine(carry[0], static), callback)
+        with only_when(runs(carry)):  # under vmap the lanes that have stopped come by here, too
+            state, go_on = algorithm.advance(eqx.combine(carry[0], static), callback)
         return eqx.filter(state, eqx.is_array), go_on
 
-    arrays, _ = lax.while_loop(
-        lambda carry: (carry[0].iteration_count < total) & carry[1],
-        body,
-        (arrays, state.iteration_count < total),
-    )
+    arrays, _ = lax.while_loop(runs, body, (arrays, jnp.array(True)))
     return end(algorithm, eqx.combine(arrays, static), callback, total)
 
 

@@ -131,6 +131,17 @@ def closed(hook: str) -> Iterator[None]:
         _local.closed = previous
 
 
+@contextlib.contextmanager
+def only_when(condition: Bool[Array, ""]) -> Iterator[None]:
+    """Sends what is emitted inside only where the condition holds."""
+    previous = getattr(_local, "condition", True)
+    _local.condition = condition
+    try:
+        yield
+    finally:
+        _local.condition = previous
+
+
 def emit(
     channel: Int[Array, ""] | int,
     values: dict[str, Any],
@@ -160,7 +171,7 @@ def emit(
         )
     record = (
         jnp.asarray(channel, jnp.int32),
-        jnp.asarray(when, bool),
+        jnp.asarray(when, bool) & getattr(_local, "condition", True),
         {name: jnp.asarray(value) for name, value in values.items()},
     )
     slot = Slot(kind, about)

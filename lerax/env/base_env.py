@@ -99,7 +99,7 @@ class AbstractEnv(AbstractEnvLike[StateT]):
 
 
 class Transition(eqx.Module):
-    """What one step gave.
+    """What one step gave; under `jax.vmap` with leading environment axes.
 
     Attributes:
         state: The state to go on from: that of a new episode where the old one ended.
@@ -113,12 +113,12 @@ class Transition(eqx.Module):
     state: AbstractEnvLikeState
     observation: PyTree
     next_observation: PyTree
-    reward: Float[Array, ""]
-    terminal: Bool[Array, ""]
-    truncated: Bool[Array, ""]
+    reward: Float[Array, "*env"]
+    terminal: Bool[Array, "*env"]
+    truncated: Bool[Array, "*env"]
 
     @property
-    def done(self) -> Bool[Array, ""]:
+    def done(self) -> Bool[Array, "*env"]:
         """Whether the episode ended in either way."""
         return self.terminal | self.truncated
 
