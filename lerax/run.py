@@ -80,5 +80,6 @@ class RunDirectory:
         self._write()
 
     def _write(self) -> None:
-        text = json.dumps(self.facts, indent=2, ensure_ascii=False) + "\n"
-        write_atomically(self.path / "run.json", text.encode("utf-8", "surrogateescape"))
+        # Arguments and paths need not be Unicode: escaped, the file is valid JSON whatever they are.
+        text = json.dumps(self.facts, indent=2) + "\n"
+        write_atomically(self.path / "run.json", text.encode("ascii"))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from types import FrameType
 from typing import Any
 
@@ -9,6 +10,12 @@ from .report import Interrupted
 
 CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = b"\x1b[?25h"
+
+
+def _quiet_unraisable(problem: Any) -> None:
+    """Says nothing where the interpreter drops the handler's exception, as it does in a finalizer."""
+    if problem.exc_type is not Interrupted:
+        sys.__unraisablehook__(problem)
 
 
 class Signals:
@@ -31,9 +38,11 @@ class Signals:
             if before is not signal.SIG_IGN:
                 self._before[number] = before
                 signal.signal(number, self._handle)
+        sys.unraisablehook = _quiet_unraisable
         return self
 
     def __exit__(self, *_: object) -> None:
+        sys.unraisablehook = sys.__unraisablehook__
         for number, before in self._before.items():
             signal.signal(number, before)
 
