@@ -4,7 +4,6 @@ import equinox as eqx
 
 from lerax.callback import AbstractCallback
 
-from .report import Interrupted
 from .signals import Signals
 
 
@@ -16,9 +15,10 @@ class RunControl(AbstractCallback):
     def on_phase(self, phase: str) -> None:
         # While compiling no flag is looked at, and nothing can be lost: there a signal raises. A library
         # may have swallowed that, so it is raised once more before training begins.
-        if self.signals.raising and self.signals.received is not None:
-            raise Interrupted(self.signals.received)
-        self.signals.raising = phase == "compiling"
+        if phase == "compiling" or self.signals.raising:
+            self.signals.release()
+        if phase != "compiling":
+            self.signals.hold()
 
     def stop_requested(self) -> bool:
         return self.signals.received is not None

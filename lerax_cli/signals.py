@@ -46,6 +46,20 @@ class Signals:
         for number, before in self._before.items():
             signal.signal(number, before)
 
+    def hold(self) -> None:
+        """From now on a signal only leaves its number in `received`."""
+        self.raising = False
+
+    def release(self) -> None:
+        """From now on a signal raises; one that came in between does so here.
+
+        Raises:
+            Interrupted: A signal came.
+        """
+        self.raising = True
+        if self.received is not None:
+            raise Interrupted(self.received)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
             if os.isatty(2):

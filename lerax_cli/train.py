@@ -168,12 +168,14 @@ class Job:
         self.began = time.monotonic()
         self.device = runtime.prepare(device, warned.say)
         self._build()
-        self.out = out
-        self.directory = self._directory(out, name)
+        self.out, self.name = out, name
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates and saves; returns the outcome as `--json` prints it."""
+        self.signals.hold()  # a directory that was made is always marked with how it ended
+        self.directory = self._directory(self.out, self.name)
         try:
+            self.signals.release()
             with self._logger() as logger:
                 outcome = self._train(logger)
         except Interrupted:
