@@ -1,0 +1,242 @@
+"""Runs the command as a user does: in a process, or in a terminal whose screen can be read."""
+
+import atexit
+import contextlib
+import fcntl
+import functools
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyte
+
+LERAX = str(Path(sys.executable).with_name("lerax"))
+SECONDS = 120.0  # far more than anything takes: only a hang gets there
+BRIEF = ("CartPole-v1", "--preset", "none", "--steps", "2048", "--seed", "1")
+ENDLESS = ("CartPole-v1", "--preset", "none", "--steps", "500_000_000", "--seed", "1")
+DECIDED_HERE = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "XDG_CACHE_HOME", "PYTHONWARNINGS")
+
+Finished = subprocess.CompletedProcess[str]
+
+
+@functools.cache
+def cache_folder() -> str:
+    """A compilation cache for all processes of a test session: only the first one compiles."""
+    if given := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return given
+    folder = tempfile.mkdtemp(prefix="lerax-cache-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def environment(**changes: str | None) -> dict[str, str]:
+    """The variables of a process: the tests' own with changes; None takes one away."""
+    kept = {name: value for name, value in os.environ.items() if name not in DECIDED_HERE}
+    own = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "JAX_PLATFORMS": "cpu", "LERAX": LERAX}
+    changed = kept | own | {"JAX_COMPILATION_CACHE_DIR": cache_folder()} | changes
+    return {name: value for name, value in changed.items() if value is not None}
+
+
+def run(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finished:
+    """Runs `lerax` without a terminal until it ends."""
+    return finish([LERAX, *arguments], cwd, changes)
+
+
+def sh(line: str, cwd: Path, **changes: str | None) -> Finished:
+    """Runs a line of shell, in which $LERAX is the command, until it ends."""
+    return finish(["sh", "-c", line], cwd, changes)
+
+
+def finish(command: list[Any], cwd: Path, changes: dict[str, str | None]) -> Finished:
+    """Runs a program without a terminal until it ends."""
+    with ordinary_signals():
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env=environment(**changes),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=SECONDS,
+        )
+
+
+@contextlib.contextmanager
+def started(*command: str, cwd: Path, **changes: str | None) -> Iterator[subprocess.Popen[str]]:
+    """A program that runs on; it is killed at the end, if it is still there."""
+    pipe = subprocess.PIPE
+    with ordinary_signals():
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment(**changes), stdout=pipe, stderr=pipe, text=True
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@contextlib.contextmanager
+def ordinary_signals() -> Iterator[None]:
+    """What is started here does not ignore a signal that the tests' own process ignores."""
+    ignored = [n for n in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def only_run(folder: Path) -> Path:
+    """The one run directory in a folder of runs."""
+    (path,) = folder.iterdir()
+    return path
+
+
+def facts(path: Path) -> dict[str, Any]:
+    """What a run's run.json says."""
+    return json.loads((path / "run.json").read_text("utf-8"))
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """What a run's metrics.jsonl says."""
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text("utf-8").splitlines()]
+
+
+def trains(cwd: Path) -> bool:
+    """Whether a run in `logs` has begun to train."""
+    return any(path.stat().st_size for path in cwd.glob("logs/*/metrics.jsonl"))
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    """Waits until something is true.
+
+    Raises:
+        TimeoutError: It has not come true.
+    """
+    end = time.monotonic() + SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("what was waited for has not happened")
+        time.sleep(0.01)
+
+
+class Terminal:
+    """`lerax` in a terminal of a given size: standard error is the terminal, standard output a pipe.
+
+    Attributes:
+        screen: What the terminal shows; its history holds the lines that were scrolled away.
+        raw: Everything that was written to the terminal.
+        process: The process.
+        output: What went to standard output, once the process has ended.
+    """
+
+    def __init__(self, *arguments: str, cwd: Path, size: tuple[int, int], **changes: str | None):
+        columns, lines = size
+        self.screen = pyte.HistoryScreen(max(columns, 1), max(lines, 1), history=1000)
+        self.raw = self.output = b""
+        self._stream = pyte.ByteStream(self.screen)
+        self._master, slave = pty.openpty()
+        self.set_size(columns, lines)
+        with ordinary_signals():
+            self.process = subprocess.Popen(
+                [LERAX, *arguments],
+                cwd=cwd,
+                env=environment(**changes),
+                stdin=slave,
+                stdout=subprocess.PIPE,
+                stderr=slave,
+                start_new_session=True,
+            )
+        os.close(slave)
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+        os.close(self._master)
+
+    def write_before(self, text: str) -> None:
+        """Puts something on the screen, as if it had been there before."""
+        self._stream.feed(text.encode())
+
+    def text(self) -> str:
+        """What is on the screen."""
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def scrolled(self) -> str:
+        """What was scrolled away."""
+        lines = [[line[i].data for i in range(self.screen.columns)] for line in self.screen.history.top]
+        return "\n".join("".join(line).rstrip() for line in lines)
+
+    def wait_for(self, condition: Callable[[], Any]) -> None:
+        """Reads what is written until something is true; looks only where a frame is complete.
+
+        Raises:
+            TimeoutError: It has not come true, or the process has ended before.
+        """
+        end = time.monotonic() + SECONDS
+        more = True
+        while more and time.monotonic() < end:
+            if self._pause():
+                if condition():
+                    return
+            else:
+                more = self._read()
+        raise TimeoutError(f"what was waited for has not happened; the screen:\n{self.text()}")
+
+    def finish(self) -> int:
+        """Reads until the process ends; returns its exit code."""
+        while self._read():
+            pass
+        self.output = self.process.communicate(timeout=SECONDS)[0]
+        return self.process.returncode
+
+    def interrupt(self) -> int:
+        """Sends Ctrl-C's signal, and reads until the process ends; returns its exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.finish()
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Changes the size, as somebody who drags a corner of the window; long lines are wrapped anew."""
+        written = [line.rstrip() for line in self.screen.display[: self.screen.cursor.y + 1]]
+        self.screen.resize(lines, columns)
+        self._stream.feed(b"\x1b[2J\x1b[H" + "\r\n".join(written).encode())
+        self.set_size(columns, lines)
+        self.process.send_signal(signal.SIGWINCH)
+
+    def set_size(self, columns: int, lines: int) -> None:
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def _pause(self) -> bool:
+        """Whether nothing is written for a moment."""
+        return not select.select([self._master], [], [], 0.04)[0]
+
+    def _read(self) -> bool:
+        """Takes what is written next; False when nothing can come any more."""
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:  # the process has closed the other end
+            return False
+        self.raw += data
+        self._stream.feed(data)
+        return bool(data)

@@ -1,0 +1,213 @@
+"""The callback protocol: which hook is called when, with what, and what its answer does."""
+
+import equinox as eqx
+import jax
+import numpy as np
+import pytest
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Float, Int
+from toys import Idle
+
+from lerax.algorithm import PPO, loop
+from lerax.callback import (
+    AbstractCallback,
+    AbstractCallbackState,
+    AbstractCallbackStepState,
+    CallbackList,
+    EmptyCallback,
+    EmptyCallbackState,
+    EmptyCallbackStepState,
+)
+from lerax.callback.list import as_callback
+from lerax.env.classic_control import CartPole, CartPoleState
+
+
+class SuccessCount(AbstractCallbackStepState):
+    count: Int[Array, "*env"]
+
+
+class Solved(AbstractCallbackState):
+    total: Int[Array, ""]
+
+
+class StopOnSuccesses(AbstractCallback):
+    """As a user would write it: counts steps in which the pole is nearly upright, and stops at enough."""
+
+    wanted: int = eqx.field(static=True)
+
+    def reset(self, ctx, *, key):
+        return Solved(jnp.array(0))
+
+    def step_reset(self, ctx, *, key):
+        return SuccessCount(jnp.array(0))
+
+    def on_step(self, ctx, *, key):
+        upright = jnp.abs(ctx.locals["next_observation"][2]) < 0.05
+        return SuccessCount(ctx.state.count + upright)
+
+    def on_iteration(self, ctx, *, key):
+        return Solved(jnp.sum(ctx.step_state.count))
+
+    def continue_training(self, ctx, *, key):
+        return ctx.state.total < self.wanted
+
+
+class StepCheck(AbstractCallbackStepState):
+    steps: Int[Array, "*env"]
+    terminals: Int[Array, "*env"]
+    truncations: Int[Array, "*env"]
+    error: Float[Array, "*env"]
+
+
+class CheckSteps(AbstractCallback):
+    """Holds every step's context against the environment itself."""
+
+    def step_reset(self, ctx, *, key):
+        return StepCheck(jnp.array(0), jnp.array(0), jnp.array(0), jnp.array(0.0))
+
+    def on_step(self, ctx, *, key):
+        seen = ctx.locals
+        after = ctx.env.transition(CartPoleState(seen["observation"], jnp.array(0)), seen["action"])
+        errors = [
+            jnp.max(jnp.abs(after.y - seen["next_observation"])),
+            jnp.abs(ctx.reward - 1.0),
+            ctx.done != (seen["terminal"] | seen["truncated"]),
+            ctx.env.terminal(after) != seen["terminal"],
+        ]
+        error = jnp.maximum(ctx.state.error, jnp.max(jnp.stack([jnp.asarray(e, float) for e in errors])))
+        terminals = ctx.state.terminals + seen["terminal"]
+        return StepCheck(ctx.state.steps + 1, terminals, ctx.state.truncations + seen["truncated"], error)
+
+
+@pytest.fixture(scope="module")
+def watched(policy):
+    """Both callbacks in one training, which the first of them ends."""
+    algorithm = PPO(num_envs=3, num_steps=32, num_epochs=1, num_batches=1)
+    callback = as_callback([StopOnSuccesses(500), CheckSteps()])
+    state = algorithm.init(CartPole(max_episode_steps=12), policy, key=jr.key(0))
+    return loop.run_from_host(algorithm, state, callback, 100)
+
+
+def test_a_users_callback_counts_in_on_step_and_ends_training(watched):
+    total = int(watched.callback_state[0].total)
+    iterations = int(watched.iteration_count)
+    counts = watched.step_state.callback_state[0].count
+    assert counts.shape == (3,) and total == counts.sum()
+    assert 500 <= total < 500 + 3 * 32 and iterations < 100
+
+
+def test_on_step_sees_every_step_of_every_environment_as_it_was(watched):
+    check = watched.step_state.callback_state[1]
+    assert check.steps.tolist() == [32 * int(watched.iteration_count)] * 3
+    assert check.terminals.sum() > 3 and check.truncations.sum() > 3
+    assert float(check.error.max()) < 1e-6
+
+
+class Trail(AbstractCallbackState):
+    """The hooks that were called, as digits of a number, and what they were told."""
+
+    hooks: Int[Array, ""]
+    iterations: Int[Array, ""]
+    total: Int[Array, ""]
+
+
+RESET, START, ITERATION, CONTINUE, END = 1, 2, 3, 4, 5
+
+
+class Traces(AbstractCallback):
+    """Each of these hooks appends its digit; `continue_training` shows that it saw the state before it."""
+
+    first: int = eqx.field(static=True)
+
+    def _with(self, state, digit, ctx):
+        total = ctx.locals.get("total_iterations", state.total)
+        return Trail(10 * state.hooks + digit, state.iterations + ctx.iteration_count, jnp.asarray(total))
+
+    def reset(self, ctx, *, key):
+        return Trail(jnp.array(10 * self.first + RESET), jnp.array(0), jnp.array(0, jnp.int32))
+
+    def on_training_start(self, ctx, *, key):
+        return self._with(ctx.state, START, ctx)
+
+    def on_iteration(self, ctx, *, key):
+        return self._with(ctx.state, ITERATION, ctx)
+
+    def continue_training(self, ctx, *, key):
+        return ctx.state.hooks % 10 == ITERATION
+
+    def on_training_end(self, ctx, *, key):
+        return self._with(ctx.state, END, ctx)
+
+
+def run(callback, env, policy, iterations=3, traced=False):
+    algorithm = Idle()
+    state = algorithm.init(env, policy, key=jr.key(0))
+    run = lambda state: algorithm.run(state, 10 * iterations, callback=callback)
+    return eqx.filter_jit(run)(state) if traced else run(state)
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["from the host", "inside jit"])
+def test_hooks_are_called_in_order(env, policy, traced):
+    """And each member of a list, nested or not, keeps a state of its own."""
+    callback = [Traces(7), EmptyCallback(), CallbackList([Traces(8), Traces(9)])]
+    one, empty, (two, three) = run(callback, env, policy, traced=traced).callback_state
+    assert int(one.hooks) == 71_2_333_5
+    assert (int(two.hooks), int(three.hooks)) == (81_2_333_5, 91_2_333_5)
+    assert int(one.iterations) == 0 + (1 + 2 + 3) + 3 and int(one.total) == 3
+    assert isinstance(empty, EmptyCallbackState)
+
+
+def test_training_start_is_told_the_steps_and_iterations(env, policy):
+    class Told(AbstractCallback):
+        def on_training_start(self, ctx, *, key):
+            return {"steps": ctx.total_timesteps, "iterations": ctx.locals["total_iterations"]}
+
+        def reset(self, ctx, *, key):
+            return {"steps": jnp.array(0), "iterations": jnp.array(0)}
+
+    state = run(Told(), env, policy)
+    assert jax.tree.map(int, state.callback_state) == ({"steps": 30, "iterations": 3},)
+
+
+def test_defaults_do_nothing(env, policy):
+    state = run(EmptyCallback(), env, policy)
+    assert isinstance(state.callback_state[0], EmptyCallbackState)
+    assert isinstance(state.step_state.callback_state[0], EmptyCallbackStepState)
+    assert int(state.iteration_count) == 3
+
+
+class Composite(AbstractCallback):
+    """A user's own callback that happens to hold others, without being a CallbackList."""
+
+    callbacks: tuple
+
+    def reset(self, ctx, *, key):
+        return jnp.array(0)
+
+    def on_training_end(self, ctx, *, key):
+        return ctx.state + 1
+
+
+def test_a_users_callback_may_hold_others(env, policy):
+    assert int(run(Composite(callbacks=()), env, policy).callback_state[0]) == 1
+
+
+class AlgorithmLog(AbstractCallback):
+    def reset(self, ctx, *, key):
+        return {"loss": jnp.array(0.0), "weight": jnp.array(0.0)}
+
+    def on_iteration(self, ctx, *, key):
+        assert ctx.algorithm.name == "Idle" and ctx.env.name == "CartPole-v1"  # static, known while tracing
+        return {"loss": ctx.training_log["loss"], "weight": ctx.policy.actor.weights[0][0, 0]}
+
+
+def test_on_iteration_sees_the_log_and_the_policy(env, policy):
+    (seen,) = run(AlgorithmLog(), env, policy).callback_state
+    assert float(seen["loss"]) == pytest.approx(np.sqrt(3))
+    assert float(seen["weight"]) == float(policy.actor.weights[0][0, 0])
+
+
+@pytest.mark.parametrize("callback", [None, [], ()])
+def test_no_callback_is_a_callback(env, policy, callback):
+    assert int(run(callback, env, policy).iteration_count) == 3

@@ -1,0 +1,73 @@
+"""Small pictures out of characters."""
+
+import math
+
+import pytest
+
+from lerax.backend.chart import History, chart, sparkline
+
+
+def dots(lines):
+    """The dots of a chart's braille cells as (column, row from the top)."""
+    found = set()
+    for i, line in enumerate(lines):
+        for j, sign in enumerate(line.partition("┤")[2]):
+            for bit, (x, y) in enumerate([(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3)]):
+                if ord(sign) - 0x2800 >> bit & 1:
+                    found.add((2 * j + x, 4 * i + y))
+    return found
+
+
+def test_a_sparkline_rises_with_its_values():
+    line = sparkline([1.0, 2.0, 3.0, 10.0], 10)
+    assert len(line) == 4 and list(line) == sorted(line) and line[0] == "▁" and line[-1] == "█"
+    assert sparkline([5.0, 5.0], 10) == "▁▁"
+
+
+def test_a_sparkline_shows_the_last_finite_values():
+    assert sparkline([100.0, math.nan, 1.0, math.inf, 2.0], 2) == "▁█"
+    assert sparkline([math.nan], 5) == sparkline([], 5) == ""
+
+
+@pytest.mark.parametrize("width, height", [(80, 12), (30, 5), (20, 2)])
+def test_a_chart_fills_its_space_and_names_its_range(width, height):
+    lines = chart([(x, 3.0 * x) for x in range(200)], width, height)
+    assert len(lines) == height and {len(line) for line in lines} == {width}
+    assert lines[0].split()[0] == "597" and lines[-1].split()[0] == "0"
+
+
+def test_a_straight_line_is_drawn_straight():
+    found = dots(chart([(x, x) for x in range(1000)], 60, 10))
+    columns = max(x for x, _ in found)
+    assert {x for x, _ in found} == set(range(columns + 1))
+    for x, y in found:
+        assert abs(y - 39 * (1 - x / columns)) <= 2
+    assert (0, 39) in found and (columns, 0) in found
+
+
+def test_a_jump_is_drawn_as_a_stroke():
+    found = dots(chart([(x, 0.0 if x < 50 else 1.0) for x in range(100)], 40, 4))
+    assert {y for _, y in found} == set(range(16))
+
+
+def test_few_points_and_a_constant_are_drawn_too():
+    assert dots(chart([(1.0, 2.0)], 40, 4)) and dots(chart([(x, 5.0) for x in range(9)], 40, 4))
+    assert chart([], 40, 4) == [""] * 4
+
+
+def test_a_history_keeps_the_whole_curve_in_bounded_memory():
+    history = History(size=64)
+    for x in range(10_000):
+        history.add(x, -2.0 * x)
+        assert len(history.points) <= 64
+    assert all(y == -2.0 * x for x, y in history.points)
+    positions = [x for x, _ in history.points]
+    steps = {b - a for a, b in zip(positions, positions[1:], strict=False)}
+    assert len(steps) == 1 and positions[0] < 500 and positions[-1] > 9500
+
+
+def test_a_history_leaves_out_what_is_not_finite():
+    history = History()
+    for y in (1.0, math.nan, math.inf, 2.0):
+        history.add(0, y)
+    assert [y for _, y in history.points] == [1.0, 2.0]

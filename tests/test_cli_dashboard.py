@@ -1,0 +1,253 @@
+"""The dashboard, read from the screen of a terminal."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import terminal
+from terminal import Terminal
+
+FULL = [(80, 24), (100, 30), (200, 60)]
+COMPACT = [(60, 15), (20, 5)]
+SIZES = FULL + COMPACT
+COLOR = re.compile(rb"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
+NUMBER = re.compile(r"(loss|return) +-?\d")
+CHART = re.compile("[\u2801-\u28ff]")  # braille with at least one dot
+
+
+@dataclass
+class Seen:
+    """What a run that was watched and then interrupted has shown.
+
+    Attributes:
+        run: The run's name.
+        frames: The screen at several moments of the training.
+        scrolled: What had been scrolled away by then.
+        code: The exit code.
+        end: The screen at the end, behind what was scrolled away.
+        hidden: Whether the cursor is hidden at the end.
+        raw: All that was written.
+    """
+
+    run: str
+    frames: list[str]
+    scrolled: str
+    code: int
+    end: str
+    hidden: bool
+    raw: bytes
+
+
+@cache
+def watch(columns: int, lines: int) -> Seen:
+    """Trains in a terminal of that size, whose cursor stands in the last line as in most of them."""
+    with TemporaryDirectory() as folder:
+        cwd = Path(folder)
+        with Terminal("train", *terminal.ENDLESS, cwd=cwd, size=(columns, lines)) as t:
+            t.write_before("\r\n" * lines)
+            t.wait_for(lambda: terminal.trains(cwd))
+            frames: list[str] = []
+            while len(frames) < 4:
+                t.wait_for(lambda: NUMBER.search(t.text()) and t.text() not in frames)
+                frames.append(t.text())
+            scrolled = t.scrolled()
+            code = t.interrupt()
+            end = f"{t.scrolled()}\n{t.text()}"
+            name = terminal.only_run(cwd / "logs").name
+            return Seen(name, frames, scrolled, code, end, t.screen.cursor.hidden, t.raw)
+
+
+def rows(text: str) -> list[str]:
+    """The lines of a screen that are not empty."""
+    return [line for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("size", FULL)
+def test_full_form_shows_the_run(size: tuple[int, int]):
+    """Name, device and phase in the title; percent, time, steps and steps per second below."""
+    seen = watch(*size)
+    title, _, bar, *_ = rows(seen.frames[-1])
+    assert seen.run in title and "cpu" in title and title.endswith("training")
+    assert re.search(r"\d+%", bar) and len(re.findall(r"\d:\d\d:\d\d", bar)) == 2  # gone and left
+    assert re.search(r"[\d,]+ of 500,000,256 steps", bar) and re.search(r"[\d,]+/s$", bar)
+
+
+@pytest.mark.parametrize("size", FULL)
+def test_full_form_shows_metrics_and_a_chart(size: tuple[int, int]):
+    """A number for each tag, and the curve of the return."""
+    frame = watch(*size).frames[-1]
+    for tag in ("episode/return", "episode/length", "train/loss", "train/value_loss", "train/learning_rate"):
+        assert re.search(rf"{tag} +-?\d", frame), tag
+    assert len([line for line in rows(frame) if CHART.search(line)]) >= 2
+
+
+@pytest.mark.parametrize("size", [(60, 15)])
+def test_compact_form_shows_the_run(size: tuple[int, int]):
+    """Phase, percent, the last return and the steps per second."""
+    frame = watch(*size).frames[-1]
+    title, bar, numbers = rows(frame)[:3]
+    assert title.strip().startswith("PPO_MLP") and title.endswith("training")
+    assert re.search(r"\d+%", bar)
+    assert re.search(r"return \d", numbers) and re.search(r"steps_per_second [\d,]+", numbers)
+
+
+def test_smallest_form_shows_phase_and_percent():
+    """Where there is room for little, what changes is shown first."""
+    title, bar, numbers = rows(watch(20, 5).frames[-1])
+    assert title.endswith("training")
+    assert re.search(r"\d+%", bar)
+    assert "return" in numbers
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_frame_fits_the_screen(size: tuple[int, int]):
+    """While it lives nothing of it is scrolled away, and no line is wrapped."""
+    seen = watch(*size)
+    assert not rows(seen.scrolled)
+    for frame in seen.frames:
+        assert len(rows(frame)) < size[1]
+        assert len([line for line in rows(frame) if "training" in line]) == 1, frame
+        assert len([line for line in rows(frame) if "%" in line]) == 1, frame
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_frame_is_redrawn_in_place(size: tuple[int, int]):
+    """The numbers change, the place does not."""
+    frames = watch(*size).frames
+    assert len(set(frames)) == len(frames)
+    assert len({frame.splitlines().index(rows(frame)[0]) for frame in frames}) == 1
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_cursor_is_back_after_an_interrupt(size: tuple[int, int]):
+    """Ctrl-C leaves the last frame, the summary, and a terminal that can be used."""
+    seen = watch(*size)
+    assert (seen.code, seen.hidden) == (130, False)
+    text = seen.end.replace("\n", "")
+    assert "interrupted" in text and "policy.eqx" in text
+
+
+@pytest.mark.parametrize("size", FULL)
+def test_last_frame_stays_once(size: tuple[int, int]):
+    """What is left in the scrollback is one frame, with the last numbers."""
+    end = watch(*size).end
+    assert len(re.findall(r"\d+%", end)) == 1
+
+
+def test_cursor_is_back_after_the_end(tmp_path: Path):
+    """The last phase is over: the frame says 100 %, and standard output has the path alone."""
+    with Terminal("train", *terminal.BRIEF, cwd=tmp_path, size=(100, 30)) as t:
+        t.wait_for(lambda: t.screen.cursor.hidden)
+        assert t.finish() == 0
+        assert not t.screen.cursor.hidden
+        assert "100%" in t.scrolled() + t.text() and "eval/return" in t.text()
+        assert t.output.decode() == f"logs/{terminal.only_run(tmp_path / 'logs').name}\n"
+
+
+def test_cursor_is_back_after_a_signal_before_training(tmp_path: Path):
+    """P4: the one line stands below the frame."""
+    cold = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+    with Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(80, 24), **cold) as t:
+        t.wait_for(lambda: "compiling" in t.text())
+        assert t.interrupt() == 130
+        assert not t.screen.cursor.hidden
+        assert rows(t.text())[-1].startswith("lerax: stopped by a signal")
+
+
+def test_cursor_is_back_after_the_second_signal(tmp_path: Path):
+    """P4: it ends at once, but not without that."""
+    with Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(80, 24)) as t:
+        t.wait_for(lambda: terminal.trains(tmp_path) and t.screen.cursor.hidden)
+        t.process.send_signal(terminal.signal.SIGTERM)
+        assert t.interrupt() in (130, 143)
+        assert not t.screen.cursor.hidden
+        assert not list(tmp_path.glob("logs/*/policy.eqx"))
+
+
+def test_resized_terminal_gets_a_clean_frame(tmp_path: Path):
+    """Smaller, tiny and larger again: nothing of an older frame is left."""
+    with Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(100, 30)) as t:
+        t.wait_for(lambda: CHART.search(t.text()))
+        for columns, lines in [(80, 24), (60, 15), (20, 5), (120, 40)]:
+            t.resize(columns, lines)
+            before = len(t.raw)
+            t.wait_for(lambda: t.raw[before:].count(b"training") > 3)  # noqa: B023
+            frame = t.text()
+            assert len(rows(frame)) < lines
+            assert sum("training" in line for line in rows(frame)) == 1, frame
+            assert sum("%" in line for line in rows(frame)) == 1, frame
+        assert t.interrupt() == 130
+
+
+def test_terminal_that_loses_its_size_for_a_while_is_no_obstacle(tmp_path: Path):
+    """Zero columns in the middle of a run, as some window managers do it."""
+    with Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(80, 24)) as t:
+        t.wait_for(lambda: NUMBER.search(t.text()))
+        (metrics,) = tmp_path.glob("logs/*/metrics.jsonl")
+        t.set_size(0, 0)
+        enough = metrics.stat().st_size + 10**6
+        t.wait_for(lambda: metrics.stat().st_size > enough)
+        t.resize(80, 24)
+        before = len(t.raw)
+        t.wait_for(lambda: len(t.raw) > before + 4000)
+        assert sum("training" in line for line in rows(t.text())) == 1
+        assert NUMBER.search(t.text())
+        assert t.interrupt() == 130
+        assert b"Traceback" not in t.raw and b"switched off" not in t.raw
+
+
+def test_no_color_has_no_color(tmp_path: Path):
+    """NO_COLOR takes the colours, which are there without it, and leaves the dashboard."""
+    assert COLOR.search(watch(80, 24).raw)
+    with Terminal("train", *terminal.BRIEF, cwd=tmp_path, size=(80, 24), NO_COLOR="1") as t:
+        assert t.finish() == 0
+        assert not COLOR.search(t.raw)
+        assert b"\x1b[" in t.raw and "eval/return" in t.text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size", "changes"),
+    [
+        (["--progress", "plain"], (100, 30), {}),
+        ([], (100, 30), {"TERM": "dumb"}),
+        ([], (100, 30), {"TERM": None}),
+        ([], (0, 0), {}),
+        ([], (9, 30), {}),
+        ([], (100, 2), {}),
+    ],
+)
+def test_lines_where_a_dashboard_cannot_be(
+    tmp_path: Path, arguments: list[str], size: tuple[int, int], changes: dict[str, str | None]
+):
+    """`key=value`, no escape codes, no box of signs."""
+    with Terminal("train", *terminal.BRIEF, *arguments, cwd=tmp_path, size=size, **changes) as t:
+        assert t.finish() == 0
+        text = t.raw.decode()
+    assert "\x1b" not in text and "━" not in text
+    line = next(line for line in text.splitlines() if line.startswith("step="))
+    pairs = dict(pair.split("=") for pair in line.split())
+    assert pairs["total"] == "2048" and "train/loss" in pairs
+
+
+@pytest.mark.parametrize(("arguments", "lines"), [(["--progress", "off"], 4), (["-q"], 0)])
+def test_nothing_is_shown_when_nothing_is_asked_for(tmp_path: Path, arguments: list[str], lines: int):
+    """`--progress off` leaves the summary, `-q` not even that."""
+    with Terminal("train", *terminal.BRIEF, *arguments, cwd=tmp_path, size=(200, 30)) as t:
+        assert t.finish() == 0
+        assert b"\x1b" not in t.raw
+        assert len(rows(t.text())) == lines
+
+
+def test_warning_in_the_middle_of_a_run_stands_above_the_frame(tmp_path: Path):
+    """It does not tear the frame, and the frame does not wipe it out."""
+    diverging = ("--set", "learning_rate=1e38", "--set", "max_grad_norm=1e30", "--nan", "warn")
+    with Terminal("train", *terminal.BRIEF, *diverging, cwd=tmp_path, size=(100, 50)) as t:
+        assert t.finish() == 0
+        shown = rows(t.text())
+    warnings = [i for i, line in enumerate(shown) if line.startswith("lerax: warning: ")]
+    title = next(i for i, line in enumerate(shown) if "cpu" in line)
+    assert warnings and "train/loss" in "".join(shown[:title]) and max(warnings) < title
+    assert sum("cpu" in line for line in shown) == 1

@@ -1,0 +1,118 @@
+"""What goes wrong while a run is made, and what becomes of it."""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import terminal
+from jax import random as jr
+
+from lerax import checkpoint
+from lerax.env.classic_control import CartPole
+from lerax.policy import MLPActorCriticPolicy
+from lerax_cli.runtime import cache_folder
+
+DIVERGING = (*terminal.BRIEF, "--set", "learning_rate=1e38", "--set", "max_grad_norm=1e30")
+
+
+def parameters(run: Path) -> list[np.ndarray]:
+    """The numbers in a run's policy."""
+    policy = checkpoint.load(run / "policy.eqx", MLPActorCriticPolicy(env=CartPole(), key=jr.key(0)))
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(policy)]
+
+
+def test_training_that_diverges_ends_with_the_last_good_policy(tmp_path: Path):
+    """P10: exit 1, the run says so, and the saved policy holds numbers."""
+    done = terminal.run("train", *DIVERGING, "--progress", "off", cwd=tmp_path)
+    run = terminal.only_run(tmp_path / "logs")
+    assert done.returncode == 1
+    assert done.stdout == f"logs/{run.name}\n"
+    errors = [line for line in done.stderr.splitlines() if line.startswith("lerax: error: ")]
+    assert len(errors) == 1 and "diverged" in errors[0] and "iteration 1;" in errors[0]
+    facts = terminal.facts(run)
+    assert (facts["status"], facts["diverged_at_iteration"], facts["steps"]) == ("diverged", 1, 512)
+    assert all(np.isfinite(leaf).all() for leaf in parameters(run))
+    assert len(terminal.records(run)) == 1  # noticed at once
+
+
+@pytest.mark.parametrize("choice", ["warn", "off"])
+def test_training_goes_on_with_what_is_not_finite_when_told_to(tmp_path: Path, choice: str):
+    """P10: `--nan warn` says which values, `--nan off` says nothing; both exit with 0."""
+    done = terminal.run("train", *DIVERGING, "--nan", choice, "-q", cwd=tmp_path)
+    run = terminal.only_run(tmp_path / "logs")
+    assert done.returncode == 0, done.stderr
+    assert terminal.facts(run)["status"] == "finished"
+    assert not all(np.isfinite(leaf).all() for leaf in parameters(run))
+    assert terminal.records(run)[2]["train/loss"] is None  # JSON has no NaN
+    warned = [line for line in done.stderr.splitlines() if "not finite" in line and "train/loss" in line]
+    assert bool(warned) == (choice == "warn")
+    assert (done.stderr == "") == (choice == "off")
+
+
+def test_more_than_memory_holds_is_one_line(tmp_path: Path):
+    """Exit 1 and a line that says so; the run is marked as failed."""
+    size = "--num-envs 1048576 --set num_steps=1024 --set num_batches=1 --steps 1073741824"
+    line = f"ulimit -v 24000000; $LERAX train CartPole-v1 --preset none {size} --progress off"
+    done = terminal.sh(line, tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("lerax: error: ") and len(done.stderr.splitlines()) == 1
+    assert "memory" in done.stderr.lower()
+    facts = terminal.facts(terminal.only_run(tmp_path / "logs"))
+    assert facts["status"] == "failed" and "memory" in facts["error"].lower()
+
+
+def test_damaged_compilation_cache_is_made_anew(tmp_path: Path):
+    """What cannot be read is compiled again: at most a warning."""
+    cache = tmp_path / "cache"
+    shutil.copytree(terminal.cache_folder(), cache)
+    entries = [path for path in cache.iterdir() if path.is_file()]
+    assert entries
+    for path in entries:
+        path.write_bytes(path.read_bytes()[:100] + b"damaged")
+    done = terminal.run("train", *terminal.BRIEF, "-q", cwd=tmp_path, JAX_COMPILATION_CACHE_DIR=str(cache))
+    assert done.returncode == 0, done.stderr
+    assert all(line.startswith("lerax: warning: ") for line in done.stderr.splitlines())
+    assert terminal.facts(terminal.only_run(tmp_path / "logs"))["status"] == "finished"
+
+
+def test_compilation_cache_that_cannot_be_written_is_a_warning(tmp_path: Path):
+    """Training goes on without it; nobody's permissions let it write below /proc."""
+    done = terminal.run("train", *terminal.BRIEF, "-q", cwd=tmp_path, JAX_COMPILATION_CACHE_DIR="/proc/fs")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr and all(line.startswith("lerax: warning: ") for line in done.stderr.splitlines())
+    assert "cache" in done.stderr
+    assert terminal.facts(terminal.only_run(tmp_path / "logs"))["status"] == "finished"
+
+
+@pytest.mark.parametrize("variable", ["HOME", "XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR"])
+def test_no_place_for_the_compilation_cache_is_a_warning(monkeypatch: pytest.MonkeyPatch, variable: str):
+    """Whichever variable points to a place that cannot be."""
+    for name in ("XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "/proc/nowhere")
+    said: list[str] = []
+    assert cache_folder(said.append) is None
+    assert len(said) == 1 and "/proc/nowhere" in said[0]
+
+
+def test_home_is_not_needed(tmp_path: Path):
+    """A service has none."""
+    done = terminal.run("train", *terminal.BRIEF, "-q", cwd=tmp_path, HOME=None)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_runs_of_one_second_get_a_directory_each(tmp_path: Path):
+    """P8: the name says the second, and still no run writes into another's directory."""
+    command = (terminal.LERAX, "train", *terminal.BRIEF, "-q")
+    with contextlib.ExitStack() as stack:
+        runs = [stack.enter_context(terminal.started(*command, cwd=tmp_path)) for _ in range(4)]
+        ended = [process.communicate(timeout=terminal.SECONDS) for process in runs]
+    assert [err for _, err in ended] == [""] * 4
+    paths = {out.strip() for out, _ in ended}
+    assert len(paths) == 4
+    for path in paths:
+        assert terminal.facts(tmp_path / path)["status"] == "finished"
+        assert len(terminal.records(tmp_path / path)) == 5  # its own four iterations and the evaluation

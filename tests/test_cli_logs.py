@@ -1,0 +1,131 @@
+"""Where a run is put, what is written there, and by whom."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import terminal
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `done` has run."""
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> terminal.Finished:
+    """A run with TensorBoard, named twice, in a folder of folders that are not there yet."""
+    arguments = ("--backend", "TensorBoard", "--backend", "tensorboard", "--out", "new/place")
+    return terminal.run("train", *terminal.BRIEF, *arguments, "--name", "mine", cwd=folder)
+
+
+def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """The scalars that TensorBoard shows of a run."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(run)).Reload()
+    return {
+        tag: [(event.step, event.value) for event in accumulator.Scalars(tag)]
+        for tag in accumulator.Tags()["scalars"]
+    }
+
+
+def test_missing_parents_of_the_folder_are_made(done: terminal.Finished, folder: Path):
+    """`--out` and `--name` say where the run is."""
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "new/place/mine\n"
+    assert (folder / "new" / "place" / "mine" / "policy.eqx").is_file()
+
+
+def test_backend_named_twice_is_one_backend_and_a_warning(done: terminal.Finished, folder: Path):
+    """In any case of its letters."""
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("lerax: warning: ")]
+    assert len(warnings) == 1 and "tensorboard is named twice" in warnings[0]
+    assert len(list((folder / "new" / "place" / "mine").glob("events.out.tfevents.*"))) == 1
+
+
+def test_command_for_the_curves_is_printed(done: terminal.Finished, folder: Path):
+    """It can be pasted."""
+    assert re.search(r"^curves +tensorboard --logdir new/place$", done.stderr, re.MULTILINE)
+
+
+@pytest.mark.filterwarnings("ignore")  # tensorboard's own imports warn
+def test_tensorboard_shows_what_metrics_say(done: terminal.Finished, folder: Path):
+    """The same curves in both: every tag, every step, every value."""
+    run = folder / "new" / "place" / "mine"
+    rows, shown = terminal.records(run), curves(run)
+    assert {"episode/return", "train/loss", "time/elapsed", "eval/return"} <= shown.keys()
+    for tag in {tag for row in rows for tag in row} - {"step"}:
+        told = [(row["step"], pytest.approx(row[tag], rel=1e-6)) for row in rows if tag in row]
+        assert shown[tag] == told, tag
+
+
+@pytest.mark.parametrize("backend", [["--backend", "console"], ["--backend", "none"]])
+def test_no_events_without_tensorboard(tmp_path: Path, backend: list[str]):
+    """The run directory itself is always written."""
+    done = terminal.run("train", *terminal.BRIEF, *backend, "--progress", "off", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in terminal.only_run(tmp_path / "logs").iterdir()}
+    assert names == {"run.json", "config.toml", "metrics.jsonl", "policy.eqx"}
+    assert "tensorboard" not in done.stderr
+
+
+def test_strict_turns_a_warning_into_a_failure(tmp_path: Path):
+    """The run goes to its end all the same."""
+    arguments = ("--backend", "none", "--backend", "none", "--strict", "-q")
+    done = terminal.run("train", *terminal.BRIEF, *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "lerax: warning: --backend: none is named twice\n"
+    assert terminal.facts(terminal.only_run(tmp_path / "logs"))["status"] == "finished"
+
+
+def test_strict_without_a_warning_succeeds(tmp_path: Path):
+    """Nothing that lerax or its parts say by themselves is a warning."""
+    done = terminal.run("train", *terminal.BRIEF, "--strict", "-q", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_seed_that_was_not_given_is_printed_and_stored(tmp_path: Path):
+    """A run can always be repeated; two runs differ."""
+    seeds = []
+    for out in ("one", "two"):
+        options = ("--preset", "none", "--steps", "1.024e3", "--out", out, "--progress", "off")
+        done = terminal.run("train", "CartPole-v1", *options, cwd=tmp_path)
+        run = terminal.only_run(tmp_path / out)
+        printed = re.search(r"\bseed (\d+)", done.stderr)
+        assert printed, done.stderr
+        seeds.append(int(printed[1]))
+        assert terminal.facts(run)["seed"] == seeds[-1]
+        assert tomllib.loads((run / "config.toml").read_text())["seed"] == seeds[-1]
+        assert terminal.facts(run)["steps"] == 1024
+    assert seeds[0] != seeds[1]
+
+
+def test_path_that_is_not_utf8_is_printed_escaped(tmp_path: Path):
+    """The run is there; its name can be shown anywhere."""
+    done = terminal.run("train", *terminal.BRIEF, "--out", b"caf\xe9", "--name", "mine", cwd=tmp_path)
+    assert done.returncode == 0 and "Error" not in done.stderr
+    assert done.stdout == "caf\\udce9/mine\n"
+    assert (tmp_path / "caf\udce9" / "mine" / "policy.eqx").is_file()
+
+
+def test_run_json_is_json_whatever_the_arguments_are(tmp_path: Path):
+    """A byte that is not UTF-8 is escaped in it, too."""
+    terminal.run("train", *terminal.BRIEF, "--out", b"caf\xe9", "--name", "mine", "-q", cwd=tmp_path)
+    facts = terminal.facts(tmp_path / "caf\udce9" / "mine")
+    assert facts["argv"][-4:] == ["caf\udce9", "--name", "mine", "-q"]
+
+
+@pytest.mark.parametrize("forced", [True, False])
+def test_locale_c_is_no_obstacle(tmp_path: Path, forced: bool):
+    """With ASCII as the encoding of everything, too."""
+    ascii_only = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"} if forced else {}
+    out = "caf\u00e9".encode()
+    done = terminal.run(
+        *("train", *terminal.BRIEF, "--out", out, "--name", "mine"), cwd=tmp_path, LC_ALL="C", **ascii_only
+    )
+    assert done.returncode == 0 and "Error" not in done.stderr
+    assert done.stdout == ("caf\\udcc3\\udca9/mine\n" if forced else "caf\u00e9/mine\n")
+    assert terminal.facts(tmp_path / "caf\u00e9" / "mine")["status"] == "finished"

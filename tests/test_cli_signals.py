@@ -1,0 +1,148 @@
+"""Ctrl-C and its kin: what was learned is kept, and the command ends as a shell expects."""
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import jax
+import pytest
+import terminal
+from jax import random as jr
+
+from lerax import checkpoint
+from lerax.env.classic_control import CartPole
+from lerax.policy import MLPActorCriticPolicy
+
+ENDLESS = (terminal.LERAX, "train", *terminal.ENDLESS, "--progress", "off")
+STEPS = re.compile(r"([\d,]+) of [\d,]+ steps")
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+def state_of(pid: int) -> str:
+    """The kernel's letter for what a process does."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def lines(folder: Path) -> int:
+    """Iterations that the one run has logged so far."""
+    return (terminal.only_run(folder / "logs") / "metrics.jsonl").read_bytes().count(b"\n")
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+def test_signal_in_training_saves_the_policy(tmp_path: Path, number: signal.Signals):
+    """P4: the run is marked, its policy can be loaded, its path is printed; exit 128 + the number."""
+    with terminal.started(*ENDLESS, cwd=tmp_path) as process:
+        terminal.wait_for(lambda: terminal.trains(tmp_path))
+        process.send_signal(number)
+        out, err = process.communicate(timeout=terminal.SECONDS)
+    run = terminal.only_run(tmp_path / "logs")
+    assert process.returncode == CODES[number]
+    assert out == f"logs/{run.name}\n"
+    assert "interrupted after" in err and "Traceback" not in err
+    facts = terminal.facts(run)
+    assert facts["status"] == "interrupted" and facts["steps"] > 0
+    fresh = MLPActorCriticPolicy(env=CartPole(), key=jr.key(0))
+    loaded = checkpoint.load(run / "policy.eqx", fresh)
+    assert jax.tree.structure(loaded) == jax.tree.structure(fresh)
+
+
+def test_metrics_are_complete_after_a_signal(tmp_path: Path):
+    """P3: every iteration that was made is logged, and the steps in run.json are its last."""
+    with terminal.started(*ENDLESS, cwd=tmp_path) as process:
+        terminal.wait_for(lambda: terminal.trains(tmp_path))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=terminal.SECONDS)
+    run = terminal.only_run(tmp_path / "logs")
+    steps = [row["step"] for row in terminal.records(run)]
+    assert steps == list(range(512, terminal.facts(run)["steps"] + 1, 512))
+
+
+def test_second_signal_ends_at_once(tmp_path: Path):
+    """P4: the code is the second one's, and nothing more is written."""
+    with terminal.started(*ENDLESS, cwd=tmp_path) as process:
+        terminal.wait_for(lambda: terminal.trains(tmp_path))
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=terminal.SECONDS)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert (out, err) == ("", "")
+    assert not (terminal.only_run(tmp_path / "logs") / "policy.eqx").exists()
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+@pytest.mark.parametrize("backend", ["none", "tensorboard"])
+def test_signal_before_training_ends_with_one_line(tmp_path: Path, number: signal.Signals, backend: str):
+    """P4: while all is made ready nothing can be lost; the run is marked all the same."""
+    cold = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+    with terminal.started(*ENDLESS, "--backend", backend, cwd=tmp_path, **cold) as process:
+        terminal.wait_for(lambda: list(tmp_path.glob("logs/*/config.toml")))
+        process.send_signal(number)
+        out, err = process.communicate(timeout=terminal.SECONDS)
+    assert process.returncode == CODES[number]
+    assert out == ""
+    assert len(err.splitlines()) == 1 and "stopped by a signal" in err
+    assert terminal.facts(terminal.only_run(tmp_path / "logs"))["status"] == "interrupted"
+
+
+def test_signal_while_evaluating_loses_nothing(tmp_path: Path):
+    """P4: the policy is saved by then; the code says that the command was told to end."""
+    brief = (terminal.LERAX, "train", *terminal.BRIEF, "-q")
+    with terminal.started(*brief, cwd=tmp_path) as process:
+        terminal.wait_for(lambda: list(tmp_path.glob("logs/*/policy.eqx")))
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=terminal.SECONDS)
+    assert (process.returncode, err) == (143, "")
+    run = terminal.only_run(tmp_path / "logs")
+    assert out == f"logs/{run.name}\n"
+    assert terminal.facts(run)["status"] in ("finished", "interrupted")
+
+
+def test_job_in_the_background_ends_by_sigterm(tmp_path: Path):
+    """P4: a shell starts `lerax ... &` with SIGINT ignored, and so it stays."""
+    line = f"{' '.join(ENDLESS)} & echo $!; wait $!; echo $?"
+    with terminal.started("sh", "-c", line, cwd=tmp_path) as shell:
+        assert shell.stdout is not None
+        pid = int(shell.stdout.readline())
+        terminal.wait_for(lambda: terminal.trains(tmp_path))
+        before = lines(tmp_path)
+        os.kill(pid, signal.SIGINT)
+        terminal.wait_for(lambda: lines(tmp_path) > before + 1000)  # several chunks later it still trains
+        os.kill(pid, signal.SIGTERM)
+        out, _ = shell.communicate(timeout=terminal.SECONDS)
+    run = terminal.only_run(tmp_path / "logs")
+    assert out == f"logs/{run.name}\n143\n"
+    assert terminal.facts(run)["status"] == "interrupted"
+
+
+def test_stopped_process_goes_on(tmp_path: Path):
+    """Ctrl-Z and `fg`: training rests and goes on."""
+    with terminal.started(*ENDLESS, cwd=tmp_path) as process:
+        terminal.wait_for(lambda: terminal.trains(tmp_path))
+        process.send_signal(signal.SIGSTOP)
+        terminal.wait_for(lambda: state_of(process.pid) == "T")
+        before = lines(tmp_path)
+        process.send_signal(signal.SIGCONT)
+        terminal.wait_for(lambda: lines(tmp_path) > before)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=terminal.SECONDS)
+    assert process.returncode == 143
+    steps = [row["step"] for row in terminal.records(terminal.only_run(tmp_path / "logs"))]
+    assert steps == [512 * (i + 1) for i in range(len(steps))]  # without gap
+
+
+def test_run_that_is_killed_keeps_its_metrics(tmp_path: Path):
+    """P3: all that was shown is written, in whole lines; the run still says that it runs."""
+    with terminal.Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(100, 30)) as t:
+        shown: list[str] = []
+        while len(shown) < 2:
+            t.wait_for(lambda: (found := STEPS.search(t.text())) and found[1] not in [*shown, "0"])
+            shown.extend(STEPS.findall(t.text()))
+        t.process.kill()
+        t.finish()
+    run = terminal.only_run(tmp_path / "logs")
+    assert (run / "metrics.jsonl").read_bytes().endswith(b"}\n")
+    steps = [row["step"] for row in terminal.records(run)]
+    assert steps == [512 * (i + 1) for i in range(len(steps))]
+    assert steps[-1] >= int(shown[0].replace(",", ""))
+    assert terminal.facts(run)["status"] == "running"

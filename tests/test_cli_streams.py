@@ -1,0 +1,151 @@
+"""Results go to standard output, everything else to standard error, and neither can stop a training."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import terminal
+
+from lerax import __version__, registry
+
+TRAIN = f"$LERAX train {' '.join(terminal.BRIEF)}"
+LISTS = {"list-envs": "ENVS", "list-algos": "ALGORITHMS", "list-backends": "BACKENDS"}
+
+
+def finished(folder: Path) -> bool:
+    """Whether the one run in `logs` has come to its end, and its policy is there."""
+    run = terminal.only_run(folder / "logs")
+    return terminal.facts(run)["status"] == "finished" and (run / "policy.eqx").is_file()
+
+
+@pytest.mark.parametrize("end", [">&-", "| true", "| head -1", ">/dev/full"])
+def test_nobody_reads_standard_output(tmp_path: Path, end: str):
+    """P1: the training is not lost, and nothing is said of it."""
+    done = terminal.sh(f"{TRAIN} -q {end}", tmp_path)
+    assert finished(tmp_path)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("progress", ["plain", "off"])
+@pytest.mark.parametrize("end", ["2>&-", "2>/dev/full"])
+def test_nobody_reads_standard_error(tmp_path: Path, end: str, progress: str):
+    """P1: the path of the run is still the only result."""
+    done = terminal.sh(f"{TRAIN} --progress {progress} {end}", tmp_path)
+    assert finished(tmp_path)
+    assert done.returncode == 0
+    assert done.stdout == f"logs/{terminal.only_run(tmp_path / 'logs').name}\n"
+
+
+def test_all_streams_are_closed(tmp_path: Path):
+    """P1: not even then, and no file of the run takes what was meant for a stream."""
+    done = terminal.sh(f"{TRAIN} --progress plain <&- >&- 2>&-", tmp_path)
+    assert done.returncode == 0
+    assert finished(tmp_path)
+    run = terminal.only_run(tmp_path / "logs")
+    assert len(terminal.records(run)) == 5
+
+
+@pytest.mark.parametrize("end", [">&-", ">/dev/full", "| true"])
+@pytest.mark.parametrize("command", ["--help", "--version", "train --help", "list-envs", "list-algos ppo"])
+def test_nobody_reads_a_table(tmp_path: Path, command: str, end: str):
+    """No traceback, whatever becomes of the text."""
+    done = terminal.sh(f"$LERAX {command} {end}", tmp_path)
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+
+
+def test_error_is_not_a_result(tmp_path: Path):
+    """With standard error closed there is no place for an error; standard output is none."""
+    done = terminal.sh("$LERAX train Nothing 2>&-", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "color", [{}, {"FORCE_COLOR": "1"}, {"CLICOLOR_FORCE": "1", "COLORTERM": "truecolor"}]
+)
+def test_no_escape_codes_without_a_terminal(tmp_path: Path, color: dict[str, str]):
+    """A log file is plain text: `key=value` lines, then the summary."""
+    done = terminal.run("train", *terminal.BRIEF, cwd=tmp_path, **color)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout + done.stderr
+    line = next(line for line in done.stderr.splitlines() if line.startswith("step="))
+    pairs = dict(pair.split("=") for pair in line.split())
+    assert pairs["total"] == "2048" and "train/loss" in pairs
+
+
+@pytest.mark.parametrize("quiet", ["-q", "--quiet"])
+def test_quiet_is_silent(tmp_path: Path, quiet: str):
+    """Nothing but the path of the run, `--progress` or not."""
+    done = terminal.run("train", *terminal.BRIEF, quiet, "--progress", "full", cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout == f"logs/{terminal.only_run(tmp_path / 'logs').name}\n"
+
+
+def test_summary_says_what_came_out(tmp_path: Path):
+    """Algorithm, environment, seed, steps, return, the policy's file and how to repeat it."""
+    done = terminal.run("train", *terminal.BRIEF, "--progress", "off", cwd=tmp_path)
+    run = f"logs/{terminal.only_run(tmp_path / 'logs').name}"
+    said = done.stderr
+    assert "ppo on CartPole-v1, seed 1: finished after 2,048 steps" in said
+    assert "mean return" in said and "100 greedy episodes" in said
+    assert f"{run}/policy.eqx\n" in said
+    assert f"lerax train --config {run}/config.toml\n" in said
+
+
+def test_steps_that_were_added_are_told(tmp_path: Path):
+    """Steps are rounded up to whole iterations, and the summary says so."""
+    arguments = ("CartPole-v1", "--preset", "none", "--steps", "1000", "--progress", "off")
+    done = terminal.run("train", *arguments, cwd=tmp_path)
+    assert "after 1,024 steps (24 " in done.stderr
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_list_is_a_table(tmp_path: Path, command: str):
+    """One line for the head, one for each entry, its name first."""
+    done = terminal.run(command, cwd=tmp_path)
+    head, *rows = done.stdout.splitlines()
+    assert done.returncode == 0 and head.startswith("NAME")
+    assert [row.split()[0] for row in rows] == list(getattr(registry, LISTS[command]))
+
+
+@pytest.mark.parametrize("command", LISTS)
+def test_list_is_json(tmp_path: Path, command: str):
+    """`--json`: one array, standard error silent."""
+    done = terminal.run(command, "--json", cwd=tmp_path)
+    rows = json.loads(done.stdout)
+    assert [row["name"] for row in rows] == list(getattr(registry, LISTS[command]))
+    assert all(row["about"] for row in rows)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_list_of_settings_has_every_setting(tmp_path: Path):
+    """`lerax list-algos ppo`: name, type, default and range, as a table and as JSON."""
+    told = json.loads(terminal.run("list-algos", "ppo", "--json", cwd=tmp_path).stdout)
+    assert told["gamma"]["default"] == 0.99 and told["gamma"]["type"] == "float"
+    assert told["policy.hidden_sizes"]["default"] == [64, 64]
+    table = terminal.run("list-algos", "ppo", cwd=tmp_path).stdout.splitlines()
+    assert [row.split()[0] for row in table[1:]] == list(told)
+
+
+def test_ranges_are_shown_in_full(tmp_path: Path):
+    """A limit can be typed as it is shown."""
+    done = terminal.run("list-algos", "ppo", cwd=tmp_path)
+    assert "1048576" in done.stdout.replace(",", "").replace("_", "")
+
+
+def test_version(tmp_path: Path):
+    """Name and version on one line."""
+    done = terminal.run("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"lerax {__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"], ["list-envs"]])
+def test_help_and_lists_import_nothing_heavy(tmp_path: Path, arguments: list[str]):
+    """They answer at once."""
+    program = (
+        "import sys; from lerax_cli.app import run; code = run(sys.argv[1:]);"
+        "heavy = {'jax', 'jaxlib', 'equinox', 'optax', 'numpy', 'rich', 'tensorboardX'};"
+        "print('imported:', code, sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = terminal.finish([sys.executable, "-c", program, *arguments], tmp_path, {})
+    assert done.stderr.endswith("imported: 0 []\n")

@@ -1,0 +1,81 @@
+"""Distributions over actions, held against SciPy's."""
+
+import jax
+import numpy as np
+import pytest
+from jax import numpy as jnp
+from jax import random as jr
+from scipy import stats
+
+from lerax.distribution import Categorical, Normal
+
+LOGITS = np.array([0.3, -1.2, 2.0, 0.0])
+PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum()
+MASK = np.array([True, False, False, True])
+LOC, LOG_SCALE = np.array([[0.5, -2.0], [3.0, 0.0]]), np.array([[0.1, -1.0], [0.7, 0.0]])
+
+
+def draws(distribution, count):
+    return np.asarray(jax.vmap(lambda key: distribution.sample(key=key))(jr.split(jr.key(0), count)))
+
+
+def test_categorical_log_probabilities_and_entropy():
+    categorical = Categorical(jnp.asarray(LOGITS) + 100.0)
+    log_probs = [categorical.log_prob(jnp.array(i)) for i in range(4)]
+    np.testing.assert_allclose(log_probs, np.log(PROBABILITIES), rtol=1e-4)
+    assert float(categorical.entropy()) == pytest.approx(stats.entropy(PROBABILITIES), rel=1e-5)
+    assert int(categorical.mode()) == 2
+
+
+def test_categorical_samples_have_the_given_frequencies():
+    counts = np.bincount(draws(Categorical(jnp.asarray(LOGITS)), 10_000), minlength=4)
+    assert stats.chisquare(counts, 10_000 * PROBABILITIES).pvalue > 1e-3
+
+
+def test_a_mask_leaves_only_what_is_allowed():
+    masked = Categorical(jnp.asarray(LOGITS), jnp.asarray(MASK))
+    allowed = PROBABILITIES * MASK / (PROBABILITIES * MASK).sum()
+    counts = np.bincount(draws(masked, 10_000), minlength=4)
+    assert not counts[~MASK].any()
+    assert stats.chisquare(counts[MASK], 10_000 * allowed[MASK]).pvalue > 1e-3
+    np.testing.assert_allclose(jnp.exp(masked.log_probs), allowed, rtol=1e-5, atol=1e-30)
+    assert float(masked.entropy()) == pytest.approx(stats.entropy(allowed), rel=1e-5)
+    assert int(masked.mode()) == 0
+
+
+@pytest.mark.parametrize("quantity", ["log_prob", "entropy"])
+def test_gradients_through_a_mask_are_finite(quantity):
+    def value(logits):
+        masked = Categorical(logits, jnp.asarray(MASK))
+        return masked.entropy() if quantity == "entropy" else masked.log_prob(jnp.array(0))
+
+    gradient = np.asarray(jax.grad(value)(jnp.asarray(LOGITS)))
+    assert np.isfinite(gradient).all() and not gradient[~MASK].any() and gradient[MASK].all()
+
+
+def test_normal_log_density_and_entropy_are_of_the_whole_array():
+    normal = Normal(jnp.asarray(LOC), jnp.asarray(LOG_SCALE))
+    value = np.array([[0.0, -2.5], [1.0, 3.0]])
+    reference = stats.norm(LOC, np.exp(LOG_SCALE))
+    log_prob = float(normal.log_prob(jnp.asarray(value)))
+    assert log_prob == pytest.approx(reference.logpdf(value).sum(), rel=1e-5)
+    assert float(normal.entropy()) == pytest.approx(reference.entropy().sum(), rel=1e-5)
+    np.testing.assert_array_equal(normal.mode(), LOC.astype(np.float32))
+
+
+def test_normal_samples_have_the_given_distribution():
+    samples = draws(Normal(jnp.asarray(LOC), jnp.asarray(LOG_SCALE)), 5000)
+    for index in np.ndindex(2, 2):
+        reference = stats.norm(LOC[index], np.exp(LOG_SCALE[index]))
+        assert stats.kstest(samples[:, *index], reference.cdf).pvalue > 1e-3
+    assert np.abs(np.corrcoef(samples.reshape(-1, 4).T) - np.eye(4)).max() < 0.06  # four standard errors
+
+
+@pytest.mark.parametrize(
+    "make", [lambda s: Categorical(s * LOGITS), lambda s: Normal(s * LOC, s * LOG_SCALE)]
+)
+def test_noise_does_not_depend_on_the_parameters(make):
+    """So that the loop may draw it for a whole rollout before the first action is known."""
+    one, other = make(jnp.array(1.0)), make(jnp.array(3.0))
+    np.testing.assert_array_equal(one.noise(key=jr.key(5)), other.noise(key=jr.key(5)))
+    np.testing.assert_array_equal(one.sample(key=jr.key(5)), one.action(one.noise(key=jr.key(5))))

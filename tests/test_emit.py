@@ -1,0 +1,174 @@
+"""The one door out of traced code: `emit`."""
+
+import jax
+import numpy as np
+import pytest
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Int
+from toys import Idle
+
+from lerax.algorithm import PPO
+from lerax.callback import AbstractCallback, emit, outbox
+
+
+class Inbox:
+    """Keeps every record; raises `error` if there is one."""
+
+    error = None
+
+    def __init__(self):
+        self.records = []
+
+    def receive(self, kind, about, values, times):
+        if self.error is not None:
+            raise self.error
+        assert all(isinstance(array, np.ndarray) for array in values.values())
+        assert len(times) > 0 and {len(array) for array in values.values()} == {len(times)}
+        for i in range(len(times)):
+            self.records.append((kind, about, {name: array[i].tolist() for name, array in values.items()}))
+
+
+@pytest.fixture
+def inbox():
+    inbox = Inbox()
+    inbox.channel = outbox.register(inbox)
+    yield inbox
+    outbox.unregister(inbox.channel)
+
+
+class Emits(AbstractCallback):
+    """The subclasses say where."""
+
+    channel: Int[Array, ""]
+
+    def __init__(self, channel):
+        self.channel = jnp.array(channel, jnp.int32)
+
+
+def train(callback, env, policy, iterations=5, algorithm=None, traced=False):
+    algorithm = algorithm or Idle()
+    steps = iterations * algorithm.steps_per_iteration
+    learn = lambda key: algorithm.learn(env, policy, steps, key=key, callback=callback)
+    jax.block_until_ready((jax.jit(learn) if traced else learn)(jr.key(0)))
+    jax.effects_barrier()
+
+
+class Everywhere(Emits):
+    def on_training_start(self, ctx, *, key):
+        emit(self.channel, {"at": ctx.iteration_count}, kind="start", about=("text", 3))
+        return ctx.state
+
+    def on_iteration(self, ctx, *, key):
+        n = ctx.iteration_count
+        emit(self.channel, {"n": n, "square": n**2 / 2, "row": jnp.stack([n, -n]), "even": n % 2 == 0})
+        emit(self.channel, {"odd": n}, kind="odd", when=n % 2 == 1)
+        return ctx.state
+
+    def on_training_end(self, ctx, *, key):
+        emit(self.channel, {"at": ctx.iteration_count}, kind="end")
+        return ctx.state
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["from the host", "inside jit"])
+def test_records_arrive_as_they_were_sent(inbox, env, policy, traced):
+    train(Everywhere(inbox.channel), env, policy, traced=traced)
+    expected = [
+        ("record", (), {"n": n, "square": n * n / 2, "row": [n, -n], "even": n % 2 == 0}) for n in range(1, 6)
+    ]
+    of = lambda kind: [record for record in inbox.records if record[0] == kind]
+    assert inbox.records[0] == ("start", ("text", 3), {"at": 0})
+    assert inbox.records[-1] == ("end", (), {"at": 5})
+    assert of("record") == expected
+    assert [values for _, _, values in of("odd")] == [{"odd": n} for n in (1, 3, 5)]
+    assert len(inbox.records) == 1 + 5 + 3 + 1
+
+
+class OnStep(Emits):
+    def on_step(self, ctx, *, key):
+        emit(self.channel, {"reward": ctx.reward})
+        return ctx.state
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["from the host", "inside jit"])
+def test_on_step_cannot_emit(inbox, env, policy, traced):
+    with pytest.raises(RuntimeError, match="on_step.*emit it in on_iteration"):
+        train(OnStep(inbox.channel), env, policy, 1, PPO(num_envs=2, num_steps=4), traced)
+
+
+def emitting(hook):
+    """A callback that emits in a hook that must not."""
+
+    def method(self, ctx, *, key):
+        emit(self.channel, {"x": 1.0})
+        return getattr(AbstractCallback, hook)(self, ctx, key=key)
+
+    return type("Emitting", (Emits,), {hook: method})
+
+
+@pytest.mark.parametrize("hook", ["reset", "step_reset", "continue_training"])
+def test_neither_can_other_hooks_that_only_answer(inbox, env, policy, hook):
+    with pytest.raises(RuntimeError, match=f"not possible in {hook}"):
+        train(emitting(hook)(inbox.channel), env, policy)
+
+
+class InCond(Emits):
+    def on_iteration(self, ctx, *, key):
+        jax.lax.cond(ctx.iteration_count > 2, lambda: emit(self.channel, {"x": 1.0}), lambda: None)
+        return ctx.state
+
+
+class InScan(Emits):
+    def on_iteration(self, ctx, *, key):
+        jax.lax.scan(lambda carry, x: (emit(self.channel, {"x": x}), None), None, jnp.arange(3))
+        return ctx.state
+
+
+class InVmap(Emits):
+    def on_iteration(self, ctx, *, key):
+        jax.vmap(lambda x: emit(self.channel, {"x": x}))(jnp.arange(3))
+        return ctx.state
+
+
+class InJit(Emits):
+    def on_iteration(self, ctx, *, key):
+        jax.jit(lambda x: emit(self.channel, {"x": x}))(ctx.iteration_count)
+        return ctx.state
+
+
+@pytest.mark.parametrize("kind", [InCond, InScan, InVmap, InJit])
+def test_inner_transformations_cannot_emit(inbox, env, policy, kind):
+    with pytest.raises(RuntimeError, match="emit: called inside a cond, scan, vmap or jit.*when="):
+        train(kind(inbox.channel), env, policy)
+
+
+def test_after_a_refusal_the_door_works_again(inbox, env, policy):
+    with pytest.raises(RuntimeError):
+        train(InCond(inbox.channel), env, policy)
+    emit(inbox.channel, {"x": 2.0})
+    jax.effects_barrier()
+    assert inbox.records == [("record", (), {"x": 2.0})]
+
+
+class OddError(Exception):
+    pass
+
+
+def test_an_exception_in_a_receiver_keeps_its_type(inbox, env, policy):
+    inbox.error = OddError("from a receiver")
+    with pytest.raises(OddError, match="from a receiver"):
+        train(Everywhere(inbox.channel), env, policy)
+
+
+def test_two_receivers_are_told_apart(inbox, env, policy):
+    other = Inbox()
+    channel = outbox.register(other)
+    train([Everywhere(inbox.channel), Everywhere(channel)], env, policy, 2)
+    outbox.unregister(channel)
+    assert inbox.records == other.records and len(other.records) == 1 + 2 + 1 + 1
+
+
+def test_what_is_sent_to_nobody_is_lost_quietly(inbox, env, policy):
+    outbox.unregister(inbox.channel)
+    train(Everywhere(inbox.channel), env, policy)
+    assert inbox.records == []

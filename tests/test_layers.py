@@ -1,0 +1,122 @@
+"""Which part of the library may import which."""
+
+import ast
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# A file imports only from rooms to the left of its own, or from inside its own room.
+ORDER = (
+    "settings tree files backend render space distribution env wrapper network policy advantage buffer "
+    "evaluate checkpoint run callback algorithm presets registry lerax_cli"
+).split()
+# Where a package may be imported: prefixes of paths.
+CONFINED = {
+    "typer": ("lerax_cli/",),
+    "rich": ("lerax/backend/console.py", "lerax/callback/progress_bar.py"),
+    "lerax_cli": ("lerax_cli/",),
+}
+ROOT = Path(importlib.util.find_spec("lerax").origin).parent.parent
+FILES = sorted(path for room in ("lerax", "lerax_cli") for path in (ROOT / room).rglob("*.py"))
+IDS = [str(path.relative_to(ROOT)) for path in FILES]
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module):
+    package, _, rest = module.partition(".")
+    return package if package != "lerax" else rest.partition(".")[0]
+
+
+class Imports(ast.NodeVisitor):
+    """Collects the full names of what a file imports, except under TYPE_CHECKING."""
+
+    def __init__(self, path):
+        self.names = []
+        package = module_of(path).split(".")
+        self.package = package if path.name == "__init__.py" else package[:-1]
+        self.visit(ast.parse(path.read_text()))
+
+    def visit_If(self, node):
+        if getattr(node.test, "id", None) == "TYPE_CHECKING":
+            for child in node.orelse:
+                self.visit(child)
+        else:
+            self.generic_visit(node)
+
+    def visit_Import(self, node):
+        self.names += [alias.name for alias in node.names]
+
+    def visit_ImportFrom(self, node):
+        above = self.package[: len(self.package) + 1 - node.level] if node.level else []
+        module = ".".join([*above, *([node.module] if node.module else [])])
+        self.names += [f"{module}.{alias.name}" for alias in node.names]
+
+
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_a_file_imports_only_from_rooms_above_it(path):
+    own = room_of(module_of(path))
+    if not own:
+        assert Imports(path).names == [], "lerax/__init__.py imports nothing"
+        return
+    for name in Imports(path).names:
+        if name.partition(".")[0] not in ("lerax", "lerax_cli") or name == "lerax.__version__":
+            continue
+        assert room_of(name) == own or ORDER.index(room_of(name)) < ORDER.index(own), name
+
+
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_confined_packages_stay_in_their_place(path):
+    place = str(path.relative_to(ROOT))
+    for name in Imports(path).names:
+        allowed = CONFINED.get(name.partition(".")[0], ("",))
+        assert place.startswith(allowed), name
+
+
+@pytest.mark.parametrize("module", ["lerax", "lerax.backend", "lerax.registry", "lerax.run", "lerax.files"])
+def test_what_the_command_needs_first_leaves_jax_out(module):
+    code = f"import sys, {module}; assert not {{'jax', 'equinox'}} & set(sys.modules), 'imports JAX'"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+
+# Other people's packages are imported once; each statement then runs in a process of its own, without lerax.
+FORKS = """
+import os, sys, warnings
+import jax, equinox, optax, numpy
+assert not any(name.startswith("lerax") for name in sys.modules)
+failed = []
+for statement in sys.argv[1:]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that JAX has threads: nothing was computed yet
+        child = os.fork()
+    if child == 0:
+        try:
+            warnings.simplefilter("error")
+            exec(statement, {})
+            os._exit(0)
+        except BaseException as error:
+            print(statement, repr(error), file=sys.stderr, flush=True)
+            os._exit(1)
+    if os.waitpid(child, 0)[1]:
+        failed.append(statement)
+sys.exit(f"failed: {failed}" if failed else 0)
+"""
+
+
+def test_every_module_and_every_public_name_can_be_imported_first():
+    statements = [f"import {module_of(path)}" for path in FILES]
+    for path in FILES:
+        if path.name == "__init__.py":
+            names = [name.rpartition(".")[2] for name in Imports(path).names]
+            statements += [f"from {module_of(path)} import {name}" for name in names]
+    assert len(statements) > len(FILES)
+    command = [sys.executable, "-c", FORKS, *statements]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,57 @@
+"""What there is by name."""
+
+import tomllib
+from importlib import resources
+
+import pytest
+
+from lerax import registry
+from lerax.registry import ALGORITHMS, BACKENDS, ENVS, POLICIES, UnknownName, find, nearest, presets
+from lerax.settings import settings_of
+
+ALL = [entry for entries in (ENVS, ALGORITHMS, POLICIES, BACKENDS) for entry in entries.values()]
+
+
+@pytest.mark.parametrize("entry", ALL, ids=lambda entry: entry.name)
+def test_every_entry_is_there(entry):
+    loaded = entry.load()
+    assert isinstance(loaded, type) and entry.about.endswith(".")
+
+
+def test_environments_are_named_as_they_are_registered():
+    assert all(entry.load()().name == name for name, entry in ENVS.items())
+    assert all(entry.load().name == name for name, entry in POLICIES.items())
+
+
+def test_a_name_is_found_in_any_case():
+    assert find("environment", ENVS, "cartpole-V1") is ENVS["CartPole-v1"]
+
+
+def test_a_wrong_name_is_answered_with_the_nearest():
+    """P7: what is not registered is never imported."""
+    with pytest.raises(UnknownName, match="unknown environment .*CartPol-v1.*did you mean CartPole-v1"):
+        find("environment", ENVS, "CartPol-v1")
+    with pytest.raises(UnknownName, match="available: CartPole-v1"):
+        find("environment", ENVS, "os:system")
+
+
+def test_the_nearest_come_first():
+    assert nearest("tensorbord", ["console", "tensorboard", "tensor"]) == ["tensorboard", "tensor"]
+    assert nearest("zzz", ["console"]) == []
+
+
+def test_a_preset_is_valid_and_says_what_it_reaches():
+    files = [path for path in resources.files("lerax.presets").iterdir() if path.name.endswith(".toml")]
+    assert files
+    for path in files:
+        assert path.name.removesuffix(".toml") in ENVS
+        for algorithm, preset in tomllib.loads(path.read_text()).items():
+            assert isinstance(preset["score"], float)
+            made = ALGORITHMS[algorithm].load()(**preset["algorithm"])
+            assert preset["steps"] >= made.steps_per_iteration
+            assert preset["algorithm"].keys() <= settings_of(type(made)).keys()
+
+
+def test_an_environment_without_presets_has_none():
+    assert presets("Nothing-v0") == {}
+    assert registry.presets("CartPole-v1").keys() == {"ppo"}

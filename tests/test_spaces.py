@@ -1,0 +1,83 @@
+"""Spaces: what they contain, and what they draw."""
+
+import gymnasium
+import jax
+import numpy as np
+import pytest
+from jax import numpy as jnp
+from jax import random as jr
+from scipy import stats
+
+from lerax.space import Box, Discrete
+
+INF = np.inf
+MIXED = Box(low=[-1.0, -INF, 2.0, -INF], high=[3.0, INF, INF, -5.0])
+
+
+def draws(space, count):
+    return np.asarray(jax.vmap(lambda key: space.sample(key=key))(jr.split(jr.key(0), count)))
+
+
+def test_a_box_draws_as_gymnasiums_does():
+    """Uniform where bounded, Gaussian where free, a shifted exponential where bounded on one side."""
+    uniform, normal, above, below = draws(MIXED, 4000).T
+    assert stats.kstest(uniform, stats.uniform(-1, 4).cdf).pvalue > 1e-3
+    assert stats.kstest(normal, stats.norm.cdf).pvalue > 1e-3
+    assert stats.kstest(above - 2, stats.expon.cdf).pvalue > 1e-3
+    assert stats.kstest(-5 - below, stats.expon.cdf).pvalue > 1e-3
+
+
+def test_a_box_contains_what_gymnasiums_contains():
+    reference = gymnasium.spaces.Box(*(bound for bound in MIXED.bounds), dtype=np.float32)
+    grid = [-2.0, -1.0, 0.0, 2.0, 3.0, 3.5, -5.0, -6.0, np.nan]
+    rng = np.random.default_rng(0)
+    values = np.vstack([rng.choice(grid, (2000, 4)), draws(MIXED, 100)]).astype(np.float32)
+    ours = np.asarray(jax.vmap(MIXED.contains)(values))
+    assert ours.tolist() == [reference.contains(value) for value in values]
+    assert 100 <= ours.sum() < 2100
+
+
+def test_a_box_does_not_contain_a_value_of_another_shape():
+    assert not MIXED.contains(jnp.zeros(3)) and not Box(-1.0, 1.0).contains(jnp.zeros(1))
+
+
+def test_a_box_clips_to_its_bounds():
+    np.testing.assert_array_equal(MIXED.clip(jnp.array([9.0, 9.0, 0.0, 0.0])), [3.0, 9.0, 2.0, -5.0])
+
+
+def test_a_box_broadcasts_its_bounds_and_flattens_its_values():
+    box = Box(-1.0, [[1.0, 2.0, 3.0]], shape=(2, 3))
+    assert (box.shape, box.flat_size) == ((2, 3), 6)
+    np.testing.assert_array_equal(box.bounds[1], [[1, 2, 3]] * 2)
+    np.testing.assert_array_equal(box.flatten(jnp.arange(6.0).reshape(2, 3)), np.arange(6.0))
+
+
+@pytest.mark.parametrize("low, high", [(1.0, 0.0), ([0.0, 1.0], 0.5), (np.nan, 1.0), (0.0, np.nan)])
+def test_a_box_upside_down_is_refused(low, high):
+    with pytest.raises(ValueError, match="low must not exceed high"):
+        Box(low, high)
+
+
+def test_a_discrete_space_draws_each_of_its_numbers_equally_often():
+    counts = np.bincount(draws(Discrete(7), 7000), minlength=7)
+    assert counts.size == 7 and stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_a_discrete_space_contains_its_numbers_only():
+    space = Discrete(3)
+    assert [bool(space.contains(jnp.array(i))) for i in (-1, 0, 2, 3)] == [False, True, True, False]
+    np.testing.assert_array_equal(space.flatten(jnp.array(1)), [0, 1, 0])
+    assert (space.shape, space.flat_size) == ((), 3)
+
+
+@pytest.mark.parametrize("n", [0, -2])
+def test_a_discrete_space_without_numbers_is_refused(n):
+    with pytest.raises(ValueError, match="n must be at least 1"):
+        Discrete(n)
+
+
+@pytest.mark.parametrize("make", [lambda: Discrete(3), lambda: Box([-1.0, -INF], [1.0, INF])])
+def test_spaces_are_static_data(make):
+    """Bounds that were leaves would be trained by the optimizer."""
+    assert jax.tree.leaves(make()) == []
+    assert make() == make() and hash(make()) == hash(make())
