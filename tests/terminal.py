@@ -124,14 +124,16 @@ def trains(cwd: Path) -> bool:
     return any(path.stat().st_size for path in cwd.glob("logs/*/metrics.jsonl"))
 
 
-def wait_for(condition: Callable[[], Any]) -> None:
-    """Waits until something is true.
+def wait_for(condition: Callable[[], Any], process: "subprocess.Popen[str]") -> None:
+    """Waits until something is true that a process brings about.
 
     Raises:
-        TimeoutError: It has not come true.
+        TimeoutError: It has not come true, or the process has ended before.
     """
     end = time.monotonic() + SECONDS
     while not condition():
+        if process.poll() is not None and not condition():
+            raise TimeoutError(f"the process has ended ({process.returncode}): {process.communicate()}")
         if time.monotonic() > end:
             raise TimeoutError("what was waited for has not happened")
         time.sleep(0.01)

@@ -33,7 +33,7 @@ def lines(folder: Path) -> int:
 def test_signal_in_training_saves_the_policy(tmp_path: Path, number: signal.Signals):
     """P4: the run is marked, its policy can be loaded, its path is printed; exit 128 + the number."""
     with terminal.started(*ENDLESS, cwd=tmp_path) as process:
-        terminal.wait_for(lambda: terminal.trains(tmp_path))
+        terminal.wait_for(lambda: terminal.trains(tmp_path), process)
         process.send_signal(number)
         out, err = process.communicate(timeout=terminal.SECONDS)
     run = terminal.only_run(tmp_path / "logs")
@@ -50,7 +50,7 @@ def test_signal_in_training_saves_the_policy(tmp_path: Path, number: signal.Sign
 def test_metrics_are_complete_after_a_signal(tmp_path: Path):
     """P3: every iteration that was made is logged, and the steps in run.json are its last."""
     with terminal.started(*ENDLESS, cwd=tmp_path) as process:
-        terminal.wait_for(lambda: terminal.trains(tmp_path))
+        terminal.wait_for(lambda: terminal.trains(tmp_path), process)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=terminal.SECONDS)
     run = terminal.only_run(tmp_path / "logs")
@@ -61,7 +61,7 @@ def test_metrics_are_complete_after_a_signal(tmp_path: Path):
 def test_second_signal_ends_at_once(tmp_path: Path):
     """P4: the code is the second one's, and nothing more is written."""
     with terminal.started(*ENDLESS, cwd=tmp_path) as process:
-        terminal.wait_for(lambda: terminal.trains(tmp_path))
+        terminal.wait_for(lambda: terminal.trains(tmp_path), process)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=terminal.SECONDS)
@@ -76,7 +76,7 @@ def test_signal_before_training_ends_with_one_line(tmp_path: Path, number: signa
     """P4: while all is made ready nothing can be lost; the run is marked all the same."""
     cold = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
     with terminal.started(*ENDLESS, "--backend", backend, cwd=tmp_path, **cold) as process:
-        terminal.wait_for(lambda: list(tmp_path.glob("logs/*/config.toml")))
+        terminal.wait_for(lambda: list(tmp_path.glob("logs/*/config.toml")), process)
         process.send_signal(number)
         out, err = process.communicate(timeout=terminal.SECONDS)
     assert process.returncode == CODES[number]
@@ -89,7 +89,7 @@ def test_signal_while_evaluating_loses_nothing(tmp_path: Path):
     """P4: the policy is saved by then; the code says that the command was told to end."""
     brief = (terminal.LERAX, "train", *terminal.BRIEF, "-q")
     with terminal.started(*brief, cwd=tmp_path) as process:
-        terminal.wait_for(lambda: list(tmp_path.glob("logs/*/policy.eqx")))
+        terminal.wait_for(lambda: list(tmp_path.glob("logs/*/policy.eqx")), process)
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=terminal.SECONDS)
     assert (process.returncode, err) == (143, "")
@@ -104,10 +104,10 @@ def test_job_in_the_background_ends_by_sigterm(tmp_path: Path):
     with terminal.started("sh", "-c", line, cwd=tmp_path) as shell:
         assert shell.stdout is not None
         pid = int(shell.stdout.readline())
-        terminal.wait_for(lambda: terminal.trains(tmp_path))
+        terminal.wait_for(lambda: terminal.trains(tmp_path), shell)
         before = lines(tmp_path)
         os.kill(pid, signal.SIGINT)
-        terminal.wait_for(lambda: lines(tmp_path) > before + 1000)  # several chunks later it still trains
+        terminal.wait_for(lambda: lines(tmp_path) > before + 1000, shell)  # chunks later it still trains
         os.kill(pid, signal.SIGTERM)
         out, _ = shell.communicate(timeout=terminal.SECONDS)
     run = terminal.only_run(tmp_path / "logs")
@@ -118,12 +118,12 @@ def test_job_in_the_background_ends_by_sigterm(tmp_path: Path):
 def test_stopped_process_goes_on(tmp_path: Path):
     """Ctrl-Z and `fg`: training rests and goes on."""
     with terminal.started(*ENDLESS, cwd=tmp_path) as process:
-        terminal.wait_for(lambda: terminal.trains(tmp_path))
+        terminal.wait_for(lambda: terminal.trains(tmp_path), process)
         process.send_signal(signal.SIGSTOP)
-        terminal.wait_for(lambda: state_of(process.pid) == "T")
+        terminal.wait_for(lambda: state_of(process.pid) == "T", process)
         before = lines(tmp_path)
         process.send_signal(signal.SIGCONT)
-        terminal.wait_for(lambda: lines(tmp_path) > before)
+        terminal.wait_for(lambda: lines(tmp_path) > before, process)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=terminal.SECONDS)
     assert process.returncode == 143

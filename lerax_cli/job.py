@@ -1,0 +1,233 @@
+"""One training run: from the plan to the outcome."""
+
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lerax import registry
+from lerax.run import RunDirectory, claim, generated_name
+
+from . import options, report, runtime
+from .options import Plan
+from .report import BadInput, Failure, Interrupted
+from .signals import Signals
+
+if TYPE_CHECKING:
+    from lerax.callback import LoggingCallback
+
+EVALUATION_EPISODES = 100
+
+
+class Job:
+    """One training run, from the plan to the outcome."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        out: Path,
+        name: str | None,
+        device: str,
+        progress: str,
+        signals: Signals,
+        warned: report.Warnings,
+    ):
+        self.plan, self.signals, self.warned = plan, signals, warned
+        self.progress = progress
+        self.began = time.monotonic()
+        self.device = runtime.prepare(device, warned.say)
+        self._build()
+        self.out, self.name = out, name
+
+    def run(self) -> dict[str, Any]:
+        """Trains, evaluates and saves; returns the outcome as `--json` prints it."""
+        self.signals.hold()  # a directory that was made is always marked with how it ended
+        self.directory = self._directory(self.out, self.name)
+        try:
+            self.signals.release()
+            with self._logger() as logger:
+                outcome = self._train(logger)
+        except Interrupted:
+            self.directory.finish("interrupted")
+            raise
+        except Exception as error:
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            self.directory.finish("failed", error=text)
+            raise error if isinstance(error, Failure) else Failure("train", text[:500]) from error
+        self.directory.finish(**outcome)
+        return {"run": str(self.directory.path)} | outcome
+
+    def summarize(self, outcome: dict[str, Any]) -> None:
+        """The end of the run in a few lines on standard error."""
+        plan, path = self.plan, self.directory.path
+        say = report.say
+        extra = outcome["steps"] - plan.steps
+        filling = f" ({extra:,} to fill the last iteration)" if extra > 0 else ""
+        say(
+            f"{plan.algorithm.name} on {plan.env.name}, seed {plan.seed}: {outcome['status']} after "
+            f"{outcome['steps']:,} steps{filling} in {outcome['seconds_training']:.1f} s"
+        )
+        evaluation = outcome.get("evaluation")
+        if evaluation:
+            solved = {True: "solved: ", False: "not solved: ", None: ""}[outcome["solved"]]
+            aim = f", at least {plan.score:g} counts as solved" if plan.score is not None else ""
+            say(
+                f"{solved}mean return {evaluation['mean_return']:.1f} +- {evaluation['std_return']:.1f} "
+                f"over {evaluation['episodes']} greedy episodes{aim}"
+            )
+        say(f"policy      {path / 'policy.eqx'}")
+        say(f"repeat      lerax train --config {path / 'config.toml'}")
+        if "tensorboard" in plan.backends:
+            say(f"curves      tensorboard --logdir {path.parent}")
+
+    def _build(self) -> None:
+        """Algorithm, environment and policy from their names and settings."""
+        plan = self.plan
+        algorithm_class, self.policy_class = plan.algorithm.load(), plan.policy.load()
+        self.algorithm_settings = options.all_settings(algorithm_class, plan.settings["algorithm"])
+        self.policy_settings = options.all_settings(self.policy_class, plan.settings["policy"])
+        try:
+            self.algorithm = algorithm_class(**self.algorithm_settings)
+            self.algorithm.num_iterations(plan.steps)
+        except ValueError as error:
+            raise BadInput("settings", str(error).replace("total_timesteps", "--steps")) from None
+        self.env = plan.env.load()()
+
+    def _directory(self, out: Path, name: str | None) -> RunDirectory:
+        plan = self.plan
+        wanted = name or generated_name(self.algorithm.name, plan.policy.name, self.env.name)
+        try:
+            path = out / claim(wanted, [out])
+            if name is not None and path.name != name:
+                path.rmdir()  # somebody took the name since it was checked
+                raise BadInput("--name", f"a run of that name exists (got {name!r}); choose another")
+            directory = RunDirectory(
+                path,
+                argv=sys.argv[1:],
+                env=self.env.name,
+                algo=plan.algorithm.name,
+                seed=plan.seed,
+                device=str(self.device),
+                versions={"python": platform.python_version()}
+                | {package: version(package) for package in ("lerax", "jax", "equinox", "optax")},
+            )
+            directory.write_config(self._config())
+        except OSError as error:
+            raise Failure("--out", f"cannot be written (got {str(out)!r}): {error.strerror}") from None
+        return directory
+
+    def _config(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "env": self.env.name,
+            "algo": plan.algorithm.name,
+            "seed": plan.seed,
+            "steps": plan.steps,
+            "preset": "none",
+            "backend": plan.backends or ["none"],
+            "nan": plan.nan,
+            "algorithm": self.algorithm_settings,
+            "policy": self.policy_settings,
+        }
+
+    def _logger(self) -> "LoggingCallback":
+        from lerax.backend import BackendError, ConsoleBackend, JSONLBackend
+        from lerax.callback import LoggingCallback
+
+        path = self.directory.path
+        backends: list[Any] = [JSONLBackend(self.out)]
+        backends += [registry.BACKENDS[name].load()(self.out) for name in self.plan.backends]
+        if self.progress != "off":
+            kind = self.device.device_kind
+            backends.append(ConsoleBackend(self.progress, device=kind, files=str(path)))  # type: ignore[arg-type]
+        hparams = {"env": self.env.name, "seed": self.plan.seed, "steps": self.plan.steps}
+        try:
+            return LoggingCallback(backends, name=path.name, hparams=hparams, resume=True, strict=True)
+        except BackendError as error:
+            raise Failure("--backend", str(error)) from None
+
+    def _train(self, logger: "LoggingCallback") -> dict[str, Any]:
+        from lerax.callback import StopOnNonFinite
+
+        from .control import RunControl
+
+        guard = [StopOnNonFinite()] if self.plan.nan == "stop" else []
+        control = RunControl(self.signals)
+        control.on_phase("compiling")
+        state, evaluation_key = self._initial_state()
+        trained = time.monotonic()
+        state = self.algorithm.run(state, self.plan.steps, callback=[logger, control, *guard])
+        iterations = int(state.iteration_count)
+        steps = iterations * self.algorithm.steps_per_iteration
+        outcome: dict[str, Any] = {
+            "status": "finished" if self.signals.received is None else "interrupted",
+            "env": self.env.name,
+            "algo": self.plan.algorithm.name,
+            "seed": self.plan.seed,
+            "steps": steps,
+            "seconds_training": round(time.monotonic() - trained, 3),
+        }
+        policy = state.policy
+        if guard and int(state.callback_state[2].iteration):
+            policy = self._last_good(policy, state.callback_state[2])
+            outcome |= {"status": "diverged", "diverged_at_iteration": iterations}
+        logger.on_phase("saving")
+        self._save(policy, outcome)
+        if outcome["status"] == "finished":
+            logger.on_phase("evaluating")
+            outcome |= self._evaluate(policy, evaluation_key)
+            evaluation = outcome["evaluation"]
+            values = {"eval/return": evaluation["mean_return"], "eval/length": evaluation["mean_length"]}
+            logger.log(values, steps)
+        return outcome | {"seconds": round(time.monotonic() - self.began, 3)}
+
+    def _initial_state(self) -> tuple[Any, Any]:
+        """The state before training and the key of the evaluation, from the seed, in one program."""
+        import equinox as eqx
+        import numpy as np
+        from jax import random as jr
+
+        @eqx.filter_jit
+        def initial(seed: Any) -> tuple[Any, Any]:
+            policy_key, learn_key, evaluation_key = jr.split(jr.key(seed), 3)
+            policy = self.policy_class(env=self.env, **self.policy_settings, key=policy_key)
+            return self.algorithm.init(self.env, policy, key=learn_key), evaluation_key
+
+        return initial(np.uint32(self.plan.seed))
+
+    def _last_good(self, policy: Any, found: Any) -> Any:
+        import equinox as eqx
+
+        report.say(
+            f"lerax: error: training diverged: a loss or a parameter is not finite at iteration "
+            f"{int(found.iteration)}; the policy before it is saved; try a smaller learning rate"
+        )
+        return eqx.combine(found.policy, policy)
+
+    def _save(self, policy: Any, outcome: dict[str, Any]) -> None:
+        from lerax import checkpoint
+
+        metadata = {"policy": policy.name, "settings": self._config()["policy"]} | outcome
+        try:
+            checkpoint.save(self.directory.path / "policy.eqx", policy, metadata)
+        except OSError as error:
+            raise Failure("policy.eqx", f"not saved: {error.strerror}") from None
+
+    def _evaluate(self, policy: Any, key: Any) -> dict[str, Any]:
+        import numpy as np
+
+        from lerax.evaluate import evaluate
+
+        result = evaluate(self.env, policy, key=key, num_episodes=EVALUATION_EPISODES)
+        returns, lengths = np.asarray(result.returns, float), np.asarray(result.lengths, float)
+        mean = float(returns.mean())
+        evaluation = {
+            "episodes": EVALUATION_EPISODES,
+            "mean_return": mean,
+            "std_return": float(returns.std()),
+            "mean_length": float(lengths.mean()),
+        }
+        solved = None if self.plan.score is None else mean >= self.plan.score
+        return {"evaluation": evaluation, "solved": solved}
