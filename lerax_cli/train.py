@@ -16,15 +16,15 @@ DEVICES = ("auto", "cpu", "gpu")
 
 
 def _known_envs(incomplete: str) -> list[str]:
-    return [name for name in registry.ENVS if name.lower().startswith(incomplete.lower())]
+    return [name for name in registry.ENVS if name.startswith(incomplete)]
 
 
 def _known_algorithms(incomplete: str) -> list[str]:
-    return [name for name in registry.ALGORITHMS if name.startswith(incomplete.lower())]
+    return [name for name in registry.ALGORITHMS if name.startswith(incomplete)]
 
 
 def _known_backends(incomplete: str) -> list[str]:
-    return [name for name in (*registry.BACKENDS, "none") if name.startswith(incomplete.lower())]
+    return [name for name in (*registry.BACKENDS, "none") if name.startswith(incomplete)]
 
 
 def _one_of(choices: tuple[str, ...]) -> Any:
