@@ -198,13 +198,13 @@ class Job:
         return initial(np.uint32(self.plan.seed))
 
     def _last_good(self, policy: Any, found: Any) -> Any:
-        import equinox as eqx
+        from lerax import tree
 
         report.say(
             f"lerax: error: training diverged: a loss or a parameter is not finite at iteration "
             f"{int(found.iteration)}; the policy before it is saved; try a smaller learning rate"
         )
-        return eqx.combine(found.policy, policy)
+        return tree.ravel(policy)[1](found.parameters)
 
     def _save(self, policy: Any, outcome: dict[str, Any]) -> None:
         from lerax import checkpoint

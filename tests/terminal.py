@@ -33,7 +33,7 @@ Finished = subprocess.CompletedProcess[str]
 
 @functools.cache
 def cache_folder() -> str:
-    """A compilation cache for all processes of a test session: only the first one compiles."""
+    """A compilation cache for all processes of the tests: only the first one compiles."""
     if given := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return given
     folder = tempfile.mkdtemp(prefix="lerax-cache-")

@@ -12,7 +12,7 @@ from lerax.env.classic_control import CartPole
 from lerax.policy import MLPActorCriticPolicy
 
 ALPHAS = (0.1, 0.5, 0.9, 1.0)
-TIME, ITERATIONS = 8, 30
+TIME, ENVS, ITERATIONS = 8, 5, 30
 
 
 class RawSteps(AbstractCallback):
@@ -60,18 +60,18 @@ def averages(steps, alpha):
     return result
 
 
-@pytest.fixture(scope="module", params=[1, 5], ids=["one environment", "five environments"])
-def trained(request):
+@pytest.fixture(scope="module")
+def trained():
     """The raw steps and what a logger of each alpha wrote of the same training."""
     # The reward differs from the length of an episode.
     env = CartPole(sutton_barto_reward=True)
     policy = MLPActorCriticPolicy(env, hidden_sizes=(8,), key=jr.key(0))
-    algorithm = PPO(num_envs=request.param, num_steps=TIME, num_epochs=1, num_batches=1)
+    algorithm = PPO(num_envs=ENVS, num_steps=TIME, num_epochs=1, num_batches=1)
     steps, memories = Steps(), {alpha: MemoryBackend() for alpha in ALPHAS}
     channel = outbox.register(steps)
     loggers = [LoggingCallback(memory, alpha=alpha) for alpha, memory in memories.items()]
     callbacks = [RawSteps(jnp.array(channel, jnp.int32)), *loggers]
-    algorithm.learn(env, policy, ITERATIONS * TIME * request.param, key=jr.key(1), callback=callbacks)
+    algorithm.learn(env, policy, ITERATIONS * TIME * ENVS, key=jr.key(1), callback=callbacks)
     for logger in loggers:
         logger.close()
     outbox.unregister(channel)

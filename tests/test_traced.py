@@ -53,13 +53,6 @@ def test_learning_inside_jit_equals_learning_outside(learn, outside):
     assert memory.name.startswith("PPO_MLPActorCriticPolicy_CartPole-v1_")
 
 
-def test_learning_inside_vmap_equals_learning_each_key_alone(algorithm, env, policy, outside):
-    learn = lambda key: algorithm.learn(env, policy, STEPS, key=key)
-    together = arrays(jax.jit(jax.vmap(learn))(KEYS))
-    for i, (alone, _) in enumerate(outside):
-        assert_close([array[i] for array in together], alone)
-
-
 class StopAt(AbstractCallback):
     at: Int[Array, ""]
 
@@ -67,7 +60,8 @@ class StopAt(AbstractCallback):
         return ctx.iteration_count < self.at
 
 
-def test_a_logger_inside_vmap_gets_the_records_of_each_lane_until_it_stops(algorithm, env, policy, outside):
+def test_learning_inside_vmap_equals_learning_each_key_alone_until_it_stops(algorithm, env, policy, outside):
+    """Parameters, and the records that a logger gets of each lane."""
     stops = [2, 5, 3]
 
     def learn(key, at, logger):
@@ -75,9 +69,10 @@ def test_a_logger_inside_vmap_gets_the_records_of_each_lane_until_it_stops(algor
         return algorithm.learn(env, policy, STEPS, key=key, callback=callbacks)
 
     together = jax.jit(jax.vmap(learn, in_axes=(0, 0, None)))
-    _, memory = logged(lambda logger: together(KEYS, jnp.array(stops), logger))
+    parameters, memory = logged(lambda logger: together(KEYS, jnp.array(stops), logger))
     expected = [(r, s) for (_, m), stop in zip(outside, stops, strict=True) for r, s in m.records[:stop]]
     losses = lambda records: sorted((step, scalars["train/loss"]) for step, scalars in records)
+    assert_close([array[1] for array in parameters], outside[1][0])
     assert len(memory.records) == sum(stops)
     np.testing.assert_allclose(losses(memory.records), losses(expected), rtol=1e-3)
 

@@ -96,6 +96,7 @@ class Idle(AbstractAlgorithm):
     num_envs: int = setting(2, "Environments.", at_least=1)
     learning_rate: float = setting(0.5, "Not used.")
     anneal_learning_rate: bool = setting(False, "Not used.")
+    nan_from: int = setting(1000, "First iteration whose log is NaN.")
 
     @property
     def steps_per_iteration(self):
@@ -105,7 +106,9 @@ class Idle(AbstractAlgorithm):
         return optax.identity()
 
     def iteration(self, state, *, key, callback):
-        return state, {"loss": jnp.sqrt(1.0 + state.iteration_count)}
+        n = state.iteration_count + 1
+        loss = jnp.where(n < self.nan_from, jnp.sqrt(1.0 * n), jnp.nan)
+        return state, {"loss": loss, "half": loss / 2}
 
 
 def rollout_of(algorithm, env, policy, *, key):
