@@ -230,8 +230,8 @@ class Terminal:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def _pause(self) -> bool:
-        """Whether nothing is written for a moment."""
-        return not select.select([self._master], [], [], 0.04)[0]
+        """Whether nothing is written for a moment; frames are 0.25 s apart."""
+        return not select.select([self._master], [], [], 0.1)[0]
 
     def _read(self) -> bool:
         """Takes what is written next; False when nothing can come any more."""

@@ -112,19 +112,35 @@ def test_a_run_that_is_complete_stays_as_it_is(algorithm, expected):
     assert records == []
 
 
-def test_what_the_caller_holds_stays_alive_and_unchanged(algorithm):
-    env = Target(shift=jnp.array(0.25))
-    policy = MLPActorCriticPolicy(env, hidden_sizes=(8,), key=jr.key(0))
-    key = jr.key(1)
-    state = algorithm.init(env, policy, key=key)
-    before = [x.copy() for x in arrays((env, policy, key, state))]
-    first = algorithm.run(state, 5 * STEPS)
-    middle = [x.copy() for x in arrays(first)]
-    last = algorithm.run(first, 10 * STEPS)
-    algorithm.learn(env, policy, 5 * STEPS, key=key)
-    assert_bitwise_equal(before, arrays((env, policy, key, state)))
+# The next two tests share one program, of an environment with an array of its own.
+SHORT = PPO(num_envs=4, num_steps=16, num_epochs=1, num_batches=1)
+TARGET = Target(shift=jnp.array(0.25))
+TARGET_POLICY = MLPActorCriticPolicy(TARGET, hidden_sizes=(8,), key=jr.key(0))
+
+
+def test_what_the_caller_holds_stays_alive_and_unchanged():
+    held = TARGET, TARGET_POLICY, jr.key(1)
+    with LoggingCallback(MemoryBackend()) as logger:
+        state = SHORT.init(*held[:2], key=held[2])
+        before = [x.copy() for x in arrays((held, state))]
+        first = SHORT.run(state, 5 * STEPS, callback=logger)
+        middle = [x.copy() for x in arrays(first)]
+        last = SHORT.run(first, 10 * STEPS, callback=logger)
+        SHORT.learn(*held[:2], 5 * STEPS, key=held[2], callback=logger)
+    assert_bitwise_equal(before, arrays((held, state)))
     assert_bitwise_equal(middle, arrays(first))
     assert float(last.env.shift) == 0.25  # an environment's numbers are not trained
+
+
+def test_a_new_logger_of_the_same_form_does_not_compile_again():
+    traced = []
+    for steps in (2 * STEPS, 2 * STEPS, 5 * STEPS):
+        memory = MemoryBackend()
+        with LoggingCallback(memory) as logger:
+            SHORT.learn(TARGET, TARGET_POLICY, steps, key=jr.key(steps), callback=logger)
+        assert len(memory.records) == steps // STEPS
+        traced.append(TRACES["transition"])
+    assert traced[0] > 0 and traced[1] == traced[2] == traced[0]
 
 
 def test_steps_are_rounded_up_to_whole_iterations(algorithm):
@@ -138,19 +154,6 @@ def test_fewer_steps_than_an_iteration_are_refused(algorithm, env, policy, initi
         algorithm.learn(env, policy, steps, key=jr.key(0))
     with pytest.raises(ValueError, match=said):
         algorithm.run(initial, steps)
-
-
-def test_a_new_logger_of_the_same_form_does_not_compile_again():
-    algorithm = PPO(num_envs=4, num_steps=16, num_epochs=1, num_batches=1)
-    policy = MLPActorCriticPolicy(Target(), hidden_sizes=(8,), key=jr.key(0))
-    traced = []
-    for steps in (2 * STEPS, 2 * STEPS, 5 * STEPS):
-        memory = MemoryBackend()
-        with LoggingCallback(memory) as logger:
-            algorithm.learn(Target(), policy, steps, key=jr.key(steps), callback=logger)
-        assert len(memory.records) == steps // STEPS
-        traced.append(TRACES["transition"])
-    assert traced[0] > 0 and traced[1] == traced[2] == traced[0]
 
 
 class Every(Script):

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 from lerax import tree
 from lerax.callback import AbstractCallback, IterationContext
 from lerax.callback.list import as_callback
+from lerax.callback.outbox import closed
 from lerax.env import AbstractEnvLike
 from lerax.policy import AbstractPolicy
 
@@ -185,7 +186,8 @@ class AbstractAlgorithm(eqx.Module):
         )
         callback_state = callback.on_iteration(ctx, key=hook_key)
         ctx = eqx.tree_at(lambda c: c.state, ctx, callback_state)
-        go_on = callback.continue_training(ctx, key=stop_key)
+        with closed("continue_training"):
+            go_on = callback.continue_training(ctx, key=stop_key)
         state = eqx.tree_at(lambda s: s.callback_state, state, callback_state)
         return tree.strongly_typed(state), jnp.asarray(go_on, bool)
 

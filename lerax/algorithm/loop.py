@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Int
 from lerax import tree
 from lerax.callback import AbstractCallback, ResetContext, TrainingContext
 from lerax.callback.list import overrides
-from lerax.callback.outbox import Collector, only_when
+from lerax.callback.outbox import Collector, closed, only_when
 
 if TYPE_CHECKING:
     from .base_algorithm import AbstractAlgorithm, AlgorithmState
@@ -102,8 +102,12 @@ def start(
     key, step_key, hook_key = (
         jr.fold_in(jr.fold_in(state.key, state.iteration_count), i) for i in range(3, 6)
     )
-    fresh = callback.reset(ctx, key=key)
-    fresh_step = jax.vmap(lambda k: callback.step_reset(ctx, key=k))(jr.split(step_key, algorithm.num_envs))
+    with closed("reset"):
+        fresh = callback.reset(ctx, key=key)
+    with closed("step_reset"):
+        fresh_step = jax.vmap(lambda k: callback.step_reset(ctx, key=k))(
+            jr.split(step_key, algorithm.num_envs)
+        )
     kept = (state.callback_state, state.step_state.callback_state)
     if jax.tree.structure(kept) == jax.tree.structure((fresh, fresh_step)):
         fresh, fresh_step = kept
