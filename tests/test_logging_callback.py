@@ -216,3 +216,10 @@ def test_without_strict_it_is_one_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         logger.close()
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "", ".hidden", "x" * 300])
+def test_a_name_that_could_leave_its_folder_is_refused(name):
+    """P8."""
+    with pytest.raises(ValueError, match="not a run's name"):
+        LoggingCallback(MemoryBackend(), name=name)

@@ -17,7 +17,7 @@ from lerax.backend import AbstractLoggingBackend, BackendError, Dispatcher
 from lerax.backend.dispatch import CLOSE_SECONDS
 from lerax.env import AbstractEnvLike
 from lerax.policy import AbstractPolicy
-from lerax.run import claim, generated_name
+from lerax.run import NAME, claim, generated_name
 from lerax.settings import setting_values
 from lerax.tree import is_traced
 
@@ -53,7 +53,7 @@ class LoggingCallback(AbstractCallback):
         strict: Raise where a backend cannot be opened, instead of warning and going on without it.
 
     Raises:
-        ValueError: `alpha` is not above 0 and at most 1, or there is no backend.
+        ValueError: `alpha` is out of range, the name could leave its folder, or there is no backend.
         RuntimeError: It is built inside a JAX transformation.
         lerax.backend.BackendError: With `strict`, a backend cannot be opened.
     """
@@ -77,6 +77,10 @@ class LoggingCallback(AbstractCallback):
             raise RuntimeError("LoggingCallback: built inside a JAX transformation; build it outside")
         if not 0 < alpha <= 1:
             raise ValueError(f"alpha: out of range (got {alpha}); allowed: above 0 and at most 1")
+        if name is not None and not NAME.fullmatch(name):
+            raise ValueError(
+                f"name: not a run's name (got {name[:60]!r}); allowed: letters, digits, . _ = + -"
+            )
         backends = [backend] if isinstance(backend, AbstractLoggingBackend) else list(backend)
         run = _Run(backends, dict(hparams or {}), resume, strict)
         if name is not None:
