@@ -34,7 +34,7 @@ class Job:
         signals: Signals,
         warned: report.Warnings,
     ):
-        self.plan, self.signals, self.warned = plan, signals, warned
+        self.plan, self.signals = plan, signals
         self.progress = progress
         self.began = time.monotonic()
         self.device = runtime.prepare(device, warned.say)

@@ -77,8 +77,7 @@ class ConsoleBackend(AbstractLoggingBackend):
         self._news = True
 
     def flush(self) -> None:
-        now = time.monotonic()
-        if self._mode == "plain" and (not self._printed or now - self._printed > PLAIN_SECONDS):
+        if self._mode == "plain" and time.monotonic() - self._printed > PLAIN_SECONDS:
             self._print_line()
 
     def close(self) -> None:

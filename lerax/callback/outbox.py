@@ -38,7 +38,27 @@ class Receiver(Protocol):
 
 _receivers: dict[int, Receiver] = {}
 _numbers = itertools.count(1)
-_local = threading.local()
+
+
+class _Place(threading.local):
+    """Where this thread is: what collects, which hook is closed, and the condition of what is sent."""
+
+    collector: "Collector | None" = None
+    closed: str | None = None
+    condition: Any = True
+
+
+_place = _Place()
+
+
+@contextlib.contextmanager
+def _set(name: str, value: Any) -> Iterator[None]:
+    previous = getattr(_place, name)
+    setattr(_place, name, value)
+    try:
+        yield
+    finally:
+        setattr(_place, name, previous)
 
 
 def register(receiver: Receiver) -> int:
@@ -86,12 +106,8 @@ class Collector:
     def collecting(self) -> Iterator[None]:
         """Catches every `emit` made inside."""
         self.slots, self._values, self._trace = [], [], get_opaque_trace_state()
-        previous = getattr(_local, "collector", None)
-        _local.collector = self
-        try:
+        with _set("collector", self):
             yield
-        finally:
-            _local.collector = previous
 
     def add(self, slot: Slot, values: PyTree) -> None:
         """Takes one record in."""
@@ -120,26 +136,14 @@ class Collector:
                 receiver.receive(slot.kind, slot.about, kept, times[when])
 
 
-@contextlib.contextmanager
-def closed(hook: str) -> Iterator[None]:
+def closed(hook: str) -> contextlib.AbstractContextManager[None]:
     """Refuses `emit` inside, naming the hook."""
-    previous = getattr(_local, "closed", None)
-    _local.closed = hook
-    try:
-        yield
-    finally:
-        _local.closed = previous
+    return _set("closed", hook)
 
 
-@contextlib.contextmanager
-def only_when(condition: Bool[Array, ""]) -> Iterator[None]:
+def only_when(condition: Bool[Array, ""]) -> contextlib.AbstractContextManager[None]:
     """Sends what is emitted inside only where the condition holds."""
-    previous = getattr(_local, "condition", True)
-    _local.condition = condition
-    try:
-        yield
-    finally:
-        _local.condition = previous
+    return _set("condition", condition)
 
 
 def emit(
@@ -164,18 +168,18 @@ def emit(
     Raises:
         RuntimeError: The place does not allow it.
     """
-    hook = getattr(_local, "closed", None)
+    hook = _place.closed
     if hook is not None:
         raise RuntimeError(
             f"emit: not possible in {hook}; return the value in the state and emit it in on_iteration"
         )
     record = (
         jnp.asarray(channel, jnp.int32),
-        jnp.asarray(when, bool) & getattr(_local, "condition", True),
+        jnp.asarray(when, bool) & _place.condition,
         {name: jnp.asarray(value) for name, value in values.items()},
     )
     slot = Slot(kind, about)
-    collector = getattr(_local, "collector", None)
+    collector = _place.collector
     if collector is not None:
         collector.add(slot, record)
         return
