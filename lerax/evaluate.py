@@ -1,14 +1,16 @@
-"""Compiled evaluation of a policy."""
+"""Compiled evaluation of a policy: whole episodes for the score, single steps to look at."""
+
+from typing import Any
 
 import equinox as eqx
 import jax
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
 from lerax import tree
-from lerax.env import AbstractEnvLike, advance
+from lerax.env import AbstractEnvLike, Transition, advance
 from lerax.policy import AbstractPolicy
 from lerax.space import Box
 
@@ -25,6 +27,61 @@ class Evaluation(eqx.Module):
     returns: Float[Array, " episode"]
     lengths: Int[Array, " episode"]
     finished: Bool[Array, " episode"]
+
+
+class Rollout(eqx.Module):
+    """Steps of one environment, one episode after the other.
+
+    Attributes:
+        states: States of the environment, the first one before the first step: `[time + 1, ...]`.
+        rewards: The environment's rewards.
+        dones: Whether an episode ended with the step; the state after it begins the next.
+    """
+
+    states: Any
+    rewards: Float[Array, " time"]
+    dones: Bool[Array, " time"]
+
+
+@eqx.filter_jit
+def rollout(
+    env: AbstractEnvLike,
+    policy: AbstractPolicy,
+    *,
+    key: PRNGKeyArray,
+    num_steps: int,
+    deterministic: bool = True,
+) -> Rollout:
+    """Plays a policy for a number of steps, to be looked at.
+
+    Args:
+        env: The environment.
+        policy: The policy.
+        key: PRNG key: the same key gives the same steps.
+        num_steps: How many.
+        deterministic: Take the most probable action instead of a sample.
+    """
+    reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
+    first = env.initial(key=reset_key)
+
+    def step(carry: tuple, count: Array) -> tuple:
+        state, observation, memory = carry
+        memory, taken = _act(
+            env,
+            policy,
+            state,
+            observation,
+            memory,
+            key=jr.fold_in(step_key, count),
+            deterministic=deterministic,
+        )
+        memory = tree.where(taken.done, policy.reset(key=policy_key), memory)
+        return (taken.state, taken.observation, memory), (taken.state, taken.reward, taken.done)
+
+    carry = (first, env.observation(first, key=show_key), policy.reset(key=policy_key))
+    _, (states, rewards, dones) = tree.scan(step, carry, jnp.arange(num_steps))
+    put_first = lambda one, rest: jnp.concatenate([one[None], rest]) if eqx.is_array(one) else one
+    return Rollout(jax.tree.map(put_first, first, states), rewards, dones)
 
 
 @eqx.filter_jit
@@ -54,14 +111,11 @@ def evaluate(
         count, state, observation, memory, returns, lengths, over = carry
 
         def one(state, observation, memory, row):  # type: ignore[no-untyped-def]
-            act_key, env_key, mask_key = jr.split(jr.fold_in(jr.fold_in(step_key, row), count), 3)
-            mask = env.action_mask(state, key=mask_key)
-            sampled = None if deterministic else act_key
-            memory, action = policy(memory, observation, key=sampled, action_mask=mask)
-            if isinstance(env.action_space, Box):
-                action = env.action_space.clip(action)
+            key = jr.fold_in(jr.fold_in(step_key, row), count)
             # The episode that would follow is never looked at: any state will do to begin it.
-            return memory, advance(env, state, action, key=env_key, fresh=state)
+            return _act(
+                env, policy, state, observation, memory, key=key, deterministic=deterministic, fresh=state
+            )
 
         memory, taken = jax.vmap(one)(state, observation, memory, rows)
         returns = returns + jnp.where(over, 0.0, taken.reward)
@@ -75,3 +129,23 @@ def evaluate(
     carry = (jnp.array(0, jnp.int32), state, observation, memory, *zeros)
     carry = lax.while_loop(lambda c: (c[0] < max_steps) & ~jnp.all(c[-1]), step, carry)
     return Evaluation(*carry[-3:])
+
+
+def _act(
+    env: AbstractEnvLike,
+    policy: AbstractPolicy,
+    state: Any,
+    observation: PyTree,
+    memory: Any,
+    *,
+    key: Key[Array, ""],
+    deterministic: bool,
+    fresh: Any = None,
+) -> tuple[Any, Transition]:
+    """One step of a policy: its memory, and what the environment made of its action."""
+    act_key, env_key, mask_key = jr.split(key, 3)
+    mask = env.action_mask(state, key=mask_key)
+    memory, action = policy(memory, observation, key=None if deterministic else act_key, action_mask=mask)
+    if isinstance(env.action_space, Box):
+        action = env.action_space.clip(action)
+    return memory, advance(env, state, action, key=env_key, fresh=fresh)

@@ -140,7 +140,9 @@ def wait_for(condition: Callable[[], Any], process: "subprocess.Popen[str]") -> 
 
 
 class Terminal:
-    """`lerax` in a terminal of a given size: standard error is the terminal, standard output a pipe.
+    """A program in a terminal of a given size: standard error is the terminal, standard output a pipe.
+
+    The program is `lerax` with some arguments, unless `program` names another one.
 
     Attributes:
         screen: What the terminal shows; its history holds the lines that were scrolled away.
@@ -149,7 +151,14 @@ class Terminal:
         output: What went to standard output, once the process has ended.
     """
 
-    def __init__(self, *arguments: str, cwd: Path, size: tuple[int, int], **changes: str | None):
+    def __init__(
+        self,
+        *arguments: str,
+        cwd: Path,
+        size: tuple[int, int],
+        program: str = LERAX,
+        **changes: str | None,
+    ):
         columns, lines = size
         self.screen = pyte.HistoryScreen(max(columns, 1), max(lines, 1), history=1000)
         self.raw = self.output = b""
@@ -158,7 +167,7 @@ class Terminal:
         self.set_size(columns, lines)
         with ordinary_signals():
             self.process = subprocess.Popen(
-                [LERAX, *arguments],
+                [program, *arguments],
                 cwd=cwd,
                 env=environment(**changes),
                 stdin=slave,

@@ -20,7 +20,7 @@ class Inbox:
     def __init__(self):
         self.records = []
 
-    def receive(self, kind, about, values, times):
+    def receive(self, kind, about, values, times, running):
         if self.error is not None:
             raise self.error
         assert all(isinstance(array, np.ndarray) for array in values.values())
@@ -136,10 +136,28 @@ class InJit(Emits):
         return ctx.state
 
 
+@pytest.mark.parametrize("traced", [False, True], ids=["from the host", "inside jit"])
 @pytest.mark.parametrize("kind", [InCond, InScan, InVmap, InJit])
-def test_inner_transformations_cannot_emit(inbox, env, policy, kind):
+def test_inner_transformations_cannot_emit(inbox, env, policy, kind, traced):
     with pytest.raises(RuntimeError, match="emit: called inside a cond, scan, vmap or jit.*when="):
-        train(kind(inbox.channel), env, policy)
+        train(kind(inbox.channel), env, policy, traced=traced)
+
+
+def test_lanes_of_a_vmap_arrive_in_one_piece(inbox):
+    """Nested ones, too; a mask says which of them sent."""
+    arrived = []
+    inbox.receive = lambda kind, about, values, times, running: arrived.append((values, running))
+
+    def send(x, when):
+        emit(inbox.channel, {"x": x, "same": 7}, when=when)
+        return x
+
+    jax.jit(jax.vmap(jax.vmap(send)))(jnp.arange(4.0).reshape(2, 2), jnp.array([[1, 0], [1, 1]], bool))
+    jax.vmap(send, in_axes=(0, None))(jnp.arange(3.0), jnp.array(False))
+    jax.effects_barrier()
+    ((values, running),) = arrived
+    assert values["x"].tolist() == [[0.0, 1.0, 2.0, 3.0]] and values["same"].tolist() == [[7] * 4]
+    assert running.tolist() == [[True, False, True, True]]
 
 
 def test_after_a_refusal_the_door_works_again(inbox, env, policy):

@@ -193,7 +193,7 @@ def test_alpha_out_of_range_is_refused(alpha):
 
 
 def test_a_logger_needs_a_backend():
-    with pytest.raises(ValueError, match="no backend"):
+    with pytest.raises(ValueError, match="backend: none given"):
         LoggingCallback([])
 
 

@@ -40,7 +40,7 @@ class Steps:
     def __init__(self):
         self.rewards, self.dones = [], []
 
-    def receive(self, kind, about, values, times):
+    def receive(self, kind, about, values, times, running):
         self.rewards += list(values["reward"])
         self.dones += list(values["done"])
 

@@ -70,11 +70,21 @@ def test_learning_inside_vmap_equals_learning_each_key_alone_until_it_stops(algo
 
     together = jax.jit(jax.vmap(learn, in_axes=(0, 0, None)))
     parameters, memory = logged(lambda logger: together(KEYS, jnp.array(stops), logger))
-    expected = [(r, s) for (_, m), stop in zip(outside, stops, strict=True) for r, s in m.records[:stop]]
-    losses = lambda records: sorted((step, scalars["train/loss"]) for step, scalars in records)
     assert_close([array[1] for array in parameters], outside[1][0])
-    assert len(memory.records) == sum(stops)
-    np.testing.assert_allclose(losses(memory.records), losses(expected), rtol=1e-3)
+    alone = [m.records[:stop] for (_, m), stop in zip(outside, stops, strict=True)]
+    steps = [step for step, _ in alone[1]]
+    assert [step for step, _ in memory.records] == steps, "one record an iteration, in order"
+    for i, (_, found) in enumerate(memory.records):
+        lanes = {f"seed_{n}": records[i][1] for n, records in enumerate(alone) if i < len(records)}
+        assert {tag.partition("/")[0] for tag in found if tag.startswith("seed_")} == set(lanes)
+        for tag in ("train/loss", "episode/return", "episode/length"):
+            values = [one[tag] for one in lanes.values() if tag in one]
+            for lane, one in lanes.items():
+                assert found.get(f"{lane}/{tag}") == pytest.approx(one.get(tag), rel=1e-3)
+            assert found.get(tag) == (pytest.approx(np.mean(values), rel=1e-3) if values else None)
+            if values:
+                assert found[f"{tag}_std"] == pytest.approx(np.std(values), rel=1e-2, abs=1e-4)
+    assert "episode/return" in memory.records[-1][1], "there was something to compare"
 
 
 def test_learning_of_closed_over_arguments_inside_jit(env, policy):

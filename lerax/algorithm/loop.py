@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Int
 from lerax import tree
 from lerax.callback import AbstractCallback, ResetContext, TrainingContext
 from lerax.callback.list import overrides
-from lerax.callback.outbox import Collector, closed, only_when
+from lerax.callback.outbox import Collector, closed, sending
 
 if TYPE_CHECKING:
     from .base_algorithm import AbstractAlgorithm, AlgorithmState
@@ -35,19 +35,21 @@ def run_traced(
     algorithm: AbstractAlgorithm, state: AlgorithmState, callback: AbstractCallback, total: int
 ) -> AlgorithmState:
     """The whole training as one program, for callers that trace it themselves."""
-    state = start(algorithm, state, callback, total)
+    with sending(True):
+        state = start(algorithm, state, callback, total)
     arrays, static = eqx.partition(state, eqx.is_array)
 
     def runs(carry: Any) -> Bool[Array, ""]:
         return (carry[0].iteration_count < total) & carry[1]
 
     def body(carry: Any) -> Any:
-        with only_when(runs(carry)):  # under vmap the lanes that have stopped come by here, too
+        with sending(runs(carry)):  # under vmap the lanes that have stopped come by here, too
             state, go_on = algorithm.advance(eqx.combine(carry[0], static), callback)
         return eqx.filter(state, eqx.is_array), go_on
 
     arrays, _ = lax.while_loop(runs, body, (arrays, jnp.array(True)))
-    return end(algorithm, eqx.combine(arrays, static), callback, total)
+    with sending(True):
+        return end(algorithm, eqx.combine(arrays, static), callback, total)
 
 
 def run_from_host(

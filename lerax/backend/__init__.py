@@ -7,3 +7,4 @@ from .dispatch import Dispatcher as Dispatcher
 from .jsonl import JSONLBackend as JSONLBackend
 from .memory import MemoryBackend as MemoryBackend
 from .tensorboard import TensorBoardBackend as TensorBoardBackend
+from .video import VideoBackend as VideoBackend

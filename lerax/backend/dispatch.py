@@ -38,8 +38,10 @@ class Dispatcher:
         self._queue: queue.SimpleQueue[tuple[Callable[..., None], tuple] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = self._lost = 0  # records in the queue, and records that were not logged
+        self._clips = 0  # videos in the queue
+        self._no_videos: str | None = None  # why this backend takes no more of them
         self._errors, self._error = 0, ""
-        self._said = False
+        self._said = self._said_of_videos = False
         self._is_open = False
         self._opened, self._closed = threading.Event(), threading.Event()
         threading.Thread(target=self._work, daemon=True, name=f"lerax {self.label}").start()
@@ -75,6 +77,18 @@ class Dispatcher:
         if fits:
             self._queue.put((self._log_records, (records,)))
 
+    def log_video(self, tag: str, frames: Any, step: int, fps: float) -> None:
+        """Queues a video. May be called from any thread: it never warns."""
+        if self.disabled is None and self._no_videos is None:
+            with self._lock:
+                self._clips += 1
+            self._queue.put((self._log_video, (tag, frames, step, fps)))
+
+    @property
+    def has_clip(self) -> bool:
+        """Whether a video waits for the backend, or is being written by it."""
+        return self.disabled is None and self._clips > 0
+
     def finish(self) -> None:
         """Lets the backend work off what is queued and close; returns at once."""
         self._queue.put(None)
@@ -91,15 +105,15 @@ class Dispatcher:
             lost = self._lost + self._waiting
         self._tell(f"; {lost} records were not logged" if lost else "")
         if not self._said and (lost or self._error):
-            self._warn(f"{self.label}: {lost} records were not logged ({self._error or 'too many at once'})")
+            _warn(f"{self.label}: {lost} records were not logged ({self._error or 'too many at once'})")
 
     def _tell(self, addition: str = "") -> None:
         if self.disabled is not None and not self._said:
-            self._warn(f"{self.label} is switched off ({self.disabled}){addition}; training goes on")
-
-    def _warn(self, text: str) -> None:
-        self._said = True
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
+            self._said = True
+            _warn(f"{self.label} is switched off ({self.disabled}){addition}; training goes on")
+        elif self._no_videos is not None and not self._said_of_videos:
+            self._said_of_videos = True
+            _warn(f"{self.label} takes no more videos ({self._no_videos}); training goes on")
 
     def _open(self, name: str) -> None:
         try:
@@ -122,6 +136,13 @@ class Dispatcher:
                 self._waiting -= len(records)
                 self._lost += 0 if logged else len(records)
 
+    def _log_video(self, *arguments: Any) -> None:
+        try:
+            self.backend.log_video(*arguments)
+        finally:
+            with self._lock:
+                self._clips -= 1
+
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             function, arguments = item
@@ -135,7 +156,15 @@ class Dispatcher:
         try:
             function(*arguments)
         except Exception as error:
-            self._error = f"{type(error).__name__}: {error}"
+            text = f"{type(error).__name__}: {error}"
+            if function == self._log_video:  # there may be no encoder; scalars need none
+                self._no_videos = self._no_videos or text
+                return
+            self._error = text
             self._errors += 1
             if self._errors == MAX_ERRORS and self.disabled is None:
                 self.disabled = self._error
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=3)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
+
 from .base import AbstractLoggingBackend
 
 
@@ -41,7 +44,7 @@ class TensorBoardBackend(AbstractLoggingBackend):
         from tensorboardX.summary import hparams as hparams_summaries
         from tensorboardX.summary import text
 
-        rows = [f"| {name} | {value} |" for name, value in hparams.items()]
+        rows = [f"| {name} | {_in_table(value)} |" for name, value in hparams.items()]
         table = "\n".join(["| name | value |", "| --- | --- |", *rows])
         plain = {
             name: value if isinstance(value, bool | int | float | str) else str(value)
@@ -52,6 +55,21 @@ class TensorBoardBackend(AbstractLoggingBackend):
             self._has_hparams = True
             for summary in hparams_summaries(plain, {"episode/return": 0.0, "eval/return": 0.0}):
                 self._write(summary, 0)
+        self.flush()
+
+    def log_video(
+        self, tag: str, frames: UInt8[np.ndarray, "time height width 3"], step: int, fps: float
+    ) -> None:
+        # A GIF among the images: tensorboardX's add_video needs moviepy, and writes nothing without it.
+        from tensorboardX.proto.summary_pb2 import Summary  # type: ignore[attr-defined]
+
+        from lerax.render import encode_gif
+
+        _, height, width, channels = frames.shape
+        image = Summary.Image(
+            height=height, width=width, colorspace=channels, encoded_image_string=encode_gif(frames, fps)
+        )
+        self._write(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
         self.flush()
 
     def flush(self) -> None:
@@ -65,3 +83,7 @@ class TensorBoardBackend(AbstractLoggingBackend):
         from tensorboardX.proto.event_pb2 import Event  # type: ignore[attr-defined]
 
         self._writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+
+def _in_table(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")

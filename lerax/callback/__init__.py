@@ -6,6 +6,7 @@ from lerax.backend import ConsoleBackend as ConsoleBackend
 from lerax.backend import JSONLBackend as JSONLBackend
 from lerax.backend import MemoryBackend as MemoryBackend
 from lerax.backend import TensorBoardBackend as TensorBoardBackend
+from lerax.backend import VideoBackend as VideoBackend
 
 from .base_callback import AbstractCallback as AbstractCallback
 from .base_callback import AbstractCallbackState as AbstractCallbackState
@@ -17,9 +18,17 @@ from .base_callback import ResetContext as ResetContext
 from .base_callback import StepContext as StepContext
 from .base_callback import TrainingContext as TrainingContext
 from .empty import EmptyCallback as EmptyCallback
+from .evaluation import EvalCallback as EvalCallback
 from .list import CallbackList as CallbackList
 from .logging import LoggingCallback as LoggingCallback
 from .outbox import emit as emit
 from .outbox import register as register
 from .outbox import unregister as unregister
+from .progress_bar import ProgressBarCallback as ProgressBarCallback
 from .stop import StopOnNonFinite as StopOnNonFinite
+from .stop import StopOnRequest as StopOnRequest
+from .stop import StopOnReturn as StopOnReturn
+from .tensorboard import JITSummaryWriter as JITSummaryWriter
+from .tensorboard import TensorBoardCallback as TensorBoardCallback
+from .tensorboard import TensorBoardCallbackStepState as TensorBoardCallbackStepState
+from .tensorboard import callback_with_numpy_wrapper as callback_with_numpy_wrapper

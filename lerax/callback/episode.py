@@ -1,34 +1,56 @@
-"""Running statistics of episodes, one environment at a time."""
+"""What is logged of each iteration: running statistics of episodes, and the algorithm's scalars."""
 
 import jax
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
-from .base_callback import AbstractCallbackStepState, StepContext
+from .base_callback import AbstractCallbackStepState, IterationContext, StepContext
 
 
 class EpisodeStatistics(AbstractCallbackStepState):
-    """Sums of the running episode, and moving averages over the finished ones.
+    """The running episode of one environment, and moving averages over the finished ones.
 
     Attributes:
-        episode_return: Sum of the environment's rewards in the running episode.
-        episode_length: Steps of the running episode.
-        average_return: Exponential moving average of finished episodes' returns.
-        average_length: Exponential moving average of finished episodes' lengths.
-        episodes: Finished episodes.
+        step: Steps taken in this training.
+        episode_return: Sum of the environment's rewards in the current episode.
+        episode_length: Steps of the current episode.
+        episode_done: Whether the current episode has ended; the next step begins a new one.
+        average_return: Exponential moving average of finished episodes' returns; 0 before the first.
+        average_length: Exponential moving average of finished episodes' lengths; 0 before the first.
     """
 
+    step: Int[Array, "*env"]
     episode_return: Float[Array, "*env"]
     episode_length: Int[Array, "*env"]
+    episode_done: Bool[Array, "*env"]
     average_return: Float[Array, "*env"]
     average_length: Float[Array, "*env"]
-    episodes: Int[Array, "*env"]
+
+    def __init__(
+        self,
+        step: Int[ArrayLike, "*env"],
+        episode_return: Float[ArrayLike, "*env"],
+        episode_length: Int[ArrayLike, "*env"],
+        episode_done: Bool[ArrayLike, "*env"],
+        average_return: Float[ArrayLike, "*env"],
+        average_length: Float[ArrayLike, "*env"],
+    ):
+        self.step = jnp.asarray(step, jnp.int32)
+        self.episode_return = jnp.asarray(episode_return, jnp.float32)
+        self.episode_length = jnp.asarray(episode_length, jnp.int32)
+        self.episode_done = jnp.asarray(episode_done, bool)
+        self.average_return = jnp.asarray(average_return, jnp.float32)
+        self.average_length = jnp.asarray(average_length, jnp.float32)
 
     @classmethod
     def initial(cls) -> "EpisodeStatistics":
         """Before the first step."""
-        zero, none = jnp.array(0.0), jnp.array(0, jnp.int32)
-        return cls(zero, none, zero, zero, none)
+        return cls(0, 0.0, 0, False, 0.0, 0.0)
+
+    @property
+    def begun(self) -> Bool[Array, "*env"]:
+        """Whether an episode has finished, so that there are averages."""
+        return self.average_length > 0
 
     def after(self, ctx: StepContext, alpha: float) -> "EpisodeStatistics":
         """The statistics after a step.
@@ -37,26 +59,49 @@ class EpisodeStatistics(AbstractCallbackStepState):
             ctx: The step.
             alpha: Weight of the newest episode. The first episode begins the average.
         """
-        total, length = self.episode_return + ctx.reward, self.episode_length + 1
-        weight = jnp.where(self.episodes == 0, 1.0, alpha) * ctx.done
+        total = jnp.where(self.episode_done, 0.0, self.episode_return) + ctx.reward
+        length = jnp.where(self.episode_done, 0, self.episode_length) + 1
+        weight = jnp.where(self.begun, alpha, 1.0) * ctx.done
         return EpisodeStatistics(
-            episode_return=jnp.where(ctx.done, 0.0, total),
-            episode_length=jnp.where(ctx.done, 0, length),
+            step=self.step + 1,
+            episode_return=total,
+            episode_length=length,
+            episode_done=ctx.done,
             average_return=self.average_return + weight * (total - self.average_return),
             average_length=self.average_length + weight * (length - self.average_length),
-            episodes=self.episodes + ctx.done,
         )
 
     def over_environments(self) -> dict[str, Array]:
-        """Means over the environments that have finished an episode, and the number of episodes."""
-        begun = self.episodes > 0
-        count = jnp.maximum(jnp.sum(begun), 1)
-        mean = lambda values: jnp.sum(jnp.where(begun, values, 0.0)) / count
+        """Means over the environments that have finished an episode, and their number."""
+        count = jnp.sum(self.begun)
+        mean = lambda values: jnp.sum(jnp.where(self.begun, values, 0.0)) / jnp.maximum(count, 1)
         return {
             "episode/return": mean(self.average_return),
             "episode/length": mean(self.average_length),
-            "episode/count": jnp.sum(self.episodes),
+            "episode/count": count,
         }
+
+
+def checked_alpha(alpha: float) -> float:
+    """The weight of the newest episode.
+
+    Raises:
+        ValueError: It is out of range.
+    """
+    if not 0 < alpha <= 1:
+        raise ValueError(f"alpha: out of range (got {alpha}); allowed: above 0 and at most 1")
+    return float(alpha)
+
+
+def iteration_scalars(ctx: IterationContext) -> dict[str, Array]:
+    """Everything that is logged of an iteration, by tag, and its number as `iteration`.
+
+    The context's step state is an `EpisodeStatistics`. `episode/count` is the number of environments behind
+    the averages; where it is 0 there are none to log.
+    """
+    values = ctx.step_state.over_environments() | {"iteration": ctx.iteration_count}
+    values |= {f"train/{tag}": value for tag, value in ctx.training_log.items() if jnp.ndim(value) == 0}
+    return values | {"train/learning_rate": learning_rate(ctx.opt_state)}
 
 
 def learning_rate(opt_state: object) -> Float[Array, ""]:

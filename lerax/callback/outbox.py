@@ -6,6 +6,7 @@ becomes an ordered `jax.debug.callback`. Either way receivers run on the host an
 """
 
 import contextlib
+import functools
 import itertools
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import numpy as np
 from jax import numpy as jnp
+from jax.custom_batching import custom_vmap
 from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Bool, Int, PyTree
 
@@ -25,14 +27,24 @@ from lerax.tree import Packing
 class Receiver(Protocol):
     """Takes records on the host."""
 
-    def receive(self, kind: str, about: tuple, values: dict[str, np.ndarray], times: np.ndarray) -> None:
+    def receive(
+        self,
+        kind: str,
+        about: tuple,
+        values: dict[str, np.ndarray],
+        times: np.ndarray,
+        running: np.ndarray | None,
+        /,
+    ) -> None:
         """Takes records of one `emit` call.
 
         Args:
             kind: As given to `emit`.
             about: As given to `emit`.
-            values: Arrays with a leading axis of records.
+            values: Arrays with a leading axis of records; where training is mapped by a caller's
+                `jax.vmap`, an axis of lanes follows.
             times: `time.monotonic()` of each record.
+            running: None, or where training is mapped, which lanes sent each record: `[records, lanes]`.
         """
 
 
@@ -41,11 +53,12 @@ _numbers = itertools.count(1)
 
 
 class _Place(threading.local):
-    """Where this thread is: what collects, which hook is closed, and the condition of what is sent."""
+    """Where this thread is: what collects, which hook is closed, when and from which trace may be sent."""
 
     collector: "Collector | None" = None
     closed: str | None = None
     condition: Any = True
+    trace: Any = None
 
 
 _place = _Place()
@@ -59,6 +72,11 @@ def _set(name: str, value: Any) -> Iterator[None]:
         yield
     finally:
         setattr(_place, name, previous)
+
+
+def collecting() -> bool:
+    """Whether the host drives the loop that is being traced: then host methods of callbacks are called."""
+    return _place.collector is not None
 
 
 def register(receiver: Receiver) -> int:
@@ -100,22 +118,16 @@ class Collector:
         self.packing: Packing | None = None
         self.capacity = 1
         self._values: list[PyTree] = []
-        self._trace: Any = None
 
     @contextlib.contextmanager
     def collecting(self) -> Iterator[None]:
         """Catches every `emit` made inside."""
-        self.slots, self._values, self._trace = [], [], get_opaque_trace_state()
-        with _set("collector", self):
+        self.slots, self._values = [], []
+        with _set("collector", self), sending(True):
             yield
 
     def add(self, slot: Slot, values: PyTree) -> None:
         """Takes one record in."""
-        if get_opaque_trace_state() != self._trace:
-            raise RuntimeError(
-                "emit: called inside a cond, scan, vmap or jit of a hook; emit from the hook itself and "
-                "pass `when=` for a conditional record"
-            )
         self.slots.append(slot)
         self._values.append(values)
 
@@ -133,7 +145,7 @@ class Collector:
             receiver = receiver_of(int(number[0])) if when.any() else None
             if receiver is not None:
                 kept = {name: array[when] for name, array in values.items()}
-                receiver.receive(slot.kind, slot.about, kept, times[when])
+                receiver.receive(slot.kind, slot.about, kept, times[when], None)
 
 
 def closed(hook: str) -> contextlib.AbstractContextManager[None]:
@@ -141,9 +153,11 @@ def closed(hook: str) -> contextlib.AbstractContextManager[None]:
     return _set("closed", hook)
 
 
-def only_when(condition: Bool[Array, ""]) -> contextlib.AbstractContextManager[None]:
-    """Sends what is emitted inside only where the condition holds."""
-    return _set("condition", condition)
+@contextlib.contextmanager
+def sending(condition: Bool[Array, ""] | bool) -> Iterator[None]:
+    """Sends what is emitted inside, and in no inner transformation, where the condition holds."""
+    with _set("condition", condition), _set("trace", get_opaque_trace_state()):
+        yield
 
 
 def emit(
@@ -173,21 +187,48 @@ def emit(
         raise RuntimeError(
             f"emit: not possible in {hook}; return the value in the state and emit it in on_iteration"
         )
+    if _place.trace is not None and get_opaque_trace_state() != _place.trace:
+        raise RuntimeError(
+            "emit: called inside a cond, scan, vmap or jit of a hook; emit from the hook itself and pass "
+            "`when=` for a conditional record"
+        )
     record = (
         jnp.asarray(channel, jnp.int32),
         jnp.asarray(when, bool) & _place.condition,
         {name: jnp.asarray(value) for name, value in values.items()},
     )
     slot = Slot(kind, about)
-    collector = _place.collector
-    if collector is not None:
-        collector.add(slot, record)
-        return
+    if _place.collector is not None:
+        _place.collector.add(slot, record)
+    else:
+        _send(slot, None, record)
 
-    def receive(number: Any, when: Any, values: dict[str, Any]) -> None:
-        receiver = receiver_of(int(number))
-        if receiver is not None and bool(when):
-            stacked = {name: np.asarray(value)[None] for name, value in values.items()}
-            receiver.receive(kind, about, stacked, np.array([time.monotonic()]))
 
-    jax.debug.callback(receive, *record, ordered=True)
+def _send(slot: Slot, lanes: int | None, record: PyTree) -> None:
+    """Sends a record from a caller's own program, all lanes of a `jax.vmap` in one piece."""
+
+    @custom_vmap
+    def send(record: PyTree) -> tuple:
+        jax.debug.callback(functools.partial(_receive, slot), *record, ordered=True)
+        return ()
+
+    @send.def_vmap
+    def _(size: int, mapped: list, record: PyTree) -> tuple[tuple, tuple]:
+        # Every leaf gets the axis of lanes in front, those of an outer vmap folded into it.
+        def stacked(x: Array, has_axis: bool) -> Array:
+            x = x if has_axis else jnp.broadcast_to(x, (size, *x.shape))
+            return x if lanes is None else jnp.reshape(x, (size * lanes, *x.shape[2:]))
+
+        record = jax.tree.map(stacked, record, mapped[0])
+        _send(slot, size * (lanes or 1), record)
+        return (), ()
+
+    send(record)
+
+
+def _receive(slot: Slot, number: Any, when: Any, values: dict[str, Any]) -> None:
+    receiver, when = receiver_of(int(np.ravel(number)[0])), np.asarray(when)
+    if receiver is not None and when.any():
+        stacked = {name: np.asarray(value)[None] for name, value in values.items()}
+        running = when[None] if when.ndim else None
+        receiver.receive(slot.kind, slot.about, stacked, np.array([time.monotonic()]), running)

@@ -1,0 +1,141 @@
+"""EvalCallback: how good the policy is, measured while it is trained."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Int, Key
+
+from lerax import checkpoint, tree
+from lerax.env import AbstractEnvLike
+from lerax.evaluate import evaluate
+from lerax.policy import AbstractPolicy
+
+from . import outbox
+from .base_callback import AbstractCallback, TrainingContext
+from .logging import LoggingCallback
+
+
+class EvalCallback(AbstractCallback):
+    """Evaluates the policy every so many iterations, always on the same episodes, and keeps the best one.
+
+    Works where the host drives training; inside a `jax.jit` of yours it does nothing and warns.
+
+    Args:
+        interval: Iterations between two evaluations; the first comes after as many.
+        num_episodes: Episodes of an evaluation.
+        env: The environment to evaluate in; by default the one that is trained on.
+        logger: Gets `eval/return` and `eval/length`, means over the episodes.
+        best_path: File to save the best policy in, each time there is a better one.
+        deterministic: Take the most probable actions instead of samples.
+        seed: Of the episodes.
+
+    Raises:
+        ValueError: `interval` or `num_episodes` is below 1.
+    """
+
+    interval: int = eqx.field(static=True)
+    num_episodes: int = eqx.field(static=True)
+    deterministic: bool = eqx.field(static=True)
+    seed: int = eqx.field(static=True)
+    best_path: Path | None = eqx.field(static=True)
+    env: AbstractEnvLike | None
+    logger: LoggingCallback | None
+    _handle: Int[Array, ""]
+
+    def __init__(
+        self,
+        interval: int,
+        *,
+        num_episodes: int = 10,
+        env: AbstractEnvLike | None = None,
+        logger: LoggingCallback | None = None,
+        best_path: str | Path | None = None,
+        deterministic: bool = True,
+        seed: int = 0,
+    ):
+        for name, value in (("interval", interval), ("num_episodes", num_episodes)):
+            if value < 1:
+                raise ValueError(f"{name}: must be at least 1 (got {value})")
+        self.interval, self.num_episodes = interval, num_episodes
+        self.deterministic, self.seed = deterministic, seed
+        self.best_path = None if best_path is None else Path(best_path)
+        self.env, self.logger = env, logger
+        self._handle = jnp.array(outbox.register(_Best()), jnp.int32)
+
+    @property
+    def best_policy(self) -> AbstractPolicy | None:
+        """The policy with the highest mean return; None before the first evaluation."""
+        return self._best.policy
+
+    @property
+    def best_return(self) -> float:
+        """Its mean return; minus infinity before the first evaluation."""
+        return self._best.mean_return
+
+    @property
+    def evaluations(self) -> list[tuple[int, float, float]]:
+        """Environment steps, mean return and mean length of each evaluation, in order."""
+        return list(self._best.evaluations)
+
+    def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> Any:
+        if not outbox.collecting():
+            warnings.warn("EvalCallback: not called inside jax.jit", RuntimeWarning, stacklevel=2)
+        about = (ctx.algorithm.steps_per_iteration,)
+        outbox.emit(self._handle, {"iteration": ctx.iteration_count}, kind="start", about=about)
+        return ctx.state
+
+    def next_due(self, iteration: int) -> int:
+        return (iteration // self.interval + 1) * self.interval
+
+    def on_host(self, state: Any, iteration: int) -> None:
+        env = state.env if self.env is None else self.env
+        result = evaluate(
+            env,
+            state.policy,
+            key=jr.key(self.seed),
+            num_episodes=self.num_episodes,
+            deterministic=self.deterministic,
+        )
+        mean_return = float(np.mean(np.asarray(result.returns, float)))
+        mean_length = float(np.mean(np.asarray(result.lengths, float)))
+        steps_per_iteration = self._best.steps_per_iteration
+        step = iteration * steps_per_iteration if self.logger is None else self.logger.step_at(iteration)
+        self._best.evaluations.append((step, mean_return, mean_length))
+        if self.logger is not None:
+            self.logger.log({"eval/return": mean_return, "eval/length": mean_length}, step)
+        if mean_return > self._best.mean_return:
+            self._keep(state.policy, mean_return, step)
+
+    def _keep(self, policy: AbstractPolicy, mean_return: float, step: int) -> None:
+        self._best.mean_return = mean_return
+        self._best.policy = jax.block_until_ready(tree.copy_arrays(policy))
+        if self.best_path is not None:
+            checkpoint.save(
+                self.best_path, policy, {"policy": policy.name, "steps": step, "return": mean_return}
+            )
+
+    @property
+    def _best(self) -> "_Best":
+        found = outbox.receiver_of(int(self._handle))
+        assert isinstance(found, _Best)
+        return found
+
+
+class _Best:
+    """The host's half of an EvalCallback."""
+
+    def __init__(self) -> None:
+        self.policy: AbstractPolicy | None = None
+        self.mean_return = -float("inf")
+        self.evaluations: list[tuple[int, float, float]] = []
+        self.steps_per_iteration = 1
+
+    def receive(self, kind: str, about: tuple, values: Any, times: np.ndarray, running: Any) -> None:
+        """Takes what is known when training begins."""
+        (self.steps_per_iteration,) = about

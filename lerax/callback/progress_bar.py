@@ -1,0 +1,133 @@
+"""ProgressBarCallback: how far training is, in the terminal."""
+
+import atexit
+import os
+import sys
+from typing import Any, cast
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+from jaxtyping import Array, Int, Key
+
+from lerax.env import AbstractEnvLike
+from lerax.policy import AbstractPolicy
+
+from . import outbox
+from .base_callback import AbstractCallback, IterationContext, TrainingContext
+
+
+class ProgressBarCallback(AbstractCallback):
+    """Shows a Rich progress bar on standard error, in environment steps; without a terminal, nothing.
+
+    A `ConsoleBackend` in a `LoggingCallback` shows more. Build it outside of any `jax.jit`; training may be
+    inside.
+
+    Args:
+        total_timesteps: Environment steps at the end of the bar; by default what training is asked for.
+        name: Title; by default `Training {policy} on {env}` of what is given of the next two.
+        env: The environment, for the title.
+        policy: The policy, for the title.
+    """
+
+    handle: Int[Array, ""]
+
+    def __init__(
+        self,
+        total_timesteps: int | None = None,
+        name: str | None = None,
+        env: AbstractEnvLike | None = None,
+        policy: AbstractPolicy | None = None,
+    ):
+        whom = f" {policy.name}" if policy is not None else ""
+        where = f" on {env.name}" if env is not None else ""
+        title = f"Training{whom}{where}" if name is None else name
+        self.handle = jnp.array(outbox.register(_Bar(title, total_timesteps)), jnp.int32)
+
+    def close(self) -> None:
+        """Stops the bar, as the end of training does."""
+        jax.effects_barrier()
+        self._bar.stop()
+
+    def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> Any:
+        values = {"done": ctx.iteration_count, "total": ctx.locals["total_iterations"]}
+        outbox.emit(self.handle, values, kind="start", about=(ctx.algorithm.steps_per_iteration,))
+        return ctx.state
+
+    def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> Any:
+        outbox.emit(self.handle, {"done": ctx.iteration_count}, kind="iteration")
+        return ctx.state
+
+    def on_training_end(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> Any:
+        outbox.emit(self.handle, {"done": ctx.iteration_count}, kind="end")
+        return ctx.state
+
+    @property
+    def _bar(self) -> "_Bar":
+        return cast(_Bar, outbox.receiver_of(int(self.handle)))
+
+
+class _Bar:
+    """The host's half of a ProgressBarCallback."""
+
+    def __init__(self, title: str, total: int | None):
+        self._title, self._total = title, total
+        self._per_iteration = 1
+        self._progress: Any = None
+        self._task: Any = None
+
+    def receive(
+        self, kind: str, about: tuple, values: dict[str, np.ndarray], times: Any, running: Any
+    ) -> None:
+        """Takes what the traced half emits; several mapped trainings are as far as the one ahead."""
+        done = int(np.max(values["done"]))
+        if kind == "start":
+            (self._per_iteration,) = about
+            self._start(self._total or int(np.max(values["total"])) * self._per_iteration)
+        if self._progress is not None:
+            self._progress.update(self._task, completed=done * self._per_iteration)
+        if kind == "end":
+            self.stop()
+
+    def stop(self) -> None:
+        """Draws the bar for the last time and gives the cursor back."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+            atexit.unregister(self.stop)
+
+    def _start(self, total: int) -> None:
+        self.stop()
+        if not _is_terminal():
+            return
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            redirect_stdout=False,
+        )
+        self._task = self._progress.add_task(self._title, total=total)
+        self._progress.start()
+        atexit.register(self.stop)
+
+
+def _is_terminal() -> bool:
+    try:
+        return os.isatty(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):  # closed, or not a file at all
+        return False

@@ -1,0 +1,244 @@
+"""The host's half of a logging callback: one run in several backends."""
+
+import atexit
+import math
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Int
+
+from lerax.backend import AbstractLoggingBackend, BackendError, Dispatcher
+from lerax.backend.dispatch import CLOSE_SECONDS
+from lerax.run import NAME, claim, generated_name
+from lerax.settings import setting_values
+from lerax.tree import is_traced
+
+from . import outbox
+from .base_callback import TrainingContext
+from .records import Record, Steps, records_of
+from .video import VideoRecorder, VideoSettings
+
+
+class RunLog:
+    """Takes what a `LoggingCallback` emits, and tells every backend.
+
+    Args:
+        backends: At least one.
+        hparams: Hyperparameters to log beside the algorithm's own.
+        resume: Go on with the run of the name that is given, instead of beginning a new one.
+        strict: Raise where a backend cannot be opened.
+        plain: Log neither hyperparameters nor times, and refuse what is not finite.
+
+    Attributes:
+        name: The run's name, None while it has not begun.
+        closed: Whether it has ended.
+        video: Records videos; None for none.
+    """
+
+    def __init__(
+        self,
+        backends: Sequence[AbstractLoggingBackend],
+        hparams: Mapping[str, Any] | None = None,
+        *,
+        resume: bool = False,
+        strict: bool = False,
+        plain: bool = False,
+    ):
+        if not backends:
+            raise ValueError("backend: none given (got an empty sequence); give at least one")
+        self.name: str | None = None
+        self.closed = False
+        self._dispatchers = [Dispatcher(backend) for backend in backends]
+        self.video: VideoRecorder | None = None
+        self._hparams = dict(hparams or {})
+        self._resume, self._strict, self._plain = resume, strict, plain
+        self._steps = Steps()
+        self._began = self._last_time = time.monotonic()
+        self._warned = False
+        self._phase: str | None = None
+        atexit.register(self.close)
+
+    def open(self, name: str, *, explicit: bool = False, stacklevel: int = 2) -> None:
+        """Begins the run in every backend.
+
+        Args:
+            name: The wanted name.
+            explicit: Whether the user chose it, and is told if it is taken.
+            stacklevel: Where warnings point to, as for `warnings.warn`.
+        """
+        self.name = name if self._resume else self._claim(name)
+        if explicit and self.name != name:
+            _warn(f"run {name} exists; this one is {self.name}", stacklevel + 1)
+        for dispatcher in self._dispatchers:
+            try:
+                dispatcher.open(self.name)
+            except BackendError as error:
+                if self._strict:
+                    self.close()
+                    raise
+                _warn(f"{error}; training goes on without it", stacklevel + 1)
+        if self._phase is not None:
+            self.call("log_phase", self._phase)
+
+    def _claim(self, name: str) -> str:
+        given = [getattr(dispatcher.backend, "log_dir", None) for dispatcher in self._dispatchers]
+        try:
+            return claim(name, {Path(folder).resolve() for folder in given if folder is not None})
+        except OSError:
+            return name  # opening the backend says what is wrong with its folder
+
+    def step_at(self, iteration: int) -> int:
+        """Environment steps after an iteration of the current training, those of earlier ones included."""
+        return self._steps.at(iteration)
+
+    def call(self, method: str, *arguments: Any) -> None:
+        """Queues a call for every backend."""
+        for dispatcher in self._dispatchers:
+            dispatcher.call(method, *arguments)
+
+    def phase(self, phase: str) -> None:
+        """Tells every backend what is being done now."""
+        self._phase = phase
+        if phase == "training":
+            self._last_time = time.monotonic()  # what came before does not count as training
+        if self.name is not None:
+            self.call("log_phase", phase)
+
+    def log(self, records: list[Record]) -> None:
+        """Queues records for every backend."""
+        for dispatcher in self._dispatchers:
+            dispatcher.log_records(records)
+
+    def log_finite(self, records: list[Record]) -> None:
+        """Queues records, up to the first value that is not finite.
+
+        Raises:
+            ValueError: There is one. The learning rate of an optimizer that holds none is NaN and allowed.
+        """
+        for i, (step, scalars) in enumerate(records):
+            for tag, value in scalars.items():
+                if not math.isfinite(value) and not tag.endswith("train/learning_rate"):
+                    self.log(records[:i])
+                    raise ValueError(f"{tag}: not finite at step {step} (got {value})")
+        self.log(records)
+
+    def record_videos(self, settings: VideoSettings | None) -> None:
+        """Lets `video` record; with None there are no videos."""
+        if settings is not None:
+            self.video = VideoRecorder(settings, self._dispatchers)
+
+    def next_due(self, iteration: int) -> int | None:
+        """The first iteration after `iteration` at which a video is due."""
+        return None if self.video is None else self.video.next_due(iteration)
+
+    def record_video(self, env: Any, policy: Any, iteration: int) -> None:
+        """Records a clip of a policy, on another thread but for the rollout."""
+        if self.video is not None:
+            self.video.record(env, policy, self._steps.at(iteration))
+
+    def receive(
+        self,
+        kind: str,
+        about: tuple,
+        values: dict[str, np.ndarray],
+        times: np.ndarray,
+        running: np.ndarray | None,
+    ) -> None:
+        """Takes what the traced half emits."""
+        if kind == "start":
+            done, total = (int(np.max(values[name])) for name in ("done", "total"))
+            self._start(*about, done=done, total=total)
+        elif kind == "iteration":
+            self._iterations(values, times, running)
+        elif kind == "clip" and self.video is not None:
+            self.video.receive(about, values, self._steps)
+
+    def close(self) -> None:
+        """Ends the run in every backend; one that hangs is left behind."""
+        if self.closed:
+            return
+        self.closed = True
+        atexit.unregister(self.close)
+        deadline = time.monotonic() + CLOSE_SECONDS
+        if self.video is not None:
+            self.video.close(deadline)
+        for dispatcher in self._dispatchers:
+            dispatcher.finish()
+        while self._dispatchers:
+            self._dispatchers.pop(0).join(deadline)
+
+    def _start(
+        self, names: tuple, steps_per_iteration: int, settings: tuple, *, done: int, total: int
+    ) -> None:
+        if self.name is None:
+            self.open(generated_name(*names))
+        self._steps.start(steps_per_iteration, done)
+        self._began = self._last_time = time.monotonic()
+        self.call("on_training_start", self._steps.at(total), total)
+        if not self._plain:
+            self.call("log_hparams", self._hparams | {"algorithm": names[0], **dict(settings)})
+
+    def _iterations(
+        self, values: dict[str, np.ndarray], times: np.ndarray, running: np.ndarray | None
+    ) -> None:
+        if self._phase is None:  # nobody tells where training is traced as a whole
+            self.phase("training")
+        iterations = len(times) if running is None else int(running.sum())
+        rate = self._rate(iterations, float(times[-1]))
+        records = records_of(values, running, self._steps)
+        if self._plain:
+            self.log_finite(records)
+        else:
+            self._warn_of_non_finite(values)
+            for (_, scalars), moment in zip(records, times.tolist(), strict=True):
+                scalars["time/steps_per_second"] = rate
+                scalars["time/elapsed"] = moment - self._began
+            self.log(records)
+        if self.video is not None:
+            self.video.tell()
+            if running is not None:
+                self.video.refuse("several trainings are mapped by jax.vmap")
+
+    def _rate(self, iterations: int, now: float) -> float:
+        seconds, self._last_time = now - self._last_time, now
+        return iterations * self._steps.per_iteration / max(seconds, 1e-9)
+
+    def _warn_of_non_finite(self, values: dict[str, np.ndarray]) -> None:
+        if self._warned:
+            return
+        # The learning rate is NaN where the optimizer holds none.
+        tags = [tag for tag, array in values.items() if not np.isfinite(array).all()]
+        tags = [tag for tag in tags if tag != "train/learning_rate"]
+        if tags:
+            self._warned = True
+            _warn(f"not finite from about step {self._steps.last} on: {', '.join(tags)}", 3)
+
+
+def check_buildable(what: str, name: str | None) -> None:
+    """Refuses to begin a run where it would go wrong.
+
+    Raises:
+        ValueError: The run's name could leave its folder.
+        RuntimeError: A JAX transformation is tracing the caller.
+    """
+    if is_traced():
+        raise RuntimeError(f"{what}: built inside a JAX transformation; build it outside")
+    if name is not None and not NAME.fullmatch(name):
+        raise ValueError(f"name: not a run's name (got {name[:60]!r}); allowed: letters, digits, . _ = + -")
+
+
+def emit_start(handle: Int[Array, ""], ctx: TrainingContext, alpha: float) -> None:
+    """Tells a `RunLog` that training begins, from `on_training_start`."""
+    settings = setting_values(ctx.algorithm) | {"alpha": alpha}
+    names = (ctx.algorithm.name, ctx.policy.name, ctx.env.name)
+    about = (names, ctx.algorithm.steps_per_iteration, tuple(settings.items()))
+    values = {"done": ctx.iteration_count, "total": ctx.locals["total_iterations"]}
+    outbox.emit(handle, values, kind="start", about=about)
+
+
+def _warn(text: str, stacklevel: int) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)
