@@ -16,9 +16,18 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        publish(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def publish(beside: Path, path: Path) -> None:
+    """Gives a complete file, already on disk in the same folder, its final name for good.
+
+    Raises:
+        OSError: It cannot be renamed; what was there before is still there.
+    """
+    os.replace(beside, path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -1,14 +1,18 @@
 """The contract of an environment, and the one function that steps and resets it."""
 
+import time
 from abc import abstractmethod
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import equinox as eqx
+import jax
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax import tree
+from lerax.render import AbstractFrameSource, AbstractRenderer, RenderError
 from lerax.space import AbstractSpace
 
 
@@ -43,11 +47,13 @@ class AbstractEnvLike(eqx.Module, Generic[StateT]):
         name: Name of the environment, Gymnasium's id where there is one.
         action_space: Space of the actions.
         observation_space: Space of the observations.
+        render_fps: Frames per second that show it as fast as it is, one frame a step.
     """
 
     name: eqx.AbstractVar[str]
     action_space: eqx.AbstractVar[AbstractSpace]
     observation_space: eqx.AbstractVar[AbstractSpace]
+    render_fps: ClassVar[float] = 30.0
 
     @property
     @abstractmethod
@@ -89,6 +95,61 @@ class AbstractEnvLike(eqx.Module, Generic[StateT]):
         """Which actions are allowed in this state; None, the default, allows all."""
         return None
 
+    def render(self, state: StateT, renderer: Any) -> None:
+        """Draws one frame: clears the picture, draws the state, presents it.
+
+        It takes a state of NumPy arrays, and computes nothing with JAX, so that any thread may draw while the
+        environment is trained on.
+
+        Raises:
+            RenderError: The environment cannot be drawn, as none can by default; or it cannot be here.
+        """
+        raise RenderError(f"{self.name} cannot be drawn: its class has no `render`")
+
+    def default_renderer(self) -> AbstractRenderer:
+        """A renderer, not yet open, that shows the part of the world that matters.
+
+        Raises:
+            RenderError: The environment cannot be drawn.
+        """
+        raise RenderError(f"{self.name} cannot be drawn: its class has no `default_renderer`")
+
+    def render_states(
+        self,
+        states: Iterable[StateT],
+        renderer: AbstractFrameSource | Literal["auto"] = "auto",
+        dt: float = 0.0,
+    ) -> None:
+        """Draws states one after the other, until they or, by a user's hand, the window is at an end.
+
+        Args:
+            states: The states.
+            renderer: What to draw with, left open; "auto" for the default one, closed afterwards.
+            dt: Least time from one frame to the next, in seconds.
+
+        Raises:
+            RenderError: The environment cannot be drawn, or not here.
+        """
+        if isinstance(renderer, str):
+            with self.default_renderer() as renderer:
+                return self.render_states(states, renderer, dt)
+        renderer.open()
+        for state in states:
+            due = time.monotonic() + dt
+            self.render(jax.device_get(state), renderer)
+            if not renderer.is_open():
+                return
+            time.sleep(max(0.0, due - time.monotonic()))
+
+    def render_stacked(
+        self,
+        states: StateT,
+        renderer: AbstractFrameSource | Literal["auto"] = "auto",
+        dt: float = 0.0,
+    ) -> None:
+        """Draws states stacked along a leading time axis, fetched at once; otherwise like `render_states`."""
+        self.render_states(unstack(states), renderer, dt)
+
 
 class AbstractEnv(AbstractEnvLike[StateT]):
     """An environment that wraps no other."""
@@ -96,6 +157,12 @@ class AbstractEnv(AbstractEnvLike[StateT]):
     @property
     def unwrapped(self) -> "AbstractEnv":
         return self
+
+
+def unstack(states: StateT) -> Iterator[StateT]:
+    """The states, of NumPy arrays, that are stacked along the leading axis of one."""
+    leaves, structure = jax.tree.flatten(jax.device_get(states))
+    return (jax.tree.unflatten(structure, parts) for parts in zip(*leaves, strict=True))
 
 
 class Transition(eqx.Module):

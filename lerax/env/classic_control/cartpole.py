@@ -4,11 +4,13 @@ import math
 from typing import ClassVar
 
 import equinox as eqx
+import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from lerax.env.base_env import AbstractEnv, AbstractEnvState
+from lerax.render import WHITE, AbstractRenderer, Color, PygameRenderer, Transform
 from lerax.space import Box, Discrete
 
 GRAVITY = 9.8  # m/s^2
@@ -19,6 +21,12 @@ FORCE = 10.0  # N
 TIME_STEP = 0.02  # s
 POSITION_LIMIT = 2.4  # m
 ANGLE_LIMIT = 12 * math.pi / 180  # rad
+
+VIEW = Transform(width=640, height=480, scale=120.0, offset=(320.0, 130.0))  # the origin is on the rail
+AXLE = 0.36  # m above the rail
+GROUND, RAIL, STOP = Color.from_hex("#eceff1"), Color.from_hex("#90a4ae"), Color.from_hex("#e57373")
+CART, DECK, WHEEL = Color.from_hex("#37474f"), Color.from_hex("#546e7a"), Color.from_hex("#263238")
+POLE, GRAIN, HUB = Color.from_hex("#d98c4a"), Color.from_hex("#e8ad74"), Color.from_hex("#cfd8dc")
 
 
 class CartPoleState(AbstractEnvState):
@@ -46,6 +54,7 @@ class CartPole(AbstractEnv[CartPoleState]):
     sutton_barto_reward: bool = eqx.field(default=False, static=True)
 
     name: ClassVar[str] = "CartPole-v1"
+    render_fps: ClassVar[float] = 1 / TIME_STEP
     action_space: ClassVar[Discrete] = Discrete(2)
     observation_space: ClassVar[Box] = Box(
         low=[-2 * POSITION_LIMIT, -math.inf, -2 * ANGLE_LIMIT, -math.inf],
@@ -95,3 +104,27 @@ class CartPole(AbstractEnv[CartPoleState]):
         if self.max_episode_steps is None:
             return jnp.array(False)
         return state.steps >= self.max_episode_steps
+
+    def default_renderer(self) -> PygameRenderer:
+        return PygameRenderer(VIEW.width, VIEW.height, WHITE, VIEW)
+
+    def render(self, state: CartPoleState, renderer: AbstractRenderer) -> None:
+        x, _, angle, _ = np.asarray(state.y).tolist()
+        pixels = renderer.transform.scale_length
+        renderer.clear()
+        renderer.draw_rect((0, -5), 20, 10, GROUND)
+        renderer.draw_rect((0, -0.02), 2 * POSITION_LIMIT, 0.04, RAIL)
+        for end in (-POSITION_LIMIT, POSITION_LIMIT):
+            renderer.draw_rect((end, 0.06), 0.05, 0.2, STOP)
+        for wheel in (x - 0.2, x + 0.2):
+            renderer.draw_circle((wheel, 0.1), 0.1, WHEEL)
+            renderer.draw_circle((wheel, 0.1), 0.035, HUB)
+        renderer.draw_rect((x, 0.25), 0.66, 0.22, CART)
+        renderer.draw_rect((x, AXLE), 0.56, 0.05, DECK)
+        reach = 2 * HALF_LENGTH
+        tip = x + reach * math.sin(angle), AXLE + reach * math.cos(angle)
+        renderer.draw_line((x, AXLE), tip, POLE, width=pixels(0.1))
+        renderer.draw_line((x, AXLE), tip, GRAIN, width=pixels(0.03))
+        renderer.draw_circle((x, AXLE), 0.07, WHEEL)
+        renderer.draw_circle((x, AXLE), 0.03, HUB)
+        renderer.draw()

@@ -1,0 +1,30 @@
+"""The renderer that draws an environment off screen."""
+
+from typing import Any
+
+from .base_renderer import WHITE
+from .mujoco_renderer import HeadlessMujocoRenderer
+from .pygame_renderer import HeadlessPygameRenderer
+
+
+def headless_renderer(
+    env: Any, width: int = 640, height: int = 480
+) -> HeadlessMujocoRenderer | HeadlessPygameRenderer:
+    """A renderer that draws an environment, wrapped or not, off screen at the size given.
+
+    Args:
+        env: The environment; if its `unwrapped` has a `mujoco_model`, it is drawn with OpenGL, else what
+            its `default_renderer` shows is drawn with pygame.
+        width: Width of the picture, in pixels.
+        height: Height of the picture, in pixels.
+
+    Raises:
+        RenderError: The environment cannot be drawn, or what draws it is not installed.
+        ValueError: The size is not of 1 to 16,384 pixels each way.
+    """
+    model = getattr(env.unwrapped, "mujoco_model", None)
+    if model is not None:
+        return HeadlessMujocoRenderer(model, width, height)
+    default = env.default_renderer()
+    background = getattr(default, "background_color", WHITE)
+    return HeadlessPygameRenderer(width, height, background, default.transform)

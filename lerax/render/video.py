@@ -1,0 +1,254 @@
+"""Videos: streamed to an encoder, and whole or not there."""
+
+import contextlib
+import io
+import math
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lerax.files import publish, write_atomically
+
+from .base_renderer import RenderError
+
+PALETTE_PIXELS = 2**18  # how many pixels, of frames from the whole clip, choose a GIF's colours
+PALETTE_FRAMES = 16
+GIF_FPS = 50  # browsers show a GIF's frames for no less than 0.02 s
+
+
+class VideoWriter:
+    """Writes an mp4 (H.264) frame by frame; memory does not grow with its length.
+
+    The file gets its name when it is complete and found to hold every frame; if anything goes wrong before,
+    nothing is left of it. Odd sizes grow by one pixel, which repeats the edge, because H.264 wants even ones.
+    A context manager: leaving it completes the file, an exception abandons it.
+
+    Args:
+        path: Where the video goes; a file there is replaced. The folder is made if it is missing.
+        fps: Frames per second.
+        crf: What quality may be lost, from 0 (none, large) to 51.
+        threads: How many threads encode.
+
+    Raises:
+        ValueError: fps, crf or threads is out of range.
+    """
+
+    def __init__(self, path: str | Path, *, fps: float, crf: int = 20, threads: int = 1):
+        _check_fps(fps)
+        if not 0 <= crf <= 51:
+            raise ValueError(f"crf: must be in 0..51 (got {crf})")
+        if threads < 1:
+            raise ValueError(f"threads: must be at least 1 (got {threads})")
+        self.path = Path(path)
+        self.frames = 0
+        self._options = fps, crf, threads
+        self._shape: tuple[int, ...] | None = None
+        self._encoder: Any = None  # a subprocess.Popen, once there is a frame
+        self._beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+
+    def add(self, frame: np.ndarray) -> None:
+        """Adds a frame: uint8, `[height, width, 3]`, all of one size.
+
+        Raises:
+            ValueError: The frame is of another type or size, or the video is closed.
+            RenderError: There is no encoder, or it died; nothing is left of the video.
+            OSError: The folder cannot be made or written.
+        """
+        check_frame(frame, self._shape)
+        if self._shape is None:
+            self._start(frame)
+        elif self._encoder is None:
+            raise ValueError(f"{self.path}: the video is closed, no frame can be added")
+        height, width, _ = self._shape = frame.shape
+        if height % 2 or width % 2:
+            frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        try:
+            self._encoder.stdin.write(np.ascontiguousarray(frame).data)
+        except OSError as error:
+            raise self._failed() from error
+        self.frames += 1
+
+    def close(self) -> None:
+        """Completes the file and gives it its name.
+
+        Raises:
+            RenderError: No frame was added, or the encoder failed; nothing is left of the video.
+        """
+        if self._encoder is None:
+            raise RenderError(f"{self.path}: a video needs at least one frame (got none)")
+        try:
+            self._encoder.stdin.close()
+        except OSError:
+            pass  # the encoder has died: its exit status says so
+        status = self._encoder.wait()
+        written = re.findall(r"^frame=(\d+)$", self._said(), re.MULTILINE)
+        if status or written[-1:] != [str(self.frames)] or not self._beside.stat().st_size:
+            raise self._failed()
+        try:
+            with open(self._beside, "rb") as file:
+                os.fsync(file.fileno())
+            publish(self._beside, self.path)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Ends the encoder and removes what it has written; does nothing after `close`."""
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            encoder.kill()
+            with contextlib.suppress(OSError):
+                encoder.stdin.close()
+            encoder.wait()
+            self._log.close()
+            self._beside.unlink(missing_ok=True)
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def _start(self, frame: np.ndarray) -> None:
+        fps, crf, threads = self._options
+        height, width = frame.shape[0] + frame.shape[0] % 2, frame.shape[1] + frame.shape[1] % 2
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        source = "-f rawvideo -pix_fmt rgb24 -i pipe:0 -an -c:v libx264 -preset veryfast -pix_fmt yuv420p"
+        # The colours' meaning is written down, so that every player shows those that were drawn.
+        colors = "-vf scale=out_color_matrix=bt709:out_range=tv -color_range tv -colorspace bt709"
+        colors += " -color_primaries bt709 -color_trc bt709"
+        command = [
+            *(_ffmpeg(), *"-y -loglevel error -nostdin -progress pipe:1 -stats_period 3600".split()),
+            *("-s", f"{width}x{height}", "-framerate", f"{fps:.6g}", *source.split()),
+            *("-crf", str(crf), "-threads", str(threads), *colors.split()),
+            *("-movflags", "+faststart", "-f", "mp4", os.fspath(self._beside.absolute())),
+        ]
+        self._log = tempfile.TemporaryFile()
+        try:
+            # In a session of its own: an interrupt from the keyboard is this process's to answer.
+            streams = {"stdin": subprocess.PIPE, "stdout": self._log, "stderr": self._log}
+            self._encoder = subprocess.Popen(command, start_new_session=True, **streams)
+        except OSError as error:
+            self._log.close()
+            raise RenderError(f"the video encoder does not start ({error}); {_INSTALL}") from error
+
+    def _said(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+    def _failed(self) -> RenderError:
+        self._encoder.kill()
+        status = self._encoder.wait()
+        said = [line for line in self._said().splitlines() if line and not re.match(r"\w+=", line)]
+        self.abandon()
+        reason = said[-1] if said else f"exit status {status}"
+        return RenderError(f"{self.path}: the video encoder failed ({reason}), and no video was written")
+
+
+def encode_gif(frames: Iterable[np.ndarray], fps: float) -> bytes:
+    """A GIF that repeats for ever, all of whose frames share one palette.
+
+    Above 50 frames per second it leaves frames out, for no browser shows more.
+
+    Args:
+        frames: uint8, `[height, width, 3]` each, all of one size, or an array of them.
+        fps: Frames per second.
+
+    Raises:
+        ValueError: There is no frame, one is of another type or size, or fps is out of range.
+        RenderError: Pillow is not installed.
+    """
+    _check_fps(fps)
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise RenderError(f"Pillow cannot be imported ({error}); install it: pip install pillow") from error
+    frames = list(frames)
+    if not frames:
+        raise ValueError("encode_gif: needs at least one frame (got none)")
+    for frame in frames:
+        check_frame(frame, frames[0].shape)
+    if fps > GIF_FPS:
+        frames = [frames[int(i * fps / GIF_FPS)] for i in range(math.ceil(len(frames) * GIF_FPS / fps))]
+        fps = GIF_FPS
+    palette = Image.fromarray(_sample(frames)).quantize(256, dither=Image.Dither.NONE)
+    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    # Delays are whole hundredths of a second: each ends at the one nearest to its time.
+    ends = [round(100 * i / fps) for i in range(len(frames) + 1)]
+    delays = [10 * (end - start) for start, end in zip(ends, ends[1:], strict=False)]
+    file = io.BytesIO()
+    options = {"append_images": images[1:], "duration": delays, "loop": 0, "disposal": 1}
+    images[0].save(file, "GIF", save_all=True, palette=bytes(palette.getpalette() or ()), **options)
+    return file.getvalue()
+
+
+def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> None:
+    """Writes a video as the ending of its name says: `.mp4` is streamed, `.gif` holds its frames in memory.
+
+    Args:
+        path: Where the video goes; a file there is replaced.
+        frames: uint8, `[height, width, 3]` each, all of one size.
+        fps: Frames per second.
+
+    Raises:
+        ValueError: Another ending; a frame of another type or size; fps out of range.
+        RenderError: There is no frame, or the encoder is missing or failed.
+        OSError: The file cannot be written.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if ending == ".gif":
+        data = encode_gif(frames, fps)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data)
+    elif ending == ".mp4":
+        with VideoWriter(path, fps=fps) as video:
+            for frame in frames:
+                video.add(frame)
+    else:
+        raise ValueError(f"{path}: a video's name must end in .mp4 or .gif (got {ending!r})")
+
+
+def check_frame(frame: np.ndarray, shape: tuple[int, ...] | None = None) -> None:
+    """Checks that a frame is uint8, `[height, width, 3]`, and of the shape given, if one is.
+
+    Raises:
+        ValueError: It is not.
+    """
+    got = f"{getattr(frame, 'dtype', type(frame).__name__)} {list(np.shape(frame))}"
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape[2:] != (3,):
+        raise ValueError(f"frame: must be a uint8 array [height, width, 3] (got {got})")
+    if shape is not None and frame.shape != shape:
+        raise ValueError(f"frame: all frames of a video must be of one size, {list(shape)} (got {got})")
+
+
+_INSTALL = "install it: pip install --force-reinstall imageio-ffmpeg"
+
+
+def _ffmpeg() -> str:
+    try:
+        import imageio_ffmpeg
+
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError, OSError) as error:
+        raise RenderError(f"there is no video encoder ({error}); {_INSTALL}") from error
+
+
+def _check_fps(fps: float) -> None:
+    if not (math.isfinite(fps) and 0 < fps <= 1000):
+        raise ValueError(f"fps: must be above 0 and at most 1000 (got {fps})")
+
+
+def _sample(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """Pixels of frames from the whole clip, as one picture."""
+    chosen = [frames[i] for i in sorted({round(i) for i in np.linspace(0, len(frames) - 1, PALETTE_FRAMES)})]
+    pixels: Any = np.concatenate(chosen).reshape(1, -1, 3)
+    return np.ascontiguousarray(pixels[:, :: max(1, pixels.shape[1] // PALETTE_PIXELS)])
