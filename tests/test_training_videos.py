@@ -5,11 +5,11 @@ import threading
 import time
 import warnings
 
+import av
 import jax
 import numpy as np
 import pytest
 from jax import random as jr
-from lerax.render import HeadlessPygameRenderer
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toys import assert_bitwise_equal
@@ -24,6 +24,7 @@ from lerax.callback import (
 )
 from lerax.env.classic_control import CartPole
 from lerax.evaluate import rollout
+from lerax.render import HeadlessPygameRenderer
 
 ITERATION = 64  # steps
 SMALL = {"video_interval": 2, "video_num_steps": 5, "video_width": 64, "video_height": 48}
@@ -60,9 +61,7 @@ def drawn(env, policy, num_steps=5, deterministic=True):
         rollout(env, policy, key=jr.key(0), num_steps=num_steps, deterministic=deterministic).states
     )
     frames = []
-    with HeadlessPygameRenderer(
-        64, 48, transform=env.default_renderer().transform.fitted(64, 48)
-    ) as renderer:
+    with HeadlessPygameRenderer(64, 48, transform=env.default_renderer().transform.fit(64, 48)) as renderer:
         for i in range(num_steps + 1):
             env.render(jax.tree.map(lambda leaf, i=i: leaf[i], played), renderer)
             frames.append(renderer.as_array())
@@ -92,8 +91,6 @@ def test_training_with_videos_ends_with_the_same_numbers(train):
 
 
 def test_tensorboard_gets_a_gif_and_the_run_an_mp4(train, tmp_path):
-    from imageio import v3 as iio
-
     backends = [TensorBoardBackend(tmp_path), VideoBackend(tmp_path)]
     with LoggingCallback(backends, name="run", video_fps=10.0, **SMALL) as logger:
         train(patiently(logger))
@@ -105,8 +102,10 @@ def test_tensorboard_gets_a_gif_and_the_run_an_mp4(train, tmp_path):
     files = sorted((tmp_path / "run" / "videos").iterdir())
     assert [file.name for file in files] == ["step-0000000128.mp4", "step-0000000256.mp4"]
     for file in files:
-        assert iio.imread(file).shape == (6, 48, 64, 3)
-        assert iio.immeta(file)["fps"] == 10.0
+        with av.open(str(file)) as container:
+            stream = container.streams.video[0]
+            assert (stream.width, stream.height, stream.average_rate) == (64, 48, 10)
+            assert len(list(container.decode(stream))) == 6
 
 
 @pytest.mark.parametrize("kind", ["LoggingCallback", "TensorBoardCallback"])

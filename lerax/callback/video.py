@@ -18,6 +18,7 @@ from jaxtyping import Array, Int
 
 from lerax.backend import Dispatcher
 from lerax.backend.video import lower_priority
+from lerax.env.base_env import unstack
 from lerax.evaluate import rollout
 
 from . import outbox
@@ -222,15 +223,11 @@ def send_clip(handle: Int[Array, ""], ctx: IterationContext, settings: VideoSett
 
 def _frames(env: Any, states: Any, renderer: Any) -> np.ndarray:
     """Frames `[time, height, width, 3]` of states with a leading time axis."""
-    leaves, structure = jax.tree.flatten(states)
-    count, frames = len(leaves[0]), None
-    for i in range(count):
-        env.render(jax.tree.unflatten(structure, [leaf[i] for leaf in leaves]), renderer)
-        frame = renderer.as_array()
-        frames = np.empty((count, *frame.shape), np.uint8) if frames is None else frames
-        frames[i] = frame
-    assert frames is not None
-    return frames
+    frames = []
+    for state in unstack(states):
+        env.render(state, renderer)
+        frames.append(renderer.as_array())
+    return np.stack(frames)
 
 
 def _on_host(tree: Any) -> Any:
