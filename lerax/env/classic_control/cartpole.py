@@ -26,7 +26,7 @@ VIEW = Transform(width=640, height=480, scale=120.0, offset=(320.0, 130.0))  # t
 AXLE = 0.36  # m above the rail
 GROUND, RAIL, STOP = Color.from_hex("#eceff1"), Color.from_hex("#90a4ae"), Color.from_hex("#e57373")
 CART, DECK, WHEEL = Color.from_hex("#37474f"), Color.from_hex("#546e7a"), Color.from_hex("#263238")
-POLE, GRAIN, HUB = Color.from_hex("#d98c4a"), Color.from_hex("#e8ad74"), Color.from_hex("#cfd8dc")
+POLE, HUB = Color.from_hex("#d98c4a"), Color.from_hex("#cfd8dc")
 
 
 class CartPoleState(AbstractEnvState):
@@ -110,7 +110,6 @@ class CartPole(AbstractEnv[CartPoleState]):
 
     def render(self, state: CartPoleState, renderer: AbstractRenderer) -> None:
         x, _, angle, _ = np.asarray(state.y).tolist()
-        pixels = renderer.transform.scale_length
         renderer.clear()
         renderer.draw_rect((0, -5), 20, 10, GROUND)
         renderer.draw_rect((0, -0.02), 2 * POSITION_LIMIT, 0.04, RAIL)
@@ -123,8 +122,7 @@ class CartPole(AbstractEnv[CartPoleState]):
         renderer.draw_rect((x, AXLE), 0.56, 0.05, DECK)
         reach = 2 * HALF_LENGTH
         tip = x + reach * math.sin(angle), AXLE + reach * math.cos(angle)
-        renderer.draw_line((x, AXLE), tip, POLE, width=pixels(0.1))
-        renderer.draw_line((x, AXLE), tip, GRAIN, width=pixels(0.03))
+        renderer.draw_line((x, AXLE), tip, POLE, width=renderer.transform.scale_length(0.1))
         renderer.draw_circle((x, AXLE), 0.07, WHEEL)
         renderer.draw_circle((x, AXLE), 0.03, HUB)
         renderer.draw()
