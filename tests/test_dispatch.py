@@ -10,7 +10,7 @@ from toys import Idle, assert_bitwise_equal, untimed
 
 from lerax.algorithm import loop
 from lerax.backend import Dispatcher, dispatch
-from lerax.callback import LoggingCallback, MemoryBackend, logging
+from lerax.callback import LoggingCallback, MemoryBackend, run_log
 from lerax.callback.list import as_callback
 
 METHODS = "open on_training_start log_hparams log_phase log_scalars flush close".split()
@@ -74,7 +74,7 @@ def test_a_backend_that_raises_is_one_warning(algorithm, initial, expected, meth
 def test_a_backend_that_hangs_is_left_behind(algorithm, initial, expected, method, monkeypatch):
     """P5: after the given time, in the library as in the command."""
     monkeypatch.setattr(Dispatcher, "open", functools.partialmethod(Dispatcher.open, timeout=1.0))
-    monkeypatch.setattr(logging, "CLOSE_SECONDS", 1.0)
+    monkeypatch.setattr(run_log, "CLOSE_SECONDS", 1.0)
     released = threading.Event()
     try:
         with pytest.warns(RuntimeWarning) as caught:
@@ -101,7 +101,7 @@ def test_a_slow_backend_loses_records_and_says_how_many(env, policy, monkeypatch
 
 
 def test_what_waits_when_a_slow_backend_is_left_behind_is_counted(env, policy, monkeypatch):
-    monkeypatch.setattr(logging, "CLOSE_SECONDS", 1.0)
+    monkeypatch.setattr(run_log, "CLOSE_SECONDS", 1.0)
     released = threading.Event()
     with pytest.warns(RuntimeWarning) as caught:
         with LoggingCallback(Faulty("log_scalars", released.wait), name="run") as logger:
