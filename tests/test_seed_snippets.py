@@ -1,10 +1,12 @@
 """The documentation's snippets run word for word; `seeds/` holds their text."""
 
+import io
 import re
 from pathlib import Path
 
 import pytest
 from jax import random as jr
+from PIL import Image, ImageSequence
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 TIME = r"\d{8}_\d{6}"
@@ -23,7 +25,8 @@ def run(env, policy, algorithm, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(code):
-        exec(code, {"env": env, "policy": policy, "algo": algorithm, "key": jr.key(0)})
+        names = {"env": env, "policy": policy, "algo": algorithm, "key": jr.key(0)}
+        exec("from lerax.callback import *\n" + code, names)
         return {path.name: EventAccumulator(str(path)).Reload() for path in Path("logs").iterdir()}
 
     return run
@@ -57,3 +60,54 @@ def test_callbacks_with_algorithms(run, capsys):
     assert returns[-1] > 2 * returns[0], "nothing was learned"
     shown = capsys.readouterr()
     assert shown.out == "" and re.search(r"step=65536 .*episode/return=", shown.err)
+
+
+def test_a_name_of_ones_own(run):
+    (name,) = run("backend = TensorBoardBackend()\n" + snippet("a_name_of_ones_own"))
+    assert name == "my-experiment"
+
+
+BACKENDS = {
+    "tensorboard_backend": "TensorBoardBackend",
+    "console_backend": "ConsoleBackend",
+    "wandb_backend": "WandbBackend",
+}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_backends(name, tmp_path, monkeypatch):
+    """Nothing is opened, made or imported before a run begins."""
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(snippet(name), names)
+    assert type(names["backend"]).__name__ == BACKENDS[name]
+    assert list(tmp_path.iterdir()) == []
+
+
+VIDEOS = {
+    "videos": ("logger", WITHOUT),
+    "videos_by_default_name": ("callback", WITH_ALGORITHM),
+    "tensorboard_callback_videos": ("callback", WITHOUT),
+}
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_videos(run, name):
+    """Twelve iterations: one video of 257 frames; frames that are alike are one of the GIF's."""
+    callback, run_name = VIDEOS[name]
+    code, training = snippet(name), TRAINING.replace("2**10", "12 * 64").format(callback)
+    code = code.replace("# ... training ...", training) if "# ..." in code else f"{code}\n{training}"
+    runs = run(f"{code}\n{callback}.close()")
+    assert_one_run(runs, run_name, 12 * 64)
+    (events,) = runs.values()
+    (video,) = events.Images("eval/video")
+    gif = Image.open(io.BytesIO(video.encoded_image_string))
+    assert (video.step, video.width, video.height) == (10 * 64, 640, 480)
+    assert gif.size == (640, 480)
+    assert sum(frame.info["duration"] for frame in ImageSequence.Iterator(gif)) == 257 * 20  # ms
+
+
+def test_tensorboard_callback(run):
+    code = snippet("tensorboard_callback")
+    runs = run(f"{code}\n{TRAINING.format('callback')}\ncallback.close()")
+    assert_one_run(runs, WITHOUT, 1024)
