@@ -18,6 +18,8 @@ from lerax.callback import (
     EmptyCallback,
     EmptyCallbackState,
     EmptyCallbackStepState,
+    LoggingCallback,
+    MemoryBackend,
 )
 from lerax.callback.list import as_callback
 from lerax.env.classic_control import CartPole, CartPoleState
@@ -95,6 +97,28 @@ def test_a_users_callback_counts_in_on_step_and_ends_training(watched):
     counts = watched.step_state.callback_state[0].count
     assert counts.shape == (3,) and total == counts.sum()
     assert 500 <= total < 500 + 3 * 32 and iterations < 100
+
+
+@pytest.mark.parametrize("how", ["inside jit", "inside vmap"])
+def test_the_same_callback_inside_a_callers_own_program(policy, how):
+    """It ends training at the same iteration; under vmap each lane at its own."""
+    algorithm = PPO(num_envs=3, num_steps=32, num_epochs=1, num_batches=1)
+    env, keys = CartPole(max_episode_steps=12), jr.split(jr.key(1), 3)
+
+    def records(transform, key):
+        memory = MemoryBackend()
+        with LoggingCallback(memory, name="run") as logger:
+            callbacks = [StopOnSuccesses(500), logger]
+            learn = lambda key: algorithm.learn(env, policy, 100 * 96, key=key, callback=callbacks)
+            jax.block_until_ready(transform(learn)(key))
+        return [scalars for _, scalars in memory.records]
+
+    alone = [len(records(lambda learn: learn, key)) for key in keys]
+    if how == "inside jit":
+        assert len(records(jax.jit, keys[0])) == alone[0] < 100
+    else:
+        found = records(lambda learn: jax.jit(jax.vmap(learn)), keys)
+        assert [sum(f"seed_{i}/train/loss" in one for one in found) for i in range(3)] == alone
 
 
 def test_on_step_sees_every_step_of_every_environment_as_it_was(watched):

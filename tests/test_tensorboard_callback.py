@@ -1,5 +1,7 @@
 """TensorBoardCallback and its writer, read back with TensorBoard's own reader."""
 
+import inspect
+import io
 import math
 import re
 from pathlib import Path
@@ -10,6 +12,7 @@ import optax
 import pytest
 from jax import numpy as jnp
 from jax import random as jr
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toys import Idle, Target
 
@@ -179,6 +182,33 @@ def test_the_writer_writes_from_traced_code_and_from_outside():
         "outside": [(5, 7.0)],
         "outside/2": [(6, 8.0)],
     }
+
+
+def test_the_writer_writes_videos():
+    frames = np.zeros((3, 48, 64, 3), np.uint8)
+    frames[1, 10:20] = 255
+    writer = JITSummaryWriter("logs/mine")
+    writer.add_video("clip", frames, 7, fps=10.0)
+    jax.block_until_ready(jax.jit(lambda x: writer.add_video("traced", x, 8) or x)(jnp.asarray(frames)))
+    writer.close()
+    events = EventAccumulator("logs/mine", {"images": 0}).Reload()
+    for tag, step in (("clip", 7), ("traced", 8)):
+        (video,) = events.Images(tag)
+        gif = Image.open(io.BytesIO(video.encoded_image_string))
+        assert (video.step, gif.n_frames, gif.size) == (step, 3, (64, 48))
+
+
+def test_the_signatures_are_the_documented_ones():
+    parameters = lambda function: list(inspect.signature(function).parameters)
+    documented = ["name", "env", "policy", "alpha"]
+    assert parameters(TensorBoardCallback)[:4] == documented
+    defaults = [inspect.signature(TensorBoardCallback).parameters[name].default for name in documented]
+    assert defaults == [None, None, None, 0.9]
+    for hook in ("reset", "step_reset", "on_step", "on_iteration", "on_training_start", "on_training_end"):
+        assert hook in vars(TensorBoardCallback)
+        assert parameters(getattr(TensorBoardCallback, hook)) == ["self", "ctx", "key"]
+    with TensorBoardCallback("mine", alpha=0.5) as callback:
+        assert isinstance(callback.tb_writer, JITSummaryWriter) and callback.alpha == 0.5
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

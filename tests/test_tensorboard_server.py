@@ -79,7 +79,10 @@ def test_hyperparameters_as_text_and_as_a_table(get, logged):
     assert json.loads(get("plugin/text/tags")) == {"run": ["hparams/text_summary"]}
     (text,) = json.loads(get("plugin/text/text", run="run", tag="hparams/text_summary"))
     assert "<table>" in text["text"] and "gae_lambda" in text["text"]
-    request = {"experimentName": "", "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_RUNNING"]}
+    request = {
+        "experimentName": "",
+        "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_RUNNING"],
+    }
     request |= {"colParams": [], "startIndex": 0, "sliceSize": 10}
     (group,) = json.loads(get("plugin/hparams/session_groups", data=request))["sessionGroups"]
     assert group["hparams"]["gamma"] == logged[1].hparams["gamma"]

@@ -129,7 +129,7 @@ class JITSummaryWriter:
     def _write(self, scalars: dict[str, Any], step: Any) -> None:
         self.run_log.log_finite([(int(step or 0), {tag: float(value) for tag, value in scalars.items()})])
 
-    def _write_video(self, tag: str, frames: np.ndarray, step: Any, fps: float) -> None:
+    def _write_video(self, tag: str, frames: np.ndarray, step: Any, fps: Any) -> None:
         self.run_log.call("log_video", tag, frames, int(step or 0), float(fps))
 
 
@@ -215,6 +215,9 @@ class TensorBoardCallback(AbstractCallback):
 
     def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> EmptyCallbackState:
         emit_start(self.handle, ctx, self.alpha)
+        return ctx.state
+
+    def on_training_end(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> EmptyCallbackState:
         return ctx.state
 
     def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> EmptyCallbackState:
