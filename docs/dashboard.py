@@ -24,7 +24,7 @@ def main() -> None:
     arguments = ("train", "CartPole-v1", "--backend", "tensorboard", "--steps", "300_000")
     with (
         tempfile.TemporaryDirectory() as folder,
-        Terminal(*arguments, cwd=Path(folder), columns=COLUMNS, lines=LINES) as terminal,
+        Terminal(*arguments, cwd=Path(folder), size=(COLUMNS, LINES)) as terminal,
     ):
         terminal.wait_for(lambda: any(f" {percent}%" in terminal.text() for percent in range(60, 99)))
         console = Console(width=COLUMNS, record=True, file=io.StringIO(), force_terminal=True)

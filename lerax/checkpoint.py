@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 
 from .files import write_atomically
 
@@ -26,14 +26,20 @@ class CheckpointError(ValueError):
 
 
 def save(path: str | Path, module: PyTree, metadata: dict[str, Any] | None = None) -> None:
-    """Saves the arrays of a module.
+    """Saves the arrays of a module, JAX's and NumPy's.
 
     Args:
         path: The file.
         module: Any tree; only its arrays are saved.
         metadata: Anything that JSON can hold.
+
+    Raises:
+        TypeError: An array holds Python objects.
     """
     named = _named_arrays(module)
+    for name, leaf in named:
+        if _plain(leaf).dtype.hasobject:
+            raise TypeError(f"{name}: cannot be saved (got an array of Python objects); use numbers")
     leaves = [[name, str(leaf.dtype), leaf.shape] for name, leaf in named]
     header = json.dumps({"leaves": leaves, "metadata": metadata or {}}).encode() + b"\n"
     body = header + b"".join(np.asarray(_plain(leaf)).tobytes() for _, leaf in named)
@@ -62,12 +68,11 @@ def load(path: str | Path, like: PyTree) -> PyTree:
     arrays, offset = {}, 0
     for name in found:
         plain = _plain(named[name])
-        values = jnp.asarray(np.frombuffer(payload, plain.dtype, plain.size, offset).reshape(plain.shape))
+        values = np.frombuffer(payload, plain.dtype, plain.size, offset).reshape(plain.shape)
         offset += values.nbytes
-        is_key = plain is not named[name]
-        arrays[name] = jr.wrap_key_data(values, impl=jr.key_impl(named[name])) if is_key else values
+        arrays[name] = _as(named[name], values)
     names = iter(named)
-    return jax.tree.map(lambda leaf: arrays[next(names)] if eqx.is_array(leaf) else leaf, like)
+    return jax.tree.map(lambda leaf: arrays[next(names)] if _is_array(leaf) else leaf, like)
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -90,11 +95,29 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     return json.loads(header), payload
 
 
-def _plain(leaf: Array) -> Array:
+def _plain(leaf: Any) -> Any:
     """The numbers of a PRNG key; anything else as it is."""
-    return jr.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+    return jr.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _as(leaf: Any, values: np.ndarray) -> Any:
+    """Values from a file as what `leaf` is: a PRNG key, a NumPy array or scalar, or a JAX array."""
+    if isinstance(leaf, np.ndarray):
+        return values.copy()
+    if isinstance(leaf, np.generic):
+        return values[()]
+    numbers = jnp.asarray(values)
+    return jr.wrap_key_data(numbers, impl=jr.key_impl(leaf)) if _is_key(leaf) else numbers
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _is_array(leaf: Any) -> bool:
+    return eqx.is_array(leaf) or isinstance(leaf, np.ndarray | np.generic)  # not in every version of Equinox
 
 
 def _named_arrays(module: PyTree) -> list[tuple[str, Any]]:
     leaves = jax.tree_util.tree_flatten_with_path(module)[0]
-    return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves if eqx.is_array(leaf)]
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves if _is_array(leaf)]

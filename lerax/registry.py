@@ -81,7 +81,7 @@ def nearest(word: str, known: Iterable[str], count: int = 3) -> list[str]:
 
 def presets(env: str) -> dict[str, dict[str, Any]]:
     """The tuned settings for an environment, by algorithm; empty where there are none."""
-    file = resources.files("lerax.presets") / f"{env}.toml"
-    if not file.is_file():
-        return {}
-    return tomllib.loads(file.read_text("utf-8"))
+    for file in resources.files("lerax.presets").iterdir():  # looked up: a name never becomes a path
+        if file.name == f"{env}.toml":
+            return tomllib.loads(file.read_text("utf-8"))
+    return {}

@@ -15,11 +15,13 @@ from .files import write_atomically
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
 """What a run may be called: nothing that leaves the folder or upsets a shell."""
+LONGEST_NAMES = 180  # of a generated name: time and number follow
 
 
 def generated_name(*parts: str) -> str:
-    """The given names and the local time, joined by underscores."""
-    return "_".join([*parts, datetime.now().strftime("%Y%m%d_%H%M%S")])
+    """The given names, what `NAME` does not allow replaced, and the local time, joined by underscores."""
+    names = re.sub(r"[^A-Za-z0-9._=+-]", "-", "_".join(parts))[:LONGEST_NAMES]
+    return f"{names}_{datetime.now():%Y%m%d_%H%M%S}".lstrip("._=+-")
 
 
 def claim(name: str, folders: Iterable[Path]) -> str:

@@ -10,6 +10,7 @@ import operator
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import numpy as np
 
 
 class Limits(NamedTuple):
@@ -25,7 +26,7 @@ class Limits(NamedTuple):
             return "one of " + ", ".join(str(choice) for choice in self.choices)
         words = {"above": self.above, "at least": self.at_least, "at most": self.at_most}
         said = [f"{word} {limit}" for word, limit in words.items() if limit is not None]
-        return " and ".join(said) or "any finite value"
+        return " and ".join(said)
 
     def allow(self, value: Any) -> bool:
         """Whether `value` lies in the range; NaN and infinities never do."""
@@ -55,6 +56,11 @@ class Setting(NamedTuple):
         """The word shown to users."""
         return "list of int" if isinstance(self.default, tuple) else type(self.default).__name__
 
+    @property
+    def allowed(self) -> str:
+        """The range in words."""
+        return "true or false" if isinstance(self.default, bool) else str(self.limits) or "any finite value"
+
     def convert(self, value: Any) -> Any:
         """Brings a value to the setting's type and checks its range.
 
@@ -64,9 +70,10 @@ class Setting(NamedTuple):
         try:
             converted = _convert(value, self.default)
         except (TypeError, ValueError, OverflowError):
-            raise ValueError(f"{self.name}: not a {self.type_name} (got {value!r})") from None
+            article = "an" if self.type_name == "int" else "a"
+            raise ValueError(f"{self.name}: not {article} {self.type_name} (got {value!r})") from None
         if not self.limits.allow(converted):
-            raise ValueError(f"{self.name}: out of range (got {value!r}); allowed: {self.limits}")
+            raise ValueError(f"{self.name}: out of range (got {value!r}); allowed: {self.allowed}")
         return converted
 
 
@@ -111,10 +118,11 @@ def check_settings(module: eqx.Module) -> None:
 def _convert(value: Any, default: Any) -> Any:
     if isinstance(default, tuple):
         return tuple(_convert(item, 0) for item in value)
-    if isinstance(value, bool) != isinstance(default, bool):
+    is_bool = isinstance(value, bool | np.bool_)
+    if is_bool != isinstance(default, bool):
         raise TypeError
-    if isinstance(default, bool):
-        return value
+    if is_bool:
+        return bool(value)
     if isinstance(default, int):
         if isinstance(value, float) and not value.is_integer():
             raise TypeError

@@ -1,5 +1,6 @@
 """One training run: from the plan to the outcome."""
 
+import contextlib
 import platform
 import sys
 import time
@@ -48,7 +49,7 @@ class Job:
         try:
             self.signals.release()
             with self._logger() as logger:
-                outcome = self._train(logger)
+                outcome = self._to_its_end(logger)
         except Interrupted:
             self.directory.finish("interrupted")
             raise
@@ -92,8 +93,16 @@ class Job:
             self.algorithm = algorithm_class(**self.algorithm_settings)
             self.algorithm.num_iterations(plan.steps)
         except ValueError as error:
-            raise BadInput("settings", str(error).replace("total_timesteps", "--steps")) from None
+            name, _, what = str(error).partition(": ")
+            raise BadInput(self._place(name), what) from None
         self.env = plan.env.load()()
+
+    def _place(self, name: str) -> str:
+        """Where a value came from that does not fit the others."""
+        if name == "total_timesteps":
+            return self.plan.steps_from
+        given = self.plan.settings["algorithm"].get(name)
+        return f"{given.where}: {given.name}" if given is not None else name
 
     def _directory(self, out: Path, name: str | None) -> RunDirectory:
         plan = self.plan
@@ -120,6 +129,7 @@ class Job:
 
     def _config(self) -> dict[str, Any]:
         plan = self.plan
+        score = {} if plan.score is None else {"score": plan.score}
         return {
             "env": self.env.name,
             "algo": plan.algorithm.name,
@@ -128,6 +138,7 @@ class Job:
             "preset": "none",
             "backend": plan.backends or ["none"],
             "nan": plan.nan,
+            **score,
             "algorithm": self.algorithm_settings,
             "policy": self.policy_settings,
         }
@@ -147,6 +158,19 @@ class Job:
             return LoggingCallback(backends, name=path.name, hparams=hparams, resume=True, strict=True)
         except BackendError as error:
             raise Failure("--backend", str(error)) from None
+
+    def _to_its_end(self, logger: "LoggingCallback") -> dict[str, Any]:
+        """Trains, and lets the backends know how it ended."""
+        status = "failed"
+        try:
+            outcome = self._train(logger)
+            status = outcome["status"]
+            return outcome
+        except Interrupted:
+            status = "interrupted"
+            raise
+        finally:
+            logger.on_phase(status)
 
     def _train(self, logger: "LoggingCallback") -> dict[str, Any]:
         from lerax.callback import StopOnNonFinite
@@ -177,10 +201,7 @@ class Job:
         self._save(policy, outcome)
         if outcome["status"] == "finished":
             logger.on_phase("evaluating")
-            outcome |= self._evaluate(policy, evaluation_key)
-            evaluation = outcome["evaluation"]
-            values = {"eval/return": evaluation["mean_return"], "eval/length": evaluation["mean_length"]}
-            logger.log(values, steps)
+            outcome |= self._evaluated(policy, evaluation_key, logger, steps)
         return outcome | {"seconds": round(time.monotonic() - self.began, 3)}
 
     def _initial_state(self) -> tuple[Any, Any]:
@@ -214,6 +235,20 @@ class Job:
             checkpoint.save(self.directory.path / "policy.eqx", policy, metadata)
         except OSError as error:
             raise Failure("policy.eqx", f"not saved: {error.strerror}") from None
+
+    def _evaluated(self, policy: Any, key: Any, logger: "LoggingCallback", steps: int) -> dict[str, Any]:
+        """What the evaluation adds to the outcome. The policy is saved: a signal ends it at once."""
+        found: dict[str, Any] = {}
+        with contextlib.suppress(Interrupted):
+            self.signals.release()
+            found = self._evaluate(policy, key)
+            self.signals.hold()
+        if self.signals.received is not None:
+            return {"status": "interrupted"}
+        evaluation = found["evaluation"]
+        values = {"eval/return": evaluation["mean_return"], "eval/length": evaluation["mean_length"]}
+        logger.log(values, steps)
+        return found
 
     def _evaluate(self, policy: Any, key: Any) -> dict[str, Any]:
         import numpy as np

@@ -60,14 +60,14 @@ def list_algos(
     tables = settings_tables(entry)
     if json:
         rows = {
-            name: {"type": s.type_name, "default": s.default, "allowed": str(s.limits), "help": s.help}
+            name: {"type": s.type_name, "default": s.default, "allowed": s.allowed, "help": s.help}
             for name, s in tables.items()
         }
         report.result_json(rows)
         return
     cells = [("SETTING", "TYPE", "DEFAULT", "ALLOWED", "WHAT IT DOES")]
     for name, s in tables.items():
-        cells.append((name, s.type_name, _shown(s.default), str(s.limits), s.help))
+        cells.append((name, s.type_name, _shown(s.default), s.allowed, s.help))
     report.table(cells)
     report.say("Set one with: lerax train ENV --set NAME=VALUE")
 

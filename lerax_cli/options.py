@@ -1,5 +1,6 @@
 """What a run is to be, from the command line, the config file, the preset and the defaults."""
 
+import math
 import secrets
 import tomllib
 from dataclasses import dataclass, field
@@ -12,7 +13,17 @@ from lerax.run import NAME
 from .report import BadInput
 
 TABLES = ("algorithm", "policy")  # of settings, in a config file and in a preset
-KEYS = {"env": str, "algo": str, "seed": int, "steps": int, "preset": str, "backend": list, "nan": str}
+KEYS = {
+    "env": (str, "a string"),
+    "algo": (str, "a string"),
+    "seed": (int, "a whole number"),
+    "steps": (int, "a whole number"),
+    "preset": (str, "a string"),
+    "backend": (list, "a list"),
+    "nan": (str, "a string"),
+    "score": (int | float, "a finite number"),
+    **{table: (dict, "a table") for table in TABLES},
+}
 DEFAULT_STEPS = 1_000_000
 NAN_CHOICES = ("stop", "warn", "off")
 
@@ -41,9 +52,10 @@ class Plan:
         policy: The policy's entry.
         seed: Seed of all randomness.
         steps: Environment steps.
+        steps_from: What to call the steps in an error.
         backends: Names of the logging backends, without the dashboard.
         nan: What to do about values that are not finite.
-        score: Mean return that counts as solved; None where no preset says one.
+        score: Mean return that counts as solved; None where neither config nor preset says one.
         settings: Values by table (`algorithm`, `policy`) and name, as they were given.
     """
 
@@ -52,6 +64,7 @@ class Plan:
     policy: registry.Entry
     seed: int
     steps: int
+    steps_from: str
     backends: list[str]
     nan: str
     score: float | None
@@ -66,7 +79,7 @@ def plan(
     seed: str | None,
     backends: list[str] | None,
     preset: str | None,
-    config: Path | None,
+    config: str | None,
     settings: list[str],
     num_envs: str | None,
     nan: str | None,
@@ -77,18 +90,20 @@ def plan(
     Raises:
         BadInput: Something is wrong with what the user gave.
     """
-    file = read_config(config) if config else {}
-    env = first(env, file.get("env"))
-    if env is None:
+    layers = [("--config", read_config(config) if config is not None else {})]
+    where, wanted = pick("ENV", env, layers)
+    if wanted is None:
         raise BadInput("ENV", "missing; name an environment, see `lerax list-envs`")
-    env_entry = find("ENV", "environment", registry.ENVS, env)
-    algorithm = find("--algo", "algorithm", registry.ALGORITHMS, first(algo, file.get("algo"), "ppo"))
-    tuned = find_preset(first(preset, file.get("preset"), "auto"), env_entry, algorithm)
+    env_entry = find(where, "environment", registry.ENVS, wanted)
+    where, wanted = pick("--algo", algo, layers, "ppo")
+    algorithm = find(where, "algorithm", registry.ALGORITHMS, wanted)
+    where, wanted = pick("--preset", preset, layers, "auto")
+    layers.append(("--preset", find_preset(where, wanted, env_entry, algorithm)))
     merged = {
         table: {
             key: Given(value, where, f"{table}.{key}")
-            for where, source in (("--preset", tuned), ("--config", file))
-            for key, value in source.get(table, {}).items()
+            for where, content in reversed(layers)
+            for key, value in content.get(table, {}).items()
         }
         for table in TABLES
     }
@@ -98,24 +113,26 @@ def plan(
     if num_envs is not None:
         number = whole("--num-envs", num_envs, 1, 2**20)
         merged["algorithm"]["num_envs"] = Given(number, "--num-envs", "num_envs")
-    chosen = first(steps, file.get("steps"), tuned.get("steps"), DEFAULT_STEPS)
-    seed_value = first(seed, file.get("seed"))
+    steps_from, wanted = pick("--steps", steps, layers, DEFAULT_STEPS)
     return Plan(
         env=env_entry,
         algorithm=algorithm,
         policy=registry.POLICIES["MLPActorCriticPolicy"],
-        seed=secrets.randbits(32) if seed_value is None else whole("--seed", seed_value, 0, 2**32 - 1),
-        steps=whole("--steps", chosen, 1, 2**63 - 1),
-        backends=read_backends(first(backends or None, file.get("backend"), []), warn),
-        nan=one_of("--nan", first(nan, file.get("nan"), "stop"), NAN_CHOICES),
-        score=tuned.get("score"),
+        seed=whole(*pick("--seed", seed, layers, secrets.randbits(32)), 0, 2**32 - 1),
+        steps=whole(steps_from, wanted, 1, 2**63 - 1),
+        steps_from=steps_from,
+        backends=read_backends(*pick("--backend", backends or None, layers, []), warn),
+        nan=one_of(*pick("--nan", nan, layers, "stop"), NAN_CHOICES),
+        score=pick("score", None, layers)[1],
         settings=merged,
     )
 
 
-def first(*values: Any) -> Any:
-    """The first that is given at all: sources in the order of their precedence."""
-    return next((value for value in values if value is not None), None)
+def pick(option: str, value: Any, layers: list[tuple[str, Any]], default: Any = None) -> tuple[str, Any]:
+    """What to call a value in an error, and the value: the option's, or that of the first layer with one."""
+    key = option.strip("-").lower()
+    given = [(option, value), *((f"{where}: {key}", content.get(key)) for where, content in layers)]
+    return next((source for source in given if source[1] is not None), (option, default))
 
 
 def find(where: str, kind: str, entries: dict[str, registry.Entry], name: str) -> registry.Entry:
@@ -130,22 +147,24 @@ def find(where: str, kind: str, entries: dict[str, registry.Entry], name: str) -
         raise BadInput(where, str(error)) from None
 
 
-def find_preset(name: str, env: registry.Entry, algorithm: registry.Entry) -> dict[str, Any]:
+def find_preset(where: str, name: str, env: registry.Entry, algorithm: registry.Entry) -> dict[str, Any]:
     """The preset's table for an algorithm: `auto` is the environment's own, if it has one."""
     if name == "none":
         return {}
     if name != "auto":
-        env = find("--preset", "preset", registry.ENVS, name)
+        env = find(where, "preset", registry.ENVS, name)
     tables = registry.presets(env.name)
     if name != "auto" and algorithm.name not in tables:
-        raise BadInput("--preset", f"{env.name} has none for {algorithm.name}; allowed: auto, none")
+        raise BadInput(where, f"{env.name} has none for {algorithm.name}; allowed: auto, none")
     return tables.get(algorithm.name, {})
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: str) -> dict[str, Any]:
     """A config file, its keys and their types checked."""
+    if not path:
+        raise BadInput("--config", "empty (got ''); give a file")
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        content = tomllib.loads(Path(path).read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise BadInput("--config", f"{path} is not TOML ({error})") from None
     except UnicodeDecodeError:
@@ -153,11 +172,11 @@ def read_config(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise BadInput("--config", f"{path} cannot be read ({error.strerror})") from None
     for key, value in content.items():
-        wanted = dict if key in TABLES else KEYS.get(key)
-        if wanted is None:
-            raise BadInput("--config", f"unknown key (got {key!r}); {registry.hint(key, [*KEYS, *TABLES])}")
-        if not isinstance(value, wanted) or isinstance(value, bool):
-            name = {dict: "a table", list: "a list", int: "a whole number", str: "a string"}[wanted]
+        if key not in KEYS:
+            raise BadInput("--config", f"unknown key (got {key!r}); {registry.hint(key, KEYS)}")
+        wanted, name = KEYS[key]
+        endless = isinstance(value, float) and not math.isfinite(value)
+        if not isinstance(value, wanted) or isinstance(value, bool) or endless:
             raise BadInput("--config", f"{key}: not {name} (got {value!r})")
     return content
 
@@ -188,7 +207,7 @@ def read_value(text: str) -> Any:
         return text.strip()
 
 
-def read_backends(names: list[str], warn: Any) -> list[str]:
+def read_backends(where: str, names: list[str], warn: Any) -> list[str]:
     """Names of backends, checked; the dashboard is not one of them."""
     from .lists import backend_rows
 
@@ -197,17 +216,15 @@ def read_backends(names: list[str], warn: Any) -> list[str]:
     for name in names:
         lower = str(name).lower()
         if lower != "none" and lower not in rows:
-            raise BadInput(
-                "--backend", f"unknown backend (got {name!r}); {registry.hint(lower, [*rows, 'none'])}"
-            )
+            raise BadInput(where, f"unknown backend (got {name!r}); {registry.hint(lower, [*rows, 'none'])}")
         if lower in rows and not rows[lower]["available"]:
-            raise BadInput("--backend", f"{lower} is not available; {rows[lower]['reason']}")
+            raise BadInput(where, f"{lower} is not available; {rows[lower]['reason']}")
         if lower in chosen:
-            warn(f"--backend: {lower} is named twice")
+            warn(f"{where}: {lower} is named twice")
         else:
             chosen.append(lower)
     if "none" in chosen and len(chosen) > 1:
-        raise BadInput("--backend", f"none excludes all others (got {', '.join(chosen)})")
+        raise BadInput(where, f"none excludes all others (got {', '.join(chosen)})")
     return [name for name in chosen if name not in ("none", "console")]
 
 
@@ -218,6 +235,8 @@ def check_place(text: str, name: str | None) -> Path:
             "--name",
             f"not a name (got {name[:60]!r}); allowed: 1 to 200 letters, digits or . _ = + -, no dot first",
         )
+    if not text:
+        raise BadInput("--out", "empty (got ''); give a folder")
     out = Path(text)
     if "://" in text:
         raise BadInput("--out", f"not a local folder (got {text!r})")

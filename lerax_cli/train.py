@@ -1,6 +1,5 @@
 """`lerax train`."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -65,7 +64,7 @@ def train(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE.toml", help="A config file, as every run leaves one.")
+        str | None, typer.Option(metavar="FILE.toml", help="A config file, as every run leaves one.")
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -133,7 +132,7 @@ def train(
         if not quiet:
             job.summarize(outcome)
         report.result(outcome["run"])
-    if signals.received is not None:
+    if outcome["status"] == "interrupted" and signals.received is not None:
         return 128 + signals.received
     if outcome["status"] == "diverged":
         return 1

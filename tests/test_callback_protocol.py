@@ -232,6 +232,23 @@ def test_on_iteration_sees_the_log_and_the_policy(env, policy):
     assert float(seen["weight"]) == float(policy.actor.weights[0][0, 0])
 
 
+class Stuck(AbstractCallback):
+    """Confuses an interval with a schedule."""
+
+    answer: int = eqx.field(static=True)
+
+    def next_due(self, iteration):
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [0, -1, 2])
+def test_an_iteration_that_is_past_is_not_due(env, policy, answer):
+    """The error names the callback, however deep it stands in lists."""
+    callback = [EmptyCallback(), CallbackList([Stuck(answer)])]
+    with pytest.raises(ValueError, match=rf"^Stuck\.next_due: not in the future .got {answer} at iteration"):
+        run(callback, env, policy)
+
+
 @pytest.mark.parametrize("callback", [None, [], ()])
 def test_no_callback_is_a_callback(env, policy, callback):
     assert int(run(callback, env, policy).iteration_count) == 3

@@ -19,20 +19,30 @@ def dots(lines):
 
 
 def test_a_sparkline_rises_with_its_values():
-    line = sparkline([1.0, 2.0, 3.0, 10.0], 10)
+    line = sparkline([(0, 1.0), (1, 2.0), (2, 3.0), (3, 10.0)], 10)
     assert len(line) == 4 and list(line) == sorted(line) and line[0] == "▁" and line[-1] == "█"
-    assert sparkline([5.0, 5.0], 10) == "▁▁"
 
 
-def test_a_sparkline_shows_the_last_finite_values():
-    assert sparkline([100.0, math.nan, 1.0, math.inf, 2.0], 2) == "▁█"
-    assert sparkline([math.nan], 5) == sparkline([], 5) == ""
+def test_a_sparkline_of_one_value_stands_in_the_middle():
+    assert sparkline([(0, 5.0), (1, 5.0)], 10) == "▄▄"
+    assert sparkline([(0, -3.0)], 10) == "▄"
+    assert sparkline([], 10) == sparkline([(0, 1.0)], 0) == ""
+
+
+@pytest.mark.parametrize("count", [8, 16, 800])
+def test_a_sparkline_shows_the_whole_curve(count):
+    """Each bar is the mean of its part."""
+    assert sparkline([(i, i * 8 // count) for i in range(count)], 8) == "▁▂▃▄▅▆▇█"
+    noise = [(i, (-1.0) ** i + (i >= 512) * 100) for i in range(1024)]
+    assert sparkline(noise, 4) == "▁▁██"
+    uneven = sparkline([(i, i) for i in range(1021)], 8)
+    assert len(uneven) == 8 and list(uneven) == sorted(uneven) and uneven[0] == "▁" and uneven[-1] == "█"
 
 
 @pytest.mark.parametrize("width, height", [(80, 12), (30, 5), (20, 2)])
 def test_a_chart_fills_its_space_and_names_its_range(width, height):
     lines = chart([(x, 3.0 * x) for x in range(200)], width, height)
-    assert len(lines) == height and {len(line) for line in lines} == {width}
+    assert len(lines) == height and max(len(line) for line in lines) == width
     assert lines[0].split()[0] == "597" and lines[-1].split()[0] == "0"
 
 
@@ -55,6 +65,13 @@ def test_few_points_and_a_constant_are_drawn_too():
     assert chart([], 40, 4) == [""] * 4
 
 
+@pytest.mark.parametrize("values", [[5.0] * 9, [500.0, 500.001]])
+def test_a_flat_chart_names_its_value_once(values):
+    lines = chart(list(enumerate(values)), 40, 4)
+    labels = [line.partition("┤")[0].strip() for line in lines]
+    assert labels == ["", "", f"{values[0]:g}", ""]
+
+
 def test_a_history_keeps_the_whole_curve_in_bounded_memory():
     history = History(size=64)
     for x in range(10_000):
@@ -68,6 +85,6 @@ def test_a_history_keeps_the_whole_curve_in_bounded_memory():
 
 def test_a_history_leaves_out_what_is_not_finite():
     history = History()
-    for y in (1.0, math.nan, math.inf, 2.0):
+    for y in (1.0, math.nan, math.inf, -math.inf, 1e308, 2.0):
         history.add(0, y)
     assert [y for _, y in history.points] == [1.0, 2.0]

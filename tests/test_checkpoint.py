@@ -62,6 +62,39 @@ def test_every_kind_of_array_comes_back(tmp_path, leaf):
     assert_bitwise_equal(loaded, tree)
 
 
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        np.array([0.1, np.nan, 1e300]),
+        np.arange(6, dtype=np.int64).reshape(2, 3)[:, ::-1],
+        np.array([[True], [False]]),
+        np.array([1.5], ">f4"),
+        np.zeros((0, 3), np.uint8),
+        np.array(2**60),
+        np.float64(0.1),
+        np.bool_(True),
+    ],
+    ids=lambda leaf: f"{type(leaf).__name__} {leaf.dtype}{list(leaf.shape)}",
+)
+def test_numpy_arrays_come_back_as_they_were(tmp_path, leaf):
+    """As JAX's do; their types are NumPy's own, whatever JAX makes of 64 bits."""
+    checkpoint.save(tmp_path / "x", {"before": jnp.array(7.0), "leaf": leaf, "number": 3})
+    blank = np.zeros_like(leaf) if isinstance(leaf, np.ndarray) else type(leaf)(0)
+    loaded = checkpoint.load(tmp_path / "x", {"before": jnp.array(0.0), "leaf": blank, "number": 4})
+    assert type(loaded["leaf"]) is type(leaf) and loaded["leaf"].dtype == leaf.dtype
+    assert loaded["leaf"].shape == leaf.shape and loaded["leaf"].tobytes() == leaf.tobytes()
+    assert float(loaded["before"]) == 7.0 and loaded["number"] == 4
+    if isinstance(leaf, np.ndarray):
+        assert loaded["leaf"].flags.writeable
+
+
+def test_python_objects_are_refused(tmp_path):
+    """Their bytes would be addresses."""
+    with pytest.raises(TypeError, match=r"\['a'\]: cannot be saved .*Python objects"):
+        checkpoint.save(tmp_path / "x", {"a": np.array([{}, None])})
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_whole_training_state_comes_back(env, policy, tmp_path):
     """P6: with it a run can go on."""
     state = Idle().run(Idle().init(env, policy, key=jr.key(0)), 20)

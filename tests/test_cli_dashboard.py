@@ -15,7 +15,6 @@ COMPACT = [(60, 15), (20, 5)]
 SIZES = FULL + COMPACT
 COLOR = re.compile(rb"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
 NUMBER = re.compile(r"(loss|return) +-?\d")
-LAST_LINE = re.compile(r"(loss .*\n files .*|return \d.*)\s*\Z", re.DOTALL)
 CHART = re.compile("[\u2801-\u28ff]")  # braille with at least one dot
 
 
@@ -52,7 +51,7 @@ def watch(columns: int, lines: int) -> Seen:
             t.wait_for(lambda: terminal.trains(cwd))
             frames: list[str] = []
             while len(frames) < 4:
-                t.wait_for(lambda: LAST_LINE.search(t.text()) and t.text() not in frames)
+                t.wait_for(lambda: NUMBER.search(t.text()) and t.text() not in frames)
                 frames.append(t.text())
             scrolled = t.scrolled()
             code = t.interrupt()
@@ -85,20 +84,21 @@ def test_full_form_shows_metrics_and_a_chart(size: tuple[int, int]):
     assert len([line for line in rows(frame) if CHART.search(line)]) >= 2
 
 
-@pytest.mark.parametrize("size", [(60, 15)])
-def test_compact_form_shows_the_run(size: tuple[int, int]):
-    """Phase, percent, the last return and the steps per second."""
-    frame = watch(*size).frames[-1]
-    title, bar, numbers = rows(frame)[:3]
+def test_compact_form_uses_the_screen():
+    """Phase and percent, a small chart, and as many numbers as there are lines left."""
+    title, bar, *others = rows(watch(60, 15).frames[-1])
     assert title.strip().startswith("PPO_MLP") and title.endswith("training")
     assert re.search(r"\d+%", bar)
-    assert re.search(r"return \d.* steps_per_second [\d,]+", numbers)
+    assert len(others) == 12 and len([line for line in others if "┤" in line]) == 4
+    for tag in ("episode/return", "time/steps_per_second", "train/loss"):
+        assert any(re.search(rf" {tag} +-?\d", line) for line in others), tag
 
 
 def test_smallest_form_shows_phase_and_percent():
-    """Where there is room for little, what changes is shown first."""
-    title, bar, numbers = rows(watch(20, 5).frames[-1])
-    assert title.endswith("training") and re.search(r"\d+%", bar) and "return" in numbers
+    """Where there is room for little, what changes is shown first; what is cut off leaves a sign."""
+    title, bar, *numbers = rows(watch(20, 5).frames[-1])
+    assert "…" in title and title.endswith("training") and re.search(r"\d+%", bar)
+    assert [line.split()[0] for line in numbers] == ["return", "length"]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -124,24 +124,28 @@ def test_cursor_is_back_after_an_interrupt(size: tuple[int, int]):
     """Ctrl-C leaves the last frame, the summary, and a terminal that can be used."""
     seen = watch(*size)
     assert (seen.code, seen.hidden) == (130, False)
-    text = seen.end.replace("\n", "")
-    assert "interrupted" in text and "policy.eqx" in text
+    text = "".join(seen.end.split())  # words may be wrapped
+    assert "interruptedafter" in text and "policy.eqx" in text
 
 
 @pytest.mark.parametrize("size", FULL)
 def test_last_frame_stays_once(size: tuple[int, int]):
-    """What is left in the scrollback is one frame, with the last numbers."""
-    end = watch(*size).end
-    assert len(re.findall(r"\d+%", end)) == 1
+    """What is left in the scrollback is one frame, which says how the run ended, and no clock runs."""
+    seen = watch(*size)
+    assert len(re.findall(r"\d+%", seen.end)) == 1
+    (title,) = [line for line in rows(seen.end) if line.startswith(f" {seen.run}")]
+    assert title.endswith("  interrupted")
 
 
 def test_cursor_is_back_after_the_end(tmp_path: Path):
-    """The last phase is over: the frame says 100 %, and standard output has the path alone."""
+    """Nothing is done any more: the frame says 100 % and finished, and standard output has the path alone."""
     with Terminal("train", *terminal.BRIEF, cwd=tmp_path, size=(100, 30)) as t:
         t.wait_for(lambda: t.screen.cursor.hidden)
         assert t.finish() == 0
         assert not t.screen.cursor.hidden
-        assert "100%" in t.scrolled() + t.text() and "eval/return" in t.text()
+        title, _, bar, *_ = rows(f"{t.scrolled()}\n{t.text()}")
+        assert title.endswith("  finished") and "100%" in bar and "eval/return" in t.text()
+        assert "evaluating" not in t.text() and "saving" not in t.text()
         assert t.output.decode() == f"logs/{terminal.only_run(tmp_path / 'logs').name}\n"
 
 
@@ -176,6 +180,23 @@ def test_resized_terminal_gets_a_clean_frame(tmp_path: Path):
             assert len(rows(frame)) < lines
             assert sum("training" in line for line in rows(frame)) == 1, frame
             assert sum("%" in line for line in rows(frame)) == 1, frame
+        assert t.interrupt() == 130
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 40), (100, 30), (70, 20)])
+def test_resizing_leaves_what_stood_above(tmp_path: Path, size: tuple[int, int]):
+    """Wider, narrower, lower and smaller: only the old frame goes."""
+    above = [f"$ what stood above, line {i}" for i in range(5)]
+    with Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(100, 40)) as t:
+        t.write_before("\r\n".join([*above, ""]))
+        t.wait_for(lambda: CHART.search(t.text()))
+        assert rows(t.text())[:5] == above
+        t.resize(*size)
+        before = len(t.raw)
+        t.wait_for(lambda: t.raw[before:].count(b"training") > 3)
+        everything = f"{t.scrolled()}\n{t.text()}"
+        assert [line for line in rows(everything) if line.startswith("$")] == above
+        assert sum("training" in line for line in rows(t.text())) == 1, t.text()
         assert t.interrupt() == 130
 
 

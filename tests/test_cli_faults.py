@@ -26,10 +26,11 @@ def parameters(run: Path) -> list[np.ndarray]:
 
 def test_training_that_diverges_ends_with_the_last_good_policy(tmp_path: Path):
     """P10: exit 1, the run says so, and the saved policy holds numbers."""
-    done = terminal.run("train", *DIVERGING, "--progress", "off", cwd=tmp_path)
+    done = terminal.run("train", *DIVERGING, cwd=tmp_path)
     run = terminal.only_run(tmp_path / "logs")
     assert done.returncode == 1
     assert done.stdout == f"logs/{run.name}\n"
+    assert "\nphase=diverged step=512 total=2048" in done.stderr
     errors = [line for line in done.stderr.splitlines() if line.startswith("lerax: error: ")]
     assert len(errors) == 1 and "diverged" in errors[0] and "iteration 1;" in errors[0]
     facts = terminal.facts(run)

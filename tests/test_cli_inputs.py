@@ -34,6 +34,7 @@ NAMES = [
     (["train", "CartPole-v1", "--backend", "foo"], ["--backend", "'foo'", "tensorboard", "none"]),
     (["train", "CartPole-v1", "--backend", "tensorbord"], ["--backend", "did you mean tensorboard"]),
     (["train", "CartPole-v1", "--backend", "none", "--backend", "tensorboard"], ["--backend", "none"]),
+    (["train", "CartPole-v1", "--config", ""], ["--config", "''", "file"]),
     (["list-algos", "ppp"], ["ALGORITHM", "'ppp'", "ppo"]),
     (["list-envs", "more"], ["extra", "more"]),
 ]
@@ -61,6 +62,7 @@ NUMBERS = [
 ]
 PLACES = [
     ("--out", "s3://bucket/runs", ["s3://bucket/runs", "local"]),
+    ("--out", "", ["''", "folder"]),
     ("--out", "a-file", ["a-file", "not a folder"]),
     ("--out", LONG, ["too long"]),
     ("--out", "/".join(["folder"] * 1000), ["too long"]),

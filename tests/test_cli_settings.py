@@ -25,7 +25,7 @@ SETTINGS = [
     ("gamma=", ["gamma", "''"]),
     ("gamma=0.9\nseed=3", ["gamma", "0.9\\nseed=3"]),
     ("clip_coefficient=-0.2", ["clip_coefficient", "got -0.2", "above 0"]),
-    ("num_envs=3.5", ["num_envs", "not a int", "3.5"]),
+    ("num_envs=3.5", ["num_envs", "not an int", "3.5"]),
     ("anneal_clip=1", ["anneal_clip", "not a bool"]),
     ("nokey=1", ["nokey", "PPO", "gamma", "num_envs"]),
     ("gama=0.9", ["gama", "did you mean gamma?"]),
@@ -36,11 +36,15 @@ SETTINGS = [
 ]
 # Further options, and what the error has to say: all of it fits no run.
 TOGETHER = [
-    (["--set", "num_batches=3"], ["num_batches", "256", "got 3", "nearest: 2, 4"]),
+    (["--set", "num_batches=3"], ["error: --set: num_batches: does", "256", "got 3", "nearest: 2, 4"]),
     (["--set", "num_batches=100"], ["num_batches", "256", "got 100", "nearest: 64, 128"]),
     (["--set", "num_batches=1000"], ["num_batches", "256", "got 1000", "nearest: 256"]),
-    (["--num-envs", "3", "--set", "num_batches=64"], ["num_batches", "96", "nearest: 48, 96"]),
-    (["--steps", "255"], ["--steps", "got 255", "at least 256"]),
+    (
+        ["--num-envs", "3", "--set", "num_batches=64"],
+        ["error: --set: num_batches: does", "96", "nearest: 48, 96"],
+    ),
+    (["--num-envs", "3", "--set", "num_steps=3", "--preset", "none"], ["error: num_batches: does", "got 4"]),
+    (["--steps", "255"], ["error: --steps: fewer", "got 255", "at least 256"]),
     (["--steps", "9_000_000_000_000_000_000"], ["--steps"]),
 ]
 # A config file, and what the error has to say.
@@ -55,9 +59,15 @@ CONFIGS = [
     ("env = 3\n", ["--config", "env", "got 3", "string"]),
     ("algorithm = 'ppo'\n", ["--config", "algorithm", "'ppo'", "table"]),
     ("[dqn]\ngamma = 0.9\n", ["--config", "'dqn'"]),
-    ("steps = 0\n", ["steps", "got 0"]),
-    ("seed = -1\n", ["seed", "got -1", "4294967295"]),
-    ("nan = 'maybe'\n", ["nan", "'maybe'", "stop, warn, off"]),
+    ("steps = 0\n", ["error: --config: steps: out", "got 0"]),
+    ("steps = 255\n", ["error: --config: steps: fewer", "got 255", "at least 256"]),
+    ("seed = -1\n", ["error: --config: seed: out", "got -1", "4294967295"]),
+    ("nan = 'maybe'\n", ["error: --config: nan: ", "'maybe'", "stop, warn, off"]),
+    ("algo = 'ppp'\n", ["error: --config: algo: ", "'ppp'", "did you mean ppo"]),
+    ("preset = 'foo'\n", ["error: --config: preset: ", "'foo'"]),
+    ("backend = ['foo']\n", ["error: --config: backend: ", "'foo'"]),
+    ("score = 'high'\n", ["error: --config: score: ", "'high'", "number"]),
+    ("score = inf\n", ["error: --config: score: ", "inf", "finite"]),
     ("[algorithm]\ngama = 0.9\n", ["--config", "algorithm.gama", "did you mean gamma"]),
     ("[algorithm]\ngamma = 'x'\n", ["--config", "algorithm.gamma", "not a float", "'x'"]),
     ("[algorithm]\nbuffer_size = 1\n", ["--config", "algorithm.buffer_size", "PPO"]),
@@ -137,6 +147,13 @@ def test_config_without_an_environment_is_refused(tmp_path: Path):
     """ENV may come from the config, but from somewhere it must come."""
     (tmp_path / "config.toml").write_text("steps = 512\n")
     refuse(terminal.run("train", "--config", "config.toml", cwd=tmp_path), 2, ["ENV", "missing"])
+
+
+def test_environment_from_the_config_is_refused_there(tmp_path: Path):
+    """The error names the place that the name came from."""
+    (tmp_path / "config.toml").write_text("env = 'CarPole'\n")
+    done = terminal.run("train", "--config", "config.toml", cwd=tmp_path)
+    refuse(done, 2, ["error: --config: env: unknown", "'CarPole'", "did you mean CartPole-v1"])
 
 
 def test_nul_in_a_name_is_refused(tmp_path: Path):

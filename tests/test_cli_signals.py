@@ -86,7 +86,7 @@ def test_signal_before_training_ends_with_one_line(tmp_path: Path, number: signa
 
 
 def test_signal_while_evaluating_loses_nothing(tmp_path: Path):
-    """P4: the policy is saved by then; the code says that the command was told to end."""
+    """P4: the policy is saved by then; code and status say that the command was told to end."""
     brief = (terminal.LERAX, "train", *terminal.BRIEF, "-q")
     with terminal.started(*brief, cwd=tmp_path) as process:
         terminal.wait_for(lambda: list(tmp_path.glob("logs/*/policy.eqx")), process)
@@ -95,7 +95,8 @@ def test_signal_while_evaluating_loses_nothing(tmp_path: Path):
     assert (process.returncode, err) == (143, "")
     run = terminal.only_run(tmp_path / "logs")
     assert out == f"logs/{run.name}\n"
-    assert terminal.facts(run)["status"] in ("finished", "interrupted")
+    facts = terminal.facts(run)
+    assert (facts["status"], facts["steps"]) == ("interrupted", 2048) and "evaluation" not in facts
 
 
 def test_job_in_the_background_ends_by_sigterm(tmp_path: Path):

@@ -71,6 +71,27 @@ def test_no_escape_codes_without_a_terminal(tmp_path: Path, color: dict[str, str
     assert pairs["total"] == "2048" and "train/loss" in pairs
 
 
+def test_dashboard_that_was_asked_for_needs_a_terminal(tmp_path: Path):
+    """A file gets lines all the same, and one warning says why."""
+    done = terminal.run("train", *terminal.BRIEF, "--progress", "full", cwd=tmp_path, FORCE_COLOR="1")
+    assert done.returncode == 0 and "\x1b" not in done.stdout + done.stderr
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("lerax: warning: ")]
+    assert len(warnings) == 1 and "progress full" in warnings[0] and "terminal" in warnings[0]
+    assert "\nstep=" in done.stderr
+
+
+def test_lines_tell_every_phase(tmp_path: Path):
+    """What a job's log shows: what is being done, the first numbers, and how it ended."""
+    done = terminal.run("train", *terminal.BRIEF, cwd=tmp_path)
+    lines = [line for line in done.stderr.splitlines() if line.startswith(("phase=", "step="))]
+    pairs = [dict(pair.split("=") for pair in line.split()) for line in lines]
+    assert [each.get("phase") for each in pairs] == [
+        *("compiling", "training", None, "saving", "evaluating", "finished")
+    ]
+    assert "train/loss" in pairs[2] and int(pairs[2]["step"]) > 0
+    assert pairs[-1]["step"] == "2048" and float(pairs[-1]["eval/return"]) > 0
+
+
 @pytest.mark.parametrize("quiet", ["-q", "--quiet"])
 def test_quiet_is_silent(tmp_path: Path, quiet: str):
     """Nothing but the path of the run, `--progress` or not."""
@@ -121,6 +142,8 @@ def test_list_of_settings_has_every_setting(tmp_path: Path):
     told = json.loads(terminal.run("list-algos", "ppo", "--json", cwd=tmp_path).stdout)
     assert told["gamma"]["default"] == 0.99 and told["gamma"]["type"] == "float"
     assert told["policy.hidden_sizes"]["default"] == [64, 64]
+    assert told["anneal_clip"]["allowed"] == "true or false"
+    assert told["policy.log_std_init"]["allowed"] == "any finite value"
     table = terminal.run("list-algos", "ppo", cwd=tmp_path).stdout.splitlines()
     assert [row.split()[0] for row in table[1:]] == list(told)
 

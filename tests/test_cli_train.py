@@ -135,6 +135,7 @@ def test_config_repeats_the_run_bitwise(run: Path, folder: Path):
     for one, other in zip(jax.tree.leaves(load(run)), jax.tree.leaves(load(second, 1)), strict=True):
         assert np.array_equal(one, other)
     assert measured(run) == measured(second)
+    assert terminal.facts(second)["solved"] == terminal.facts(run)["solved"] is not None
 
 
 def test_another_seed_is_another_run(run: Path, tmp_path: Path):
@@ -149,7 +150,10 @@ def test_another_seed_is_another_run(run: Path, tmp_path: Path):
 def test_config_holds_every_setting_and_nothing_of_the_place(run: Path):
     """The file can be given to somebody else."""
     config = tomllib.loads((run / "config.toml").read_text())
-    assert list(config) == ["env", "algo", "seed", "steps", "preset", "backend", "nan", "algorithm", "policy"]
+    assert list(config) == [
+        *("env", "algo", "seed", "steps", "preset", "backend", "nan", "score", "algorithm", "policy")
+    ]
+    assert config["score"] == 475.0  # the preset's
     assert (config["env"], config["algo"], config["seed"]) == ("CartPole-v1", "ppo", 1)
     assert (config["steps"], config["preset"], config["backend"]) == (20000, "none", ["none"])
     assert config["algorithm"]["learning_rate"] == 1e-3  # the preset's

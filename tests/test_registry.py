@@ -54,4 +54,6 @@ def test_a_preset_is_valid_and_says_what_it_reaches():
 
 def test_an_environment_without_presets_has_none():
     assert presets("Nothing-v0") == {}
+    for name in ("../presets/CartPole-v1", "./CartPole-v1", "CartPole-v1.toml", "", "\0"):
+        assert presets(name) == {}, "a name is looked up, not a path"
     assert registry.presets("CartPole-v1").keys() == {"ppo"}

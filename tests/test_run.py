@@ -9,8 +9,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from jax import random as jr
+from toys import Idle, Target
 
 import lerax.run
+from lerax.callback import LoggingCallback, TensorBoardBackend
+from lerax.policy import MLPActorCriticPolicy
 from lerax.run import NAME, RunDirectory, claim, generated_name
 
 CLAIM = """
@@ -70,6 +74,30 @@ def test_names_that_leave_the_folder_or_upset_a_shell(name):
 
 def test_generated_names_end_in_the_local_time():
     assert re.fullmatch(r"A_B_\d{8}_\d{6}", generated_name("A", "B"))
+
+
+@pytest.mark.parametrize(
+    "parts", [["my/env"], ["../x", "a b"], [".x"], ["-rf"], ["ä\n\0"], [""], [], ["long" * 100, "a"]]
+)
+def test_generated_names_are_names(parts):
+    """Whatever a user's environment is called."""
+    name = generated_name(*parts)
+    assert NAME.fullmatch(name) and re.search(r"\d{8}_\d{6}$", name)
+
+
+def test_an_environment_with_a_slash_in_its_name_stays_in_the_folder(tmp_path):
+    class Slashed(Target):
+        name = "my/env"
+
+    env = Slashed()
+    policy = MLPActorCriticPolicy(env, hidden_sizes=(8,), key=jr.key(0))
+    for given, wanted in ({"env": env}, "my-env_"), ({}, "Idle_MLPActorCriticPolicy_my-env_"):
+        folder = tmp_path / wanted
+        with LoggingCallback(TensorBoardBackend(folder), **given) as logger:
+            Idle().learn(env, policy, 10, key=jr.key(0), callback=logger)
+            assert logger.name.startswith(wanted)
+        assert [path.name for path in folder.iterdir()] == [logger.name]
+        assert list((folder / logger.name).glob("events.out.tfevents.*"))
 
 
 def test_run_json_tells_how_a_run_began_and_ended(tmp_path):

@@ -22,6 +22,8 @@ SETTINGS = settings_of(PPO)
         ("gamma", 1, 1.0),
         ("gamma", np.float32(0.5), 0.5),
         ("anneal_clip", True, True),
+        ("anneal_clip", np.True_, True),
+        ("anneal_clip", np.bool_(False), False),
         ("num_envs", 2**20, 2**20),
         ("learning_rate", 1e-300, 1e-300),
     ],
@@ -38,6 +40,8 @@ def test_values_are_brought_to_their_type(name, value, converted):
         ("num_envs", 1.5),
         ("num_envs", math.nan),
         ("num_envs", True),
+        ("num_envs", np.True_),
+        ("gamma", np.True_),
         ("num_envs", None),
         ("gamma", "0.9"),
         ("gamma", True),
@@ -49,8 +53,8 @@ def test_values_are_brought_to_their_type(name, value, converted):
     ],
 )
 def test_a_value_of_another_type_is_refused(name, value):
-    kind = type(SETTINGS[name].default).__name__
-    with pytest.raises(ValueError, match=f"^{name}: not a {kind} \\(got ") as error:
+    kind = {"num_envs": "an int", "gamma": "a float", "anneal_clip": "a bool"}[name]
+    with pytest.raises(ValueError, match=f"^{name}: not {kind} \\(got ") as error:
         SETTINGS[name].convert(value)  # directly: the annotations of PPO itself are checked in these tests
     assert repr(value) in str(error.value)
 
@@ -106,6 +110,13 @@ def test_every_setting_has_a_default_that_it_allows_and_help():
             assert declared.convert(declared.default) == declared.default, name
             assert declared.help.endswith("."), name
             assert inspect.signature(cls).parameters[name].default == declared.default, name
+
+
+def test_ranges_have_words():
+    policy = settings_of(MLPActorCriticPolicy)
+    said = {name: declared.allowed for name, declared in (SETTINGS | policy).items()}
+    assert said["anneal_clip"] == "true or false" and said["log_std_init"] == "any finite value"
+    assert said["gamma"] == "at least 0 and at most 1" and said["activation"].startswith("one of tanh, relu")
 
 
 def test_the_values_of_an_instance():

@@ -27,6 +27,14 @@ def test_a_box_draws_as_gymnasiums_does():
     assert stats.kstest(-5 - below, stats.expon.cdf).pvalue > 1e-3
 
 
+def test_a_box_with_huge_bounds_draws_finite_values_inside_them():
+    space = Box([-3e38, -3.4e38, 0.1, 3e38, -INF], [3e38, 3.4e38, 0.1, INF, -3.4e38])
+    values = draws(space, 1000)
+    low, high = space.bounds
+    assert np.isfinite(values).all() and (values >= low).all() and (values <= high).all()
+    assert (values[:, :2] > 1e38).any(0).all() and (values[:, :2] < -1e38).any(0).all()
+
+
 def test_a_box_contains_what_gymnasiums_contains():
     reference = gymnasium.spaces.Box(*(bound for bound in MIXED.bounds), dtype=np.float32)
     grid = [-2.0, -1.0, 0.0, 2.0, 3.0, 3.5, -5.0, -6.0, np.nan]

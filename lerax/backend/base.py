@@ -48,7 +48,7 @@ class AbstractLoggingBackend(ABC):
         """Takes a video."""
 
     def log_phase(self, phase: str) -> None:
-        """Told what is being done now: compiling, training, evaluating, saving."""
+        """Told what is being done now: compiling, training, saving, evaluating; last, how the run ended."""
 
     def flush(self) -> None:
         """Brings what was logged to where it is kept; called after each group of records."""

@@ -1,9 +1,12 @@
 """Small pictures out of characters."""
 
-import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 BARS = "▁▂▃▄▅▆▇█"
+MIDDLE = BARS[3]  # half of a line's height
+LARGEST = 1e300  # of what is drawn: sums and differences stay finite
+BLANK = 0x2800  # the braille cell without dots
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of a braille cell, by row and column
 
 
@@ -21,9 +24,9 @@ class History:
         self.points: list[tuple[float, float]] = []
 
     def add(self, x: float, y: float) -> None:
-        """Appends a point; one that is not finite is left out."""
+        """Appends a point; one that is not finite, or too large to be drawn, is left out."""
         self._seen += 1
-        if self._seen % self._every or not math.isfinite(y):
+        if self._seen % self._every or not abs(y) < LARGEST:
             return
         self.points.append((x, y))
         if len(self.points) >= self._size:
@@ -31,23 +34,28 @@ class History:
             self._every *= 2
 
 
-def sparkline(values: Sequence[float], width: int) -> str:
-    """The last values as one line of bars, `width` characters or fewer."""
-    shown = [value for value in values if math.isfinite(value)][-width:]
-    if not shown:
-        return ""
-    low, high = min(shown), max(shown)
-    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(BARS[round((value - low) * scale)] for value in shown)
+def sparkline(points: Sequence[tuple[float, float]], width: int) -> str:
+    """A whole curve as one line of bars, `width` characters or fewer; each is the mean of some points."""
+    values = [y for _, y in points]
+    bars = min(len(values), width)
+    edges = [i * len(values) // bars for i in range(bars + 1)] if bars > 0 else []
+    means = [sum(values[start:stop]) / (stop - start) for start, stop in pairwise(edges)]
+    low, high = min(means, default=0.0), max(means, default=0.0)
+    if low == high:
+        return MIDDLE * len(means)
+    return "".join(BARS[round((mean - low) / (high - low) * (len(BARS) - 1))] for mean in means)
 
 
 def chart(points: Sequence[tuple[float, float]], width: int, height: int) -> list[str]:
     """A curve as lines of braille characters, with its lowest and highest value at the left.
 
     Args:
-        points: (x, y) in order of x.
+        points: (x, y) in order of x, as a `History` keeps them.
         width: Characters in a line, labels included.
         height: Lines.
+
+    Returns:
+        The lines; none ends in blanks.
     """
     if not points:
         return [""] * height
@@ -66,11 +74,11 @@ def chart(points: Sequence[tuple[float, float]], width: int, height: int) -> lis
         for row in range(start, stop + 1):  # a vertical stroke joins distant neighbours
             cells[row // 4][column // 2] |= DOTS[row % 4][column % 2]
         before = at
-    left = {0: labels[0], height // 2: labels[1], height - 1: labels[2]}
-    return [
-        f"{left.get(i, ''):>{margin}} ┤" + "".join(chr(0x2800 + cell) for cell in line)
-        for i, line in enumerate(cells)
-    ]
+    left = {height // 2: labels[1]}
+    if labels[0] != labels[2]:  # a flat curve has one value
+        left |= {0: labels[0], height - 1: labels[2]}
+    drawn = ["".join(chr(BLANK + cell) for cell in line).rstrip(chr(BLANK)) for line in cells]
+    return [f"{left.get(i, ''):>{margin}} ┤{row}" for i, row in enumerate(drawn)]
 
 
 def _resample(points: Sequence[tuple[float, float]], columns: int) -> list[float | None]:

@@ -1,21 +1,19 @@
 """The dashboard in the terminal."""
 
-import math
 import os
 import sys
 import time
-from collections import deque
+import warnings
 from collections.abc import Mapping
 from typing import IO, Any, Literal
 
 from .base import AbstractLoggingBackend
-from .chart import History, chart, sparkline
+from .chart import History
+from .frame import ENDS, ROOMY, Shown, frame, short
 
-PLAIN_SECONDS = 10.0  # between two lines where there is no terminal
+PLAIN_SECONDS = 10.0  # between two lines where there is no dashboard
 FRAMES_PER_SECOND = 4
-TREND = 16  # values in a small trend
-FULL_SIZE = (80, 24)  # smaller terminals get the compact form
-LEAST_SIZE = (10, 3)  # smaller ones, or none, get plain lines
+LEAST_SIZE = (10, 3)  # smaller terminals, or none, get plain lines
 
 Progress = Literal["auto", "full", "plain", "off"]
 
@@ -24,8 +22,8 @@ class ConsoleBackend(AbstractLoggingBackend):
     """Shows training on standard error: live in a terminal, as `key=value` lines elsewhere.
 
     Args:
-        progress: `auto` decides by the terminal, `full` is the live form, `plain` are lines, `off` is
-            nothing.
+        progress: `auto` decides by the terminal, `full` is the live form in whatever terminal there is,
+            `plain` are lines, `off` is nothing.
         device: What the training runs on, to be shown.
         files: Where the run's files are, to be shown.
         stream: Where to write; standard error by default.
@@ -40,59 +38,73 @@ class ConsoleBackend(AbstractLoggingBackend):
         stream: IO[str] | None = None,
     ):
         self.progress: Progress = progress
-        self.device, self.files = device, files
+        self._shown = Shown(device, files)
         self._stream = stream
         self._live: Any = None
         self._console: Any = None
-        self._size: tuple[int, int] | None = None
-        self._name, self._phase = "", "starting"
-        self._total = self._step = 0
-        self._began = self._phase_began = self._printed = time.monotonic()
-        self._scalars: dict[str, float] = {}
-        self._trends: dict[str, deque[float]] = {}
-        self._returns = History()
+        self._mode = "off"
+        self._size = ROOMY
+        self._widths: list[int] = []  # of the lines that are on the screen
+        self._printed: float | None = None
         self._news = False
 
     def open(self, name: str) -> None:
-        self._name = name
-        self._began = time.monotonic()
+        self._shown.name = name
+        self._shown.began = self._shown.phase_began = time.monotonic()
         self._out = self._stream or sys.stderr
         self._mode = _mode(self.progress, self._out)
         if self._mode == "full":
             self._start_live()
+        elif self.progress == "full":
+            text = "progress full: there is no terminal that could show it; plain lines instead"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     def on_training_start(self, total_timesteps: int, total_iterations: int) -> None:
-        self._total = total_timesteps
+        self._shown.total = total_timesteps
 
     def log_phase(self, phase: str) -> None:
-        self._phase, self._phase_began = phase, time.monotonic()
+        if phase == self._shown.phase:
+            return
+        self._shown.phase, self._shown.phase_began = phase, time.monotonic()
+        if self._mode == "plain" and phase not in ENDS:  # how it ended stands in the last line
+            self._print_line(phase, values=False)
 
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
-        self._step = max(step, self._step)
-        self._scalars.update(scalars)
+        shown = self._shown
+        shown.step = max(step, shown.step)
+        shown.scalars.update(scalars)
         for tag, value in scalars.items():
-            self._trends.setdefault(tag, deque(maxlen=TREND)).append(value)
-        if "episode/return" in scalars:
-            self._returns.add(step, scalars["episode/return"])
+            if not tag.startswith("time/"):
+                if tag not in shown.curves:
+                    shown.curves[tag] = History()
+                shown.curves[tag].add(step, value)
         self._news = True
 
     def flush(self) -> None:
-        if self._mode == "plain" and time.monotonic() - self._printed > PLAIN_SECONDS:
-            self._print_line()
+        now = time.monotonic()
+        if self._mode == "plain" and (self._printed is None or now - self._printed > PLAIN_SECONDS):
+            self._printed = now
+            self._print_line(values=True)
 
     def close(self) -> None:
-        if self._mode == "plain" and self._news:
-            self._print_line()
+        if self._shown.phase not in ENDS:
+            self._shown.phase = "ended"  # nobody said how
+        if self._mode == "plain":
+            self._print_line(self._shown.phase, values=self._news)
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _print_line(self) -> None:
-        self._printed, self._news = time.monotonic(), False
-        done = {"step": self._step, "total": self._total} if self._total else {"step": self._step}
-        values = {tag: _short(value) for tag, value in self._scalars.items()}
-        line = " ".join(f"{key}={value}" for key, value in (done | values).items())
-        self._out.write(line + "\n")
+    def _print_line(self, phase: str | None = None, *, values: bool) -> None:
+        shown, words = self._shown, {} if phase is None else {"phase": phase}
+        if shown.total or shown.step:
+            words["step"] = str(shown.step)
+        if shown.total:
+            words["total"] = str(shown.total)
+        if values:
+            words |= {tag: short(value) for tag, value in shown.scalars.items()}
+            self._news = False
+        self._out.write(" ".join(f"{key}={value}" for key, value in words.items()) + "\n")
         self._out.flush()
 
     def _start_live(self) -> None:
@@ -111,106 +123,46 @@ class ConsoleBackend(AbstractLoggingBackend):
 
     def _frame(self) -> Any:
         from rich.console import Group
+        from rich.text import Text
 
         size = _size(self._out)
-        self._console.size = size
-        if self._size not in (None, size):
-            # Lines of the old width have been wrapped: their number is not known any more.
-            self._out.write("\x1b[2J\x1b[H")
-        self._size = size
-        width, height = size
-        if width < FULL_SIZE[0] or height < FULL_SIZE[1]:
-            return Group(*self._compact(width)[: max(height - 1, 1)])
-        return Group(*self._full(width, height - 1))
-
-    def _full(self, width: int, height: int) -> list[Any]:
-        from rich.text import Text
-
-        metrics = self._metrics(width)
-        where = [Text(f" files  {self.files}", style="dim")] if self.files else []
-        free = height - 6 - len(metrics) - len(where)
-        plot: list[Any] = []
-        if free >= 5:
-            lines = chart(self._returns.points, width - 2, min(free - 1, 12))
-            plot = [Text(" episode/return", style="bold"), *[Text(f" {x}", "green") for x in lines]]
-        rule = Text("─" * width, style="dim")
-        return [self._title(width), rule, self._bar(width), rule, *plot, *metrics, *where]
-
-    def _compact(self, width: int) -> list[Any]:
-        from rich.text import Text
-
-        shown = ("episode/return", "episode/length", "time/steps_per_second")
-        words = [
-            f"{tag.rpartition('/')[2]} {_short(self._scalars[tag])}" for tag in shown if tag in self._scalars
+        if 0 in size:  # lost for a while, as some window managers do it
+            size = self._size
+        if size != self._size:
+            self._wipe(*size)
+        self._size = self._console.size = size
+        lines = [
+            Text.assemble(*line, no_wrap=True, overflow="ellipsis")
+            for line in frame(self._shown, *size, time.monotonic())
         ]
-        line = Text("  ".join(words), no_wrap=True, overflow="ellipsis")
-        return [self._title(width), self._bar(width), line]
+        for line in lines:
+            line.rstrip()  # where a terminal wraps lines, it wraps their spaces, too
+        self._widths = [min(line.cell_len, size[0]) for line in lines]
+        return Group(*lines)
 
-    def _title(self, width: int) -> Any:
-        from rich.text import Text
-
-        clock = _clock(time.monotonic() - self._phase_began)
-        right = f"{self._phase} {clock}" if self._phase != "training" else self._phase
-        right = f"{self.device}  {right}" if self.device else right
-        room = max(width - len(right) - 3, 0)
-        text = Text(" ", no_wrap=True, overflow="crop")
-        text.append(self._name[:room].ljust(room), style="bold cyan")
-        text.append(f" {right}", style="yellow")
-        return text
-
-    def _bar(self, width: int) -> Any:
-        from rich.text import Text
-
-        part = min(self._step / self._total, 1.0) if self._total else 0.0
-        rate = self._scalars.get("time/steps_per_second", 0.0)
-        left = _clock((self._total - self._step) / rate) if rate else "-:--:--"
-        gone = _clock(time.monotonic() - self._began)
-        steps = f"{self._step:,} of {self._total:,} steps  {_short(rate)}/s"
-        forms = (f"{gone} elapsed  {left} left  {steps}", f"{gone} + {left}  {steps}", f"{gone} elapsed", "")
-        lines = [f" {part:4.0%}  {form}".rstrip() for form in forms]
-        words = next((line for line in lines if len(line) + 12 <= width), lines[-1])
-        room = max(width - len(words) - 2, 4)
-        filled = round(part * room)
-        text = Text(" ", no_wrap=True, overflow="crop")
-        text.append("━" * filled, style="green")
-        text.append("━" * (room - filled), style="bright_black")
-        return text.append(words)
-
-    def _metrics(self, width: int) -> list[Any]:
-        """The latest values in as many columns as fit, each with its trend."""
-        from rich.text import Text
-
-        tags = [tag for tag in self._scalars if not tag.startswith("time/")]
-        if not tags:
-            return []
-        name_width = max(len(tag) for tag in tags)
-        cell = name_width + 10 + TREND + 4
-        columns = max(1, width // cell)
-        rows = -(-len(tags) // columns)
-        lines = []
-        for row in range(rows):
-            line = Text(no_wrap=True, overflow="crop")
-            for tag in tags[row::rows]:
-                trend = sparkline(list(self._trends[tag]), TREND)
-                line.append(f" {tag:<{name_width}}")
-                line.append(f" {_short(self._scalars[tag]):>9} ", style="bold")
-                line.append(f"{trend:<{TREND}} ", style="blue")
-            lines.append(line)
-        return lines
+    def _wipe(self, width: int, height: int) -> None:
+        """Takes the last frame, and no more, off a terminal of a new size, which has wrapped its lines."""
+        rows = sum(max(1, -(-cells // width)) for cells in self._widths)
+        # Line by line: some terminals keep in their scrollback what is cleared as a whole.
+        self._out.write("\r\x1b[2K" + "\x1b[1A\x1b[2K" * (min(rows, height) - 1))
+        # Live begins a frame by going up from its last line: that is where it is put.
+        self._out.write("\n" * (min(len(self._widths), height) - 1))
+        self._out.flush()
 
 
 def _mode(progress: Progress, stream: IO[str]) -> str:
-    """What is possible: `full` needs a terminal with a cursor and room, whose encoding has the signs."""
-    if progress != "auto":
+    """What is possible: `full` needs a terminal and an encoding with the signs; unasked, also a cursor and
+    room."""
+    if progress in ("plain", "off"):
         return progress
     try:
         terminal = os.isatty(stream.fileno())
     except (OSError, ValueError, AttributeError):  # closed, or not a file at all
         return "plain"
-    able = terminal and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
-    room = all(have >= least for have, least in zip(_size(stream), LEAST_SIZE, strict=True))
     signs = (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
-    return "full" if able and room and signs else "plain"
+    able = os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+    room = all(have >= least for have, least in zip(_size(stream), LEAST_SIZE, strict=True))
+    return "full" if terminal and signs and (progress == "full" or (able and room)) else "plain"
 
 
 def _size(stream: IO[str]) -> tuple[int, int]:
@@ -218,21 +170,5 @@ def _size(stream: IO[str]) -> tuple[int, int]:
     try:
         columns, lines = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError, AttributeError):
-        columns, lines = FULL_SIZE
+        columns, lines = ROOMY
     return columns, lines
-
-
-def _short(value: float) -> str:
-    """A number in at most nine characters."""
-    if not math.isfinite(value):
-        return str(value)
-    if abs(value) >= 1e6 or 0 < abs(value) < 1e-3:
-        return f"{value:.2e}"
-    if abs(value) >= 1e3:
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
-
-
-def _clock(seconds: float) -> str:
-    whole = int(max(seconds, 0))
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -158,7 +158,11 @@ class AbstractCallback(eqx.Module):
         return jnp.array(True)
 
     def next_due(self, iteration: int) -> int | None:
-        """Host method: the next iteration after `iteration` at which `on_host` is to be called."""
+        """Host method: the smallest iteration greater than this one at which `on_host` is due, or None.
+
+        It is asked again and again, and must be an absolute schedule: every tenth iteration is
+        `iteration // 10 * 10 + 10`, not `iteration + 10`.
+        """
         return None
 
     def on_host(self, state: Any, iteration: int) -> None:
@@ -168,7 +172,12 @@ class AbstractCallback(eqx.Module):
         """
 
     def on_phase(self, phase: str) -> None:
-        """Host method: told what the loop does now (compiling, training, evaluating, saving, done)."""
+        """Host method: told what is being done now.
+
+        Args:
+            phase: From the loop `compiling` or `training`. Whoever drives it may add others: the command
+                `saving`, `evaluating`, and at the end `finished`, `interrupted`, `diverged` or `failed`.
+        """
 
     def stop_requested(self) -> bool:
         """Host method: asked between chunks whether to end training now."""

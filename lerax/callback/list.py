@@ -62,7 +62,7 @@ class CallbackList(AbstractCallback):
         return functools.reduce(jnp.logical_and, answers, jnp.array(True))
 
     def next_due(self, iteration: int) -> int | None:
-        due = [callback.next_due(iteration) for callback in self.callbacks]
+        due = [_due(callback, iteration) for callback in self.callbacks]
         return min((d for d in due if d is not None), default=None)
 
     def on_host(self, state: Any, iteration: int) -> None:
@@ -81,6 +81,17 @@ class CallbackList(AbstractCallback):
 
     def stop_requested(self) -> bool:
         return any(callback.stop_requested() for callback in self.callbacks)
+
+
+def _due(callback: AbstractCallback, iteration: int) -> int | None:
+    """A callback's `next_due`, checked: an answer that is not in the future would never come."""
+    due = callback.next_due(iteration)
+    if due is not None and due <= iteration:
+        raise ValueError(
+            f"{type(callback).__name__}.next_due: not in the future (got {due} at iteration {iteration}); "
+            "return a greater iteration, or None"
+        )
+    return due
 
 
 def as_callback(callback: Sequence[AbstractCallback] | AbstractCallback | None) -> CallbackList:

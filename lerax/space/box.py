@@ -58,10 +58,11 @@ class Box(AbstractSpace):
         normal_key, tail_key, uniform_key = jr.split(key, 3)
         tail = jr.exponential(tail_key, self._shape)
         finite_low, finite_high = np.where(below, low, 0), np.where(above, high, 0)
-        uniform = finite_low + (finite_high - finite_low) * jr.uniform(uniform_key, self._shape)
+        part = jr.uniform(uniform_key, self._shape)
+        uniform = finite_low * (1 - part) + finite_high * part  # their difference may be infinite
         value = jnp.where(below, finite_low + tail, jr.normal(normal_key, self._shape))
         value = jnp.where(above & ~below, finite_high - tail, value)
-        return jnp.where(below & above, uniform, value)
+        return self.clip(jnp.where(below & above, uniform, value))  # rounding may lead past a bound
 
     def contains(self, value: Float[Array, "..."]) -> Bool[Array, ""]:
         low, high = self.bounds

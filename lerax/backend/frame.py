@@ -1,0 +1,172 @@
+"""One frame of the dashboard: lines that fit a terminal, whatever draws them."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .chart import History, chart, sparkline
+
+ROOMY = (80, 24)  # smaller terminals get no rules and no files
+NAME = 12  # characters that the run's name has at least, if something else can go
+TREND = 8, 20  # characters of a trend, at least and at most
+VALUE = 9  # characters of a value
+BAR = 8  # characters of the bar, at least
+CHART = 4, 12  # lines of the chart, at least and at most
+CURVE = "episode/return"
+RATE = "time/steps_per_second"
+FIRST = ("/return", "/loss")  # of their groups
+Line = list[tuple[str, str]]
+"""Pieces of text, each with the name of its style."""
+ENDS = {"finished": "green", "interrupted": "yellow", "diverged": "red", "failed": "red", "ended": "yellow"}
+"""How a run can have ended, and the colour of it."""
+
+
+@dataclass
+class Shown:
+    """What is known of a run, as far as it is shown.
+
+    Attributes:
+        device: What the training runs on.
+        files: Where the run's files are.
+        name: The run's name.
+        phase: What is being done, or how the run ended.
+        step: Environment steps done.
+        total: Environment steps of the whole training, 0 while that is not known.
+        began: When the run began, in seconds.
+        phase_began: When the phase began.
+        scalars: The latest value of each tag.
+        curves: All values of each tag.
+    """
+
+    device: str
+    files: str
+    name: str = ""
+    phase: str = "starting"
+    step: int = 0
+    total: int = 0
+    began: float = 0.0
+    phase_began: float = 0.0
+    scalars: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, History] = field(default_factory=dict)
+
+
+def frame(shown: Shown, width: int, height: int, now: float) -> list[Line]:
+    """The lines for a terminal of `width` columns and `height` lines, the last of which stays free.
+
+    Lines that are too long are to be cut.
+    """
+    roomy = width >= ROOMY[0] and height >= ROOMY[1]
+    rule: list[Line] = [[("─" * width, "dim")]] if roomy else []
+    files: list[Line] = [[(f" files  {shown.files}", "dim")]] if roomy and shown.files else []
+    free = height - 3 - 2 * len(rule) - len(files)
+    least = CHART[0] + 1 if _curve(shown) else 0  # with its title
+    table = _table(shown, width)
+    table = table[: max(free - least if free >= least + 3 else free, 0)]
+    plot = _plot(shown, width, free - len(table))
+    lines = [_title(shown, width, now), *rule, _bar(shown, width, now), *rule, *plot, *table, *files]
+    return lines[: max(height - 1, 1)]
+
+
+def _title(shown: Shown, width: int, now: float) -> Line:
+    """The run's name at the left; at the right the device, what is being done, and for how long."""
+    clock = "" if shown.phase == "training" or shown.phase in ENDS else clock_of(now - shown.phase_began)
+    phase = f"{shown.phase} {clock}".rstrip()
+    forms = (f"{shown.device}  {phase}".strip(), phase, shown.phase)
+    right = next((form for form in forms if len(form) + NAME <= width), forms[-1])
+    name = _fit(shown.name, width - len(right) - 3)
+    return [(f" {name}  " if name else "", "bold cyan"), (right, ENDS.get(shown.phase, "yellow"))]
+
+
+def _bar(shown: Shown, width: int, now: float) -> Line:
+    """How much is done, and as much of times, steps and speed as fits."""
+    part = min(shown.step / shown.total, 1.0) if shown.total else 0.0
+    rate = shown.scalars.get(RATE, 0.0)
+    gone = clock_of(now - shown.began)
+    going = shown.total and rate > 0 and shown.phase not in ENDS
+    left = clock_of((shown.total - shown.step) / rate) if going else ""
+    of = f" of {shown.total:,}" if shown.total else ""
+    steps = f"{shown.step:,}{of} steps" if shown.step or of else ""
+    speed = f"{short(rate)}/s" if rate > 0 else ""
+    percent = f"{int(100 * part):3}%" if shown.total else ""
+    forms = (
+        (percent, f"{gone} elapsed", left and f"{left} left", steps, speed),
+        (percent, f"{gone} + {left}" if left else gone, steps, speed),
+        (percent, f"{gone} elapsed"),
+        (percent or gone,),
+    )
+    lines = ["  ".join(filter(None, form)) for form in forms]
+    words = next((line for line in lines if len(line) + BAR + 2 <= width), lines[-1])
+    room = max(width - len(words) - 2, BAR // 2)
+    filled = int(part * room)
+    bar = [("━" * filled, "green"), ("━" * (room - filled), "bright_black")]
+    return [(" ", ""), *bar, (f" {words}", "")]
+
+
+def _plot(shown: Shown, width: int, room: int) -> list[Line]:
+    """The curve of the return in at most `room` lines; nothing where there is no curve, or no room."""
+    points = _curve(shown)
+    if not points or room < CHART[0] + 1:
+        return []
+    lines = chart(points, width - 2, min(room - 1, CHART[1]))
+    return [[(f" {CURVE}", "bold")], *[[(f" {line}", "green")] for line in lines]]
+
+
+def _curve(shown: Shown) -> list[tuple[float, float]]:
+    """A copy: while it is drawn, another thread goes on with it."""
+    return shown.curves[CURVE].points.copy() if CURVE in shown.curves else []
+
+
+def _table(shown: Shown, width: int) -> list[Line]:
+    """The latest values, each with its trend, in as many columns as fit. Every group begins a line."""
+    scalars = shown.scalars.copy()
+    groups = list(_groups(scalars, narrow=width < ROOMY[0]))
+    names = {tag: tag for group in groups for tag in group}
+    longest = max(map(len, names), default=0)
+    if longest + VALUE + 3 > width:
+        names = {tag: tag.rpartition("/")[2] for tag in names}
+        longest = max(map(len, names.values()), default=0)
+    room = max(min(longest, width - VALUE - 2), 4)
+    columns = max(1, width // (room + VALUE + 4 + TREND[0]))
+    trend = min(width // columns - room - VALUE - 4, TREND[1])
+
+    def cell(tag: str) -> Line:
+        curve = shown.curves.get(tag)
+        bars = sparkline(curve.points, trend) if curve and trend >= TREND[0] else ""
+        value = f" {short(scalars[tag]):>{VALUE}} "
+        return [(f" {_fit(names[tag], room)}", ""), (value, "bold"), (f"{bars:<{max(trend, 0)}} ", "blue")]
+
+    rows = [group[i : i + columns] for group in groups for i in range(0, len(group), columns)]
+    return [[piece for tag in row for piece in cell(tag)] for row in rows]
+
+
+def _groups(scalars: dict[str, float], *, narrow: bool) -> Iterator[list[str]]:
+    """Tags by prefix, always in the same order; the evaluation's come last, since they appear last."""
+    tags = sorted(scalars, key=lambda tag: not tag.endswith(FIRST))
+    by_prefix: dict[str, list[str]] = {"episode": [], "time": [], "train": []}
+    for tag in tags:
+        by_prefix.setdefault(tag.partition("/")[0], []).append(tag)
+    by_prefix["time"] = [RATE] if narrow and RATE in scalars else []  # elsewhere the bar has it
+    evaluation = by_prefix.pop("eval", [])
+    yield from filter(None, [*by_prefix.values(), evaluation])
+
+
+def _fit(text: str, room: int) -> str:
+    """The text in exactly `room` characters; what is cut off leaves a sign."""
+    return text.ljust(room) if len(text) <= room else text[: max(room - 1, 0)] + "…"[: max(room, 0)]
+
+
+def short(value: float) -> str:
+    """A number in at most nine characters."""
+    if not math.isfinite(value):
+        return str(value)
+    if abs(value) >= 1e6 or 0 < abs(value) < 1e-3:
+        return f"{value:.2e}"
+    if abs(value) >= 1e3:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def clock_of(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    whole = int(max(seconds, 0))
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
