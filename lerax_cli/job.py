@@ -138,24 +138,35 @@ class Job:
             "preset": "none",
             "backend": plan.backends or ["none"],
             "nan": plan.nan,
+            "video_interval": plan.video_interval,
             **score,
             "algorithm": self.algorithm_settings,
             "policy": self.policy_settings,
         }
 
     def _logger(self) -> "LoggingCallback":
-        from lerax.backend import BackendError, ConsoleBackend, JSONLBackend
+        from lerax.backend import BackendError, ConsoleBackend, JSONLBackend, VideoBackend
         from lerax.callback import LoggingCallback
 
         path = self.directory.path
         backends: list[Any] = [JSONLBackend(self.out)]
         backends += [registry.BACKENDS[name].load()(self.out) for name in self.plan.backends]
+        if self.plan.video_interval:
+            backends.append(VideoBackend(self.out))
         if self.progress != "off":
             kind = self.device.device_kind
             backends.append(ConsoleBackend(self.progress, device=kind, files=str(path)))  # type: ignore[arg-type]
         hparams = {"env": self.env.name, "seed": self.plan.seed, "steps": self.plan.steps}
         try:
-            return LoggingCallback(backends, name=path.name, hparams=hparams, resume=True, strict=True)
+            return LoggingCallback(
+                backends,
+                name=path.name,
+                hparams=hparams,
+                video_interval=self.plan.video_interval,
+                video_fps=self.env.render_fps,
+                resume=True,
+                strict=True,
+            )
         except BackendError as error:
             raise Failure("--backend", str(error)) from None
 

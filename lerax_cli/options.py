@@ -21,6 +21,7 @@ KEYS = {
     "preset": (str, "a string"),
     "backend": (list, "a list"),
     "nan": (str, "a string"),
+    "video_interval": (int, "a whole number"),
     "score": (int | float, "a finite number"),
     **{table: (dict, "a table") for table in TABLES},
 }
@@ -55,6 +56,7 @@ class Plan:
         steps_from: What to call the steps in an error.
         backends: Names of the logging backends, without the dashboard.
         nan: What to do about values that are not finite.
+        video_interval: Iterations from one video to the next; 0 for no videos.
         score: Mean return that counts as solved; None where neither config nor preset says one.
         settings: Values by table (`algorithm`, `policy`) and name, as they were given.
     """
@@ -67,6 +69,7 @@ class Plan:
     steps_from: str
     backends: list[str]
     nan: str
+    video_interval: int
     score: float | None
     settings: dict[str, dict[str, Given]] = field(default_factory=dict)
 
@@ -83,6 +86,7 @@ def plan(
     settings: list[str],
     num_envs: str | None,
     nan: str | None,
+    video_interval: str | None,
     warn: Any,
 ) -> Plan:
     """Decides everything that can be decided without importing JAX.
@@ -123,6 +127,7 @@ def plan(
         steps_from=steps_from,
         backends=read_backends(*pick("--backend", backends or None, layers, []), warn),
         nan=one_of(*pick("--nan", nan, layers, "stop"), NAN_CHOICES),
+        video_interval=whole(*pick("--video-interval", video_interval, layers, 0), 0, 2**31 - 1),
         score=pick("score", None, layers)[1],
         settings=merged,
     )
@@ -130,7 +135,7 @@ def plan(
 
 def pick(option: str, value: Any, layers: list[tuple[str, Any]], default: Any = None) -> tuple[str, Any]:
     """What to call a value in an error, and the value: the option's, or that of the first layer with one."""
-    key = option.strip("-").lower()
+    key = option.strip("-").lower().replace("-", "_")
     given = [(option, value), *((f"{where}: {key}", content.get(key)) for where, content in layers)]
     return next((source for source in given if source[1] is not None), (option, default))
 

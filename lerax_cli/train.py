@@ -95,6 +95,10 @@ def train(
             autocompletion=_one_of(options.NAN_CHOICES),
         ),
     ] = None,
+    video_interval: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Record a video of the policy every N iterations; 0, for never."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there was any warning.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
@@ -118,6 +122,7 @@ def train(
         settings=set_ or [],
         num_envs=num_envs,
         nan=nan,
+        video_interval=video_interval,
         warn=warned.say,
     )
     folder = options.check_place(out, name)

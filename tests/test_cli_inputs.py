@@ -52,6 +52,8 @@ NUMBERS = [
     ("--num-envs", "-1", ["got -1", "from 1 to 1048576"]),
     ("--num-envs", "1048577", ["got 1048577", "1048576"]),
     ("--num-envs", "two", ["'two'", "whole"]),
+    ("--video-interval", "-1", ["got -1", "from 0 to"]),
+    ("--video-interval", "often", ["'often'", "whole"]),
     ("--seed", "-1", ["got -1", "from 0 to 4294967295"]),
     ("--seed", "4294967296", ["4294967296", "4294967295"]),
     ("--seed", "0.5", ["'0.5'", "whole"]),

@@ -1,9 +1,11 @@
 """Where a run is put, what is written there, and by whom."""
 
+import os
 import re
 import tomllib
 from pathlib import Path
 
+import av
 import pytest
 import terminal
 
@@ -129,3 +131,40 @@ def test_locale_c_is_no_obstacle(tmp_path: Path, forced: bool):
     assert done.returncode == 0 and "Error" not in done.stderr
     assert done.stdout == ("caf\\udcc3\\udca9/mine\n" if forced else "caf\u00e9/mine\n")
     assert terminal.facts(tmp_path / "caf\u00e9" / "mine")["status"] == "finished"
+
+
+def test_videos_are_in_the_run_directory_and_in_tensorboard(tmp_path: Path):
+    """`--video-interval`: clips of 256 steps in real time, and the same parameters as without."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    small = ("--set", "num_envs=2", "--set", "num_steps=128", "--set", "num_batches=1")
+    with_videos = ("--video-interval", "8", "--backend", "tensorboard", "--strict")
+    done = terminal.run("train", *terminal.BRIEF, *small, *with_videos, "--name", "a", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "logs" / "a"
+    (clip,) = (run / "videos").iterdir()
+    assert clip.name == "step-0000002048.mp4"
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height, stream.average_rate) == (640, 480, 50)
+        assert sum(1 for _ in container.decode(stream)) == 257
+    (image,) = EventAccumulator(str(run), {"images": 0}).Reload().Images("eval/video")
+    assert image.step == 2048 and image.encoded_image_string.startswith(b"GIF89a")
+    assert terminal.run("train", *terminal.BRIEF, *small, "--name", "b", cwd=tmp_path).returncode == 0
+    assert (run / "policy.eqx").read_bytes()[-1000:] == (tmp_path / "logs/b/policy.eqx").read_bytes()[-1000:]
+
+
+def test_videos_that_cannot_be_made_are_one_warning(tmp_path: Path):
+    """With `--strict` the exit code says so."""
+    broken = tmp_path / "broken" / "pygame.py"
+    broken.parent.mkdir()
+    broken.write_text("raise ImportError('no pygame here')")
+    arguments = ("train", *terminal.BRIEF, "--video-interval", "1", "--strict", "-q")
+    done = terminal.run(*arguments, cwd=tmp_path, PYTHONPATH=_before(broken.parent))
+    assert done.returncode == 1
+    assert done.stderr.count("no videos") == 1 and "no pygame here" in done.stderr
+    assert terminal.facts(terminal.only_run(tmp_path / "logs"))["status"] == "finished"
+
+
+def _before(folder: Path) -> str:
+    return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
