@@ -151,7 +151,19 @@ def test_config_holds_every_setting_and_nothing_of_the_place(run: Path):
     """The file can be given to somebody else."""
     config = tomllib.loads((run / "config.toml").read_text())
     assert list(config) == [
-        *("env", "algo", "seed", "steps", "preset", "backend", "nan", "score", "algorithm", "policy")
+        *(
+            "env",
+            "algo",
+            "seed",
+            "steps",
+            "preset",
+            "backend",
+            "nan",
+            "video_interval",
+            "score",
+            "algorithm",
+            "policy",
+        )
     ]
     assert config["score"] == 475.0  # the preset's
     assert (config["env"], config["algo"], config["seed"]) == ("CartPole-v1", "ppo", 1)
