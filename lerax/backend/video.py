@@ -1,9 +1,6 @@
 """Video files."""
 
-import os
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +8,7 @@ from jaxtyping import UInt8
 
 from .base import AbstractLoggingBackend
 
-NICENESS = 19
+NICENESS = 19  # of the encoder: training comes first
 
 
 class VideoBackend(AbstractLoggingBackend):
@@ -27,7 +24,6 @@ class VideoBackend(AbstractLoggingBackend):
 
     def open(self, name: str) -> None:
         self._folder = self.log_dir / name / "videos"
-        lower_priority()
 
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
         pass
@@ -41,10 +37,4 @@ class VideoBackend(AbstractLoggingBackend):
         from lerax.render import write_video
 
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_video(self._folder / f"step-{step:010d}.mp4", frames, fps)
-
-
-def lower_priority() -> None:
-    """Lets everything else on the machine go before this thread, and before the processes it starts."""
-    with suppress(OSError, AttributeError):  # a courtesy: not every system has it for threads
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        write_video(self._folder / f"step-{step:010d}.mp4", frames, fps, niceness=NICENESS)

@@ -165,7 +165,7 @@ class RunLog:
         atexit.unregister(self.close)
         deadline = time.monotonic() + CLOSE_SECONDS
         if self.video is not None:
-            self.video.close(deadline)
+            self.video.close(deadline - CLOSE_SECONDS / 2)  # what the backends still have comes first
         for dispatcher in self._dispatchers:
             dispatcher.finish()
         while self._dispatchers:

@@ -17,7 +17,6 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Int
 
 from lerax.backend import Dispatcher
-from lerax.backend.video import lower_priority
 from lerax.env.base_env import unstack
 from lerax.evaluate import rollout
 
@@ -162,7 +161,6 @@ class VideoRecorder:
         self._queue.put((env, states, step))
 
     def _work(self) -> None:
-        lower_priority()
         renderer: Any = None  # lives on this thread: a GL context belongs to one
         while (clip := self._queue.get()) is not None:
             env, states, step = clip

@@ -34,20 +34,24 @@ class VideoWriter:
         fps: Frames per second.
         crf: What quality may be lost, from 0 (none, large) to 51.
         threads: How many threads encode.
+        niceness: How far the encoder, a process of its own, stands back for others: 0 to 19.
 
     Raises:
-        ValueError: fps, crf or threads is out of range.
+        ValueError: fps, crf, threads or niceness is out of range.
     """
 
-    def __init__(self, path: str | Path, *, fps: float, crf: int = 20, threads: int = 1):
+    def __init__(self, path: str | Path, *, fps: float, crf: int = 20, threads: int = 1, niceness: int = 0):
         _check_fps(fps)
         if not 0 <= crf <= 51:
             raise ValueError(f"crf: must be in 0..51 (got {crf})")
         if threads < 1:
             raise ValueError(f"threads: must be at least 1 (got {threads})")
+        if not 0 <= niceness <= 19:
+            raise ValueError(f"niceness: must be in 0..19 (got {niceness})")
         self.path = Path(path)
         self.frames = 0
         self._options = fps, crf, threads
+        self._niceness = niceness
         self._shape: tuple[int, ...] | None = None
         self._encoder: Any = None  # a subprocess.Popen, once there is a frame
         self._beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
@@ -136,6 +140,8 @@ class VideoWriter:
             # In a session of its own: an interrupt from the keyboard is this process's to answer.
             streams = {"stdin": subprocess.PIPE, "stdout": self._log, "stderr": self._log}
             self._encoder = subprocess.Popen(command, start_new_session=True, **streams)
+            if self._niceness:
+                os.setpriority(os.PRIO_PROCESS, self._encoder.pid, self._niceness)
         except OSError as error:
             self._log.close()
             raise RenderError(f"the video encoder does not start ({error}); {_INSTALL}") from error
@@ -190,13 +196,14 @@ def encode_gif(frames: Iterable[np.ndarray], fps: float) -> bytes:
     return file.getvalue()
 
 
-def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> None:
+def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, *, niceness: int = 0) -> None:
     """Writes a video as the ending of its name says: `.mp4` is streamed, `.gif` holds its frames in memory.
 
     Args:
         path: Where the video goes; a file there is replaced.
         frames: uint8, `[height, width, 3]` each, all of one size.
         fps: Frames per second.
+        niceness: How far the encoder of an mp4 stands back for other processes: 0 to 19.
 
     Raises:
         ValueError: Another ending; a frame of another type or size; fps out of range.
@@ -210,7 +217,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> N
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
     elif ending == ".mp4":
-        with VideoWriter(path, fps=fps) as video:
+        with VideoWriter(path, fps=fps, niceness=niceness) as video:
             for frame in frames:
                 video.add(frame)
     else:
