@@ -38,11 +38,14 @@ def main() -> None:
 
 def _line(terminal: Terminal, row: int) -> Text:
     cells = [terminal.screen.buffer[row][column] for column in range(COLUMNS)]
-    runs = itertools.groupby(cells, key=lambda cell: (cell.fg, cell.bold))
+    # Dots and other signs apart: the reader's fonts may have dots of another width.
+    kind = lambda cell: (cell.fg, cell.bold, 0x2800 <= ord(cell.data) < 0x2900, cell.data == " ")
     line = Text(no_wrap=True)
-    for (colour, bold), run in runs:
+    for i, ((colour, bold, _, _), run) in enumerate(itertools.groupby(cells, key=kind)):
         style = "" if colour == "default" else COLOURS.get(colour, colour)
-        line.append("".join(cell.data for cell in run), style=f"{style} bold" if bold else style)
+        apart = "not reverse" if i % 2 else "not blink"  # rich joins neighbours of the same style
+        words = " ".join(filter(None, [style, "bold" if bold else "", apart]))
+        line.append("".join(cell.data for cell in run), style=words)
     return line
 
 

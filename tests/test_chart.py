@@ -13,7 +13,7 @@ def dots(lines):
     for i, line in enumerate(lines):
         for j, sign in enumerate(line.partition("┤")[2]):
             for bit, (x, y) in enumerate([(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3)]):
-                if ord(sign) - 0x2800 >> bit & 1:
+                if sign != " " and ord(sign) - 0x2800 >> bit & 1:
                     found.add((2 * j + x, 4 * i + y))
     return found
 

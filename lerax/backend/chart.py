@@ -6,7 +6,7 @@ from itertools import pairwise
 BARS = "▁▂▃▄▅▆▇█"
 MIDDLE = BARS[3]  # half of a line's height
 LARGEST = 1e300  # of what is drawn: sums and differences stay finite
-BLANK = 0x2800  # the braille cell without dots
+BRAILLE = 0x2800  # the cell without dots; each dot adds a bit
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of a braille cell, by row and column
 
 
@@ -77,7 +77,8 @@ def chart(points: Sequence[tuple[float, float]], width: int, height: int) -> lis
     left = {height // 2: labels[1]}
     if labels[0] != labels[2]:  # a flat curve has one value
         left |= {0: labels[0], height - 1: labels[2]}
-    drawn = ["".join(chr(BLANK + cell) for cell in line).rstrip(chr(BLANK)) for line in cells]
+    # Not the braille cell without dots: some fonts have it wider than a space.
+    drawn = ["".join(chr(BRAILLE + cell) if cell else " " for cell in line).rstrip() for line in cells]
     return [f"{left.get(i, ''):>{margin}} ┤{row}" for i, row in enumerate(drawn)]
 
 
