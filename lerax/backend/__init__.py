@@ -2,6 +2,7 @@
 
 from .base import AbstractLoggingBackend as AbstractLoggingBackend
 from .console import ConsoleBackend as ConsoleBackend
+from .csv import CSVBackend as CSVBackend
 from .dispatch import BackendError as BackendError
 from .dispatch import Dispatcher as Dispatcher
 from .jsonl import JSONLBackend as JSONLBackend

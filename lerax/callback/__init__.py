@@ -3,6 +3,7 @@
 from lerax.backend import AbstractLoggingBackend as AbstractLoggingBackend
 from lerax.backend import BackendError as BackendError
 from lerax.backend import ConsoleBackend as ConsoleBackend
+from lerax.backend import CSVBackend as CSVBackend
 from lerax.backend import JSONLBackend as JSONLBackend
 from lerax.backend import MemoryBackend as MemoryBackend
 from lerax.backend import TensorBoardBackend as TensorBoardBackend
