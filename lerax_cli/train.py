@@ -24,7 +24,7 @@ def _known_algorithms(incomplete: str) -> list[str]:
 
 
 def _known_backends(incomplete: str) -> list[str]:
-    return [name for name in (*registry.BACKENDS, "none") if name.startswith(incomplete)]
+    return [name for name in (*registry.backends(), "none") if name.startswith(incomplete)]
 
 
 def _one_of(choices: tuple[str, ...]) -> Any:
