@@ -67,6 +67,13 @@ BACKENDS = _entries(
         "tensorboardX",
     ),
     (
+        "wandb",
+        "lerax.backend:WandbBackend",
+        "Weights & Biases; offline without an API key.",
+        "RUN/wandb/, and the project in W&B",
+        "wandb",
+    ),
+    (
         "csv",
         "lerax.backend:CSVBackend",
         "A table: a row per step, a column per tag.",

@@ -100,6 +100,8 @@ class Job:
         """A backend that was named; nothing of it is opened yet."""
         try:
             return registry.load_backend(name)(log_dir=self.out)
+        except ValueError as error:
+            raise BadInput("--backend", f"{name}: {error}") from error
         except (Exception, SystemExit) as error:  # a plugin may raise what it likes
             raise BadInput(
                 "--backend", f"{name} is not available; {type(error).__name__}: {error}"

@@ -9,3 +9,4 @@ from .jsonl import JSONLBackend as JSONLBackend
 from .memory import MemoryBackend as MemoryBackend
 from .tensorboard import TensorBoardBackend as TensorBoardBackend
 from .video import VideoBackend as VideoBackend
+from .wandb import WandbBackend as WandbBackend

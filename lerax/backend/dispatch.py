@@ -12,7 +12,7 @@ from .base import AbstractLoggingBackend
 MAX_RECORDS = 100_000  # that wait for one backend; more are dropped and counted
 MAX_ERRORS = 3  # in a row, after which a backend is switched off
 OPEN_SECONDS = 30.0
-CLOSE_SECONDS = 10.0
+CLOSE_SECONDS = 8.0  # well within the 10 in which the process has to end
 
 Records = Sequence[tuple[int, dict[str, float]]]
 
