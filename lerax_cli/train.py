@@ -123,7 +123,7 @@ def train(
     )
     folder = options.check_place(out, name)
     if plan.nan == "off":
-        warned.install(hide="not finite from about step")
+        warned.install(hide="not finite from step")
     with Signals() as signals:
         job = Job(plan, folder, name, device, "off" if quiet else progress, signals, warned)
         outcome = job.run()
