@@ -141,6 +141,21 @@ def _logging_report(rows: Rows) -> str:
     return "\n".join([markdown(header, lines), "", held])
 
 
+def _record(quick: bool, directory: Path) -> list[Contestant]:
+    calls = 50 if quick else 1000
+    return [
+        Contestant(f"{group} a chunk", worker("record", "lerax", group=group, calls=calls))
+        for group in (1, 16)
+    ]
+
+
+def _record_report(rows: Rows) -> str:
+    header = ["", "us of the wall", "us of the thread's CPU"]
+    lines = [[name, *(spread(values(rows, name, key)) for key in ("wall", "cpu"))] for name in rows]
+    checks = [check(f"{name}, us a record", values(rows, name, "wall"), "at most", 50) for name in rows]
+    return "\n".join([markdown(header, lines), "", *checks])
+
+
 def _help(quick: bool, directory: Path) -> list[Contestant]:
     return [
         Contestant("python -c pass", lambda seed: [sys.executable, "-c", "pass"], warm_up=True),
@@ -208,6 +223,12 @@ SECTIONS = [
             _logging_report,
         )
         for envs, steps in ((4, 128), (8, 32), (8, 256))
+    ),
+    Section(
+        "record",
+        "What one record of 20 scalars to TensorBoard, JSONL and console costs the training thread",
+        _record,
+        _record_report,
     ),
     Section("help", "The command's start", _help, _help_report, least_rounds=21),
     *(

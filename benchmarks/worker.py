@@ -60,6 +60,10 @@ def _logging(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
     return {mode: {"wall": wall[mode][1:], "cpu": cpu[mode][1:]} for mode in LOGGING}
 
 
+def _record(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    return peer.record(arguments.group, arguments.calls)
+
+
 def _timed(run: Callable[[int], int], seed: int, calls: int) -> dict[str, Any]:
     """Times the first call, which compiles, and the later ones with other seeds."""
     seconds = []
@@ -88,7 +92,7 @@ def _settings(arguments: argparse.Namespace, logging: str) -> Settings:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for measure in (_train, _step, _solve, _logging):
+    for measure in (_train, _step, _solve, _logging, _record):
         command = commands.add_parser(measure.__name__[1:])
         command.set_defaults(measure=measure)
         command.add_argument("peer")
@@ -98,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--num-steps", type=int, default=Settings.num_steps)
         command.add_argument("--timesteps", type=int, default=Settings.timesteps)
         command.add_argument("--logging", default="none")
+        command.add_argument("--group", type=int, default=1, help="records that are handed over together")
         command.add_argument("--full", action="store_true", help="do not stop when solved")
     return parser
 

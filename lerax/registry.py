@@ -2,10 +2,16 @@
 
 import difflib
 import importlib
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterable
-from importlib import resources
+from importlib import metadata, resources
+from importlib.util import find_spec
 from typing import Any, NamedTuple
+
+PLUGINS = "lerax.backends"  # the group of entry points in which packages name backends of their own
+PLUGIN_SECONDS = 30.0  # that the import of one may take where it is only tried
 
 
 class UnknownName(LookupError):
@@ -19,11 +25,15 @@ class Entry(NamedTuple):
         name: What users call it.
         target: Where it is: `module:attribute`.
         about: What it is, in a few words.
+        writes: For a backend, where it writes; RUN is the run's directory.
+        package: For a backend of ours, the package that it needs, if any.
     """
 
     name: str
     target: str
     about: str
+    writes: str = ""
+    package: str = ""
 
     def load(self) -> Any:
         """Imports it."""
@@ -31,8 +41,8 @@ class Entry(NamedTuple):
         return getattr(importlib.import_module(module), attribute)
 
 
-def _entries(*rows: tuple[str, str, str]) -> dict[str, Entry]:
-    return {name: Entry(name, target, about) for name, target, about in rows}
+def _entries(*rows: tuple[str, ...]) -> dict[str, Entry]:
+    return {row[0]: Entry(*row) for row in rows}
 
 
 ENVS = _entries(
@@ -49,9 +59,103 @@ POLICIES = _entries(
     ),
 )
 BACKENDS = _entries(
-    ("tensorboard", "lerax.backend:TensorBoardBackend", "Event files for TensorBoard, in the run directory."),
-    ("console", "lerax.backend:ConsoleBackend", "The dashboard on standard error; also shown by default."),
+    (
+        "tensorboard",
+        "lerax.backend:TensorBoardBackend",
+        "Event files for TensorBoard.",
+        "RUN/events.out.tfevents.*",
+        "tensorboardX",
+    ),
+    (
+        "wandb",
+        "lerax.backend:WandbBackend",
+        "Weights & Biases; offline without an API key.",
+        "RUN/wandb/, and the project in W&B",
+        "wandb",
+    ),
+    (
+        "csv",
+        "lerax.backend:CSVBackend",
+        "A table: a row per step, a column per tag.",
+        "RUN/metrics.csv",
+    ),
+    (
+        "jsonl",
+        "lerax.backend:JSONLBackend",
+        "A JSON object per iteration; written without being named, too.",
+        "RUN/metrics.jsonl",
+    ),
+    (
+        "console",
+        "lerax.backend:ConsoleBackend",
+        "The dashboard; shown without being named, too.",
+        "standard error",
+        "rich",
+    ),
 )
+
+
+def plugins() -> dict[str, Entry]:
+    """The backends that installed packages bring. Their metadata is read; none of their code runs."""
+    found: dict[str, Entry] = {}
+    for distribution in metadata.distributions():
+        try:
+            points = distribution.entry_points.select(group=PLUGINS)
+            about = (distribution.metadata.get_all("Summary") or [""])[0] if points else ""
+        except Exception:  # a damaged package somewhere says nothing about plugins
+            continue
+        for point in points:
+            name = point.name.lower()
+            if name not in (*BACKENDS, "none"):
+                package = f"see {distribution.name} {distribution.version}"
+                found.setdefault(name, Entry(name, point.value, about, package))
+    return found
+
+
+def backends() -> dict[str, Entry]:
+    """All logging backends by name: ours, then those of installed packages."""
+    return BACKENDS | plugins()
+
+
+def load_backend(name: str) -> type:
+    """The class of a logging backend. Its constructor takes `log_dir`, the folder that holds the runs.
+
+    Raises:
+        KeyError: There is none of that name.
+        TypeError: It is no logging backend.
+        Exception: Whatever the import of a plugin raises.
+    """
+    from lerax.backend import AbstractLoggingBackend
+
+    entry = BACKENDS.get(name) or plugins()[name]
+    loaded = metadata.EntryPoint(name, entry.target, PLUGINS).load()
+    if not (isinstance(loaded, type) and issubclass(loaded, AbstractLoggingBackend)):
+        raise TypeError(f"{entry.target} is no lerax.backend.AbstractLoggingBackend (got {loaded!r})")
+    return loaded
+
+
+def obstacle(backend: Entry) -> str | None:
+    """Why a backend cannot be used here; None if it can.
+
+    A plugin is imported in a process of its own, so that it breaks nothing here, whatever it does.
+    """
+    if backend.name in BACKENDS:
+        missing = backend.package and find_spec(backend.package) is None
+        return f"pip install {backend.package}" if missing else None
+    program = "import sys; from lerax.registry import load_backend; load_backend(sys.argv[1])"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", program, backend.name],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PLUGIN_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return f"its import takes longer than {PLUGIN_SECONDS:g} s"
+    if done.returncode == 0:
+        return None
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    return said[-1] if said else f"its import ended Python with exit code {done.returncode}"
 
 
 def find(kind: str, entries: dict[str, Entry], name: str) -> Entry:

@@ -39,8 +39,9 @@ class Job:
         self.progress = progress
         self.began = time.monotonic()
         self.device = runtime.prepare(device, warned.say)
-        self._build()
         self.out, self.name = out, name
+        self._build()
+        self.backends = [self._backend(backend) for backend in plan.backends]
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates and saves; returns the outcome as `--json` prints it."""
@@ -104,6 +105,17 @@ class Job:
         given = self.plan.settings["algorithm"].get(name)
         return f"{given.where}: {given.name}" if given is not None else name
 
+    def _backend(self, name: str) -> Any:
+        """A backend that was named; nothing of it is opened yet."""
+        try:
+            return registry.load_backend(name)(log_dir=self.out)
+        except ValueError as error:
+            raise BadInput("--backend", f"{name}: {error}") from error
+        except (Exception, SystemExit) as error:  # a plugin may raise what it likes
+            raise BadInput(
+                "--backend", f"{name} is not available; {type(error).__name__}: {error}"
+            ) from error
+
     def _directory(self, out: Path, name: str | None) -> RunDirectory:
         plan = self.plan
         wanted = name or generated_name(self.algorithm.name, plan.policy.name, self.env.name)
@@ -149,8 +161,7 @@ class Job:
         from lerax.callback import LoggingCallback
 
         path = self.directory.path
-        backends: list[Any] = [JSONLBackend(self.out)]
-        backends += [registry.BACKENDS[name].load()(self.out) for name in self.plan.backends]
+        backends: list[Any] = [JSONLBackend(self.out), *self.backends]
         if self.plan.video_interval:
             backends.append(VideoBackend(self.out))
         if self.progress != "off":

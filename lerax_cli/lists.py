@@ -1,6 +1,5 @@
 """`list-backends`, `list-envs` and `list-algos`."""
 
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -11,32 +10,22 @@ from . import report
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-REQUIREMENTS = {"tensorboard": "tensorboardX", "console": "rich"}
-
-
-def backend_rows() -> list[dict[str, Any]]:
-    """Name, availability, the reason against it, and purpose of every backend."""
-    rows = []
-    for entry in registry.BACKENDS.values():
-        package = REQUIREMENTS[entry.name]
-        missing = find_spec(package) is None
-        reason = f"pip install {package}" if missing else None
-        rows.append({"name": entry.name, "available": not missing, "reason": reason, "about": entry.about})
-    return rows
-
 
 def list_backends(json: Json = False) -> None:
-    """List the logging backends and whether they can be used."""
-    rows = backend_rows()
+    """List the logging backends, whether they can be used, and where they write."""
+    reasons = {entry: registry.obstacle(entry) for entry in registry.backends().values()}
     if json:
+        rows = [
+            {"name": e.name, "available": not why, "reason": why, "about": e.about, "writes": e.writes}
+            for e, why in reasons.items()
+        ]
         report.result_json(rows)
         return
-    cells = [("NAME", "AVAILABLE", "WHAT IT DOES")]
-    for row in rows:
-        available = "yes" if row["available"] else f"no: {row['reason']}"
-        cells.append((row["name"], available, row["about"]))
+    cells = [("NAME", "AVAILABLE", "WHAT IT IS", "WHERE IT WRITES")]
+    for entry, why in reasons.items():
+        cells.append((entry.name, f"no: {why}" if why else "yes", entry.about, entry.writes))
     report.table(cells)
-    report.say("metrics.jsonl is always written into the run directory.")
+    report.say("RUN is the run's directory, by default in logs/.")
 
 
 def list_envs(json: Json = False) -> None:

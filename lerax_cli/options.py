@@ -27,6 +27,7 @@ KEYS = {
 }
 DEFAULT_STEPS = 1_000_000
 NAN_CHOICES = ("stop", "warn", "off")
+ALWAYS = ("none", "console", "jsonl")  # what changes nothing where it is named as a backend
 
 
 class Given(NamedTuple):
@@ -213,24 +214,24 @@ def read_value(text: str) -> Any:
 
 
 def read_backends(where: str, names: list[str], warn: Any) -> list[str]:
-    """Names of backends, checked; the dashboard is not one of them."""
-    from .lists import backend_rows
-
-    rows = {row["name"]: row for row in backend_rows()}
+    """Names of backends, checked, without those that there always are."""
     chosen: list[str] = []
     for name in names:
         lower = str(name).lower()
-        if lower != "none" and lower not in rows:
-            raise BadInput(where, f"unknown backend (got {name!r}); {registry.hint(lower, [*rows, 'none'])}")
-        if lower in rows and not rows[lower]["available"]:
-            raise BadInput(where, f"{lower} is not available; {rows[lower]['reason']}")
+        if lower in registry.BACKENDS:
+            reason = registry.obstacle(registry.BACKENDS[lower])
+            if reason is not None:
+                raise BadInput(where, f"{lower} is not available; {reason}")
+        elif lower != "none" and lower not in registry.plugins():
+            known = [*registry.backends(), "none"]
+            raise BadInput(where, f"unknown backend (got {name!r}); {registry.hint(lower, known)}")
         if lower in chosen:
             warn(f"{where}: {lower} is named twice")
         else:
             chosen.append(lower)
     if "none" in chosen and len(chosen) > 1:
         raise BadInput(where, f"none excludes all others (got {', '.join(chosen)})")
-    return [name for name in chosen if name not in ("none", "console")]
+    return [name for name in chosen if name not in ALWAYS]
 
 
 def check_place(text: str, name: str | None) -> Path:

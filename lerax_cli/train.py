@@ -23,7 +23,7 @@ def _known_algorithms(incomplete: str) -> list[str]:
 
 
 def _known_backends(incomplete: str) -> list[str]:
-    return [name for name in (*registry.BACKENDS, "none") if name.startswith(incomplete)]
+    return [name for name in (*registry.backends(), "none") if name.startswith(incomplete)]
 
 
 def _one_of(choices: tuple[str, ...]) -> Any:
@@ -127,7 +127,7 @@ def train(
     )
     folder = options.check_place(out, name)
     if plan.nan == "off":
-        warned.install(hide="not finite from about step")
+        warned.install(hide="not finite from step")
     with Signals() as signals:
         job = Job(plan, folder, name, device, "off" if quiet else progress, signals, warned)
         outcome = job.run()

@@ -1,5 +1,6 @@
 """Where a run is put, what is written there, and by whom."""
 
+import csv
 import os
 import re
 import tomllib
@@ -51,6 +52,22 @@ def test_backend_named_twice_is_one_backend_and_a_warning(done: terminal.Finishe
 def test_command_for_the_curves_is_printed(done: terminal.Finished, folder: Path):
     """It can be pasted."""
     assert re.search(r"^curves +tensorboard --logdir new/place$", done.stderr, re.MULTILINE)
+
+
+def test_tables_hold_what_metrics_say(tmp_path: Path):
+    """`--backend csv`; `jsonl` and `console`, which there always are, change nothing where they are named."""
+    names = ("--backend", "csv", "--backend", "jsonl", "--backend", "console")
+    done = terminal.run("train", *terminal.BRIEF, *names, "-q", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    run = terminal.only_run(tmp_path / "logs")
+    expected: dict[int, dict[str, str]] = {}
+    for record in terminal.records(run):  # the evaluation is a record of its own at the last step
+        row = {tag: str(value) for tag, value in record.items()}
+        expected.setdefault(record["step"], {}).update(row)
+    with open(run / "metrics.csv", newline="") as file:
+        rows = [{tag: value for tag, value in row.items() if value} for row in csv.DictReader(file)]
+    assert rows == list(expected.values())
+    assert tomllib.loads((run / "config.toml").read_text())["backend"] == ["csv"]
 
 
 @pytest.mark.filterwarnings("ignore")  # tensorboard's own imports warn

@@ -160,12 +160,16 @@ def test_version(tmp_path: Path):
     assert (done.returncode, done.stdout, done.stderr) == (0, f"lerax {__version__}\n", "")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"], ["list-envs"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["train", "--help"], ["--version"], ["list-envs"], ["list-backends"]],
+    ids=" ".join,
+)
 def test_help_and_lists_import_nothing_heavy(tmp_path: Path, arguments: list[str]):
     """They answer at once."""
     program = (
         "import sys; from lerax_cli.app import run; code = run(sys.argv[1:]);"
-        "heavy = {'jax', 'jaxlib', 'equinox', 'optax', 'numpy', 'rich', 'tensorboardX'};"
+        "heavy = {'jax', 'jaxlib', 'equinox', 'optax', 'numpy', 'rich', 'tensorboardX', 'wandb'};"
         "print('imported:', code, sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     done = terminal.finish([sys.executable, "-c", program, *arguments], tmp_path, {})

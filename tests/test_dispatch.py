@@ -1,7 +1,9 @@
 """Faults of backends: one warning that names them, and nothing else."""
 
 import functools
+import sys
 import threading
+import time
 import warnings
 
 import pytest
@@ -9,7 +11,7 @@ from jax import random as jr
 from toys import Idle, assert_bitwise_equal, untimed
 
 from lerax.algorithm import loop
-from lerax.backend import Dispatcher, dispatch
+from lerax.backend import BackendError, Dispatcher, dispatch
 from lerax.callback import LoggingCallback, MemoryBackend, run_log
 from lerax.callback.list import as_callback
 
@@ -60,12 +62,28 @@ def assert_one_warning(caught, *words):
     assert len(caught) == 1
 
 
+def test_logging_changes_no_parameter(algorithm, initial, expected):
+    """What all faults below are held against is what training without any backend gives."""
+    alone = loop.run_from_host(algorithm, initial, as_callback(None), ITERATIONS, chunk_length=1)
+    assert_bitwise_equal(expected[0].policy, alone.policy)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_backend_that_raises_is_one_warning(algorithm, initial, expected, method):
     """P1: final parameters bitwise equal, and all records in the other backends."""
     with pytest.warns(RuntimeWarning) as caught:
         state, records = train(algorithm, initial, Faulty(method, broken))
     assert_one_warning(caught, "OSError: out of paper")
+    assert_bitwise_equal(state, expected[0])
+    assert records == expected[1]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_backend_that_exits_is_one_warning(algorithm, initial, expected, method):
+    """`sys.exit` in a thread of its own would end that thread in silence."""
+    with pytest.warns(RuntimeWarning) as caught:
+        state, records = train(algorithm, initial, Faulty(method, functools.partial(sys.exit, "out of here")))
+    assert_one_warning(caught, "SystemExit: out of here")
     assert_bitwise_equal(state, expected[0])
     assert records == expected[1]
 
@@ -84,6 +102,55 @@ def test_a_backend_that_hangs_is_left_behind(algorithm, initial, expected, metho
         assert records == expected[1]
     finally:
         released.set()
+
+
+def test_a_backend_that_hung_in_open_is_not_waited_for_again(monkeypatch):
+    released = threading.Event()
+    dispatcher = Dispatcher(Faulty("open", released.wait))
+    try:
+        with pytest.raises(BackendError, match="longer than 0.1 s"):
+            dispatcher.open("run", timeout=0.1)
+        dispatcher.finish()
+        with monkeypatch.context() as patch:
+            patch.setattr(dispatcher._closed, "wait", lambda *_: pytest.fail("waits again"))
+            dispatcher.join(time.monotonic() + 1000)
+    finally:
+        released.set()
+
+
+def test_a_slow_backend_changes_no_number(algorithm, initial, expected):
+    """P1: training is over before the first of its records is written, and all of them are."""
+    trained = threading.Event()
+    slow = Faulty("log_scalars", trained.wait)
+    with LoggingCallback([slow], name="run") as logger:
+        state = loop.run_from_host(algorithm, initial, as_callback(logger), ITERATIONS, chunk_length=1)
+        assert not slow.records
+        trained.set()
+    assert_bitwise_equal(state, expected[0])
+    assert untimed(slow.records) == expected[1]
+
+
+def test_faults_of_several_backends_are_a_warning_each(algorithm, initial, expected, monkeypatch):
+    """Raising, hanging and failing to open, beside a sound one."""
+    monkeypatch.setattr(run_log, "CLOSE_SECONDS", 1.0)
+    released, sound = threading.Event(), MemoryBackend()
+    faults = {
+        "Raising": ("log_scalars", broken),
+        "Hanging": ("close", released.wait),
+        "Closed": ("open", broken),
+    }
+    backends = [type(name, (Faulty,), {})(*fault) for name, fault in faults.items()]
+    try:
+        with pytest.warns(RuntimeWarning) as caught:
+            with LoggingCallback([*backends, sound], name="run") as logger:
+                state = loop.run_from_host(
+                    algorithm, initial, as_callback(logger), ITERATIONS, chunk_length=1
+                )
+    finally:
+        released.set()
+    assert sorted(str(warning.message).split()[0].strip(":") for warning in caught) == sorted(faults)
+    assert_bitwise_equal(state, expected[0])
+    assert untimed(sound.records) == expected[1] and sound.closed
 
 
 def test_a_slow_backend_loses_records_and_says_how_many(env, policy, monkeypatch):

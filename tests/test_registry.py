@@ -18,6 +18,21 @@ def test_every_entry_is_there(entry):
     assert isinstance(loaded, type) and entry.about.endswith(".")
 
 
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_backend_tells_where_it_writes_and_takes_the_folder_of_the_runs(name, tmp_path):
+    assert BACKENDS[name].writes and registry.obstacle(BACKENDS[name]) is None
+    loaded = registry.load_backend(name)
+    assert loaded is BACKENDS[name].load()
+    if "RUN/" in BACKENDS[name].writes:
+        assert loaded(log_dir=tmp_path / "logs").log_dir == tmp_path / "logs"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_backend_whose_package_is_missing_says_what_to_install():
+    entry = BACKENDS["tensorboard"]._replace(package="no_such_package")
+    assert registry.obstacle(entry) == "pip install no_such_package"
+
+
 def test_environments_are_named_as_they_are_registered():
     assert all(entry.load()().name == name for name, entry in ENVS.items())
     assert all(entry.load().name == name for name, entry in POLICIES.items())

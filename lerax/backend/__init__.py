@@ -2,9 +2,11 @@
 
 from .base import AbstractLoggingBackend as AbstractLoggingBackend
 from .console import ConsoleBackend as ConsoleBackend
+from .csv import CSVBackend as CSVBackend
 from .dispatch import BackendError as BackendError
 from .dispatch import Dispatcher as Dispatcher
 from .jsonl import JSONLBackend as JSONLBackend
 from .memory import MemoryBackend as MemoryBackend
 from .tensorboard import TensorBoardBackend as TensorBoardBackend
 from .video import VideoBackend as VideoBackend
+from .wandb import WandbBackend as WandbBackend

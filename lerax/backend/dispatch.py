@@ -12,7 +12,7 @@ from .base import AbstractLoggingBackend
 MAX_RECORDS = 100_000  # that wait for one backend; more are dropped and counted
 MAX_ERRORS = 3  # in a row, after which a backend is switched off
 OPEN_SECONDS = 30.0
-CLOSE_SECONDS = 10.0
+CLOSE_SECONDS = 8.0  # well within the 10 in which the process has to end
 
 Records = Sequence[tuple[int, dict[str, float]]]
 
@@ -99,7 +99,9 @@ class Dispatcher:
         Args:
             deadline: `time.monotonic()` at which a backend that hangs is left behind.
         """
-        if not self._closed.wait(max(0.0, deadline - time.monotonic())) and self.disabled is None:
+        hung_before = self.disabled is not None and not self._opened.is_set()  # then `open` has waited
+        ended = not hung_before and self._closed.wait(max(0.0, deadline - time.monotonic()))
+        if not ended and self.disabled is None:
             self.disabled = "left behind: still busy long after the end"
         with self._lock:
             lost = self._lost + self._waiting
@@ -119,7 +121,7 @@ class Dispatcher:
         try:
             self.backend.open(name)
             self._is_open = True
-        except Exception as error:
+        except BaseException as error:  # an exit, too, would end this thread
             self.disabled = f"{type(error).__name__}: {error}"
         self._opened.set()
 
@@ -155,7 +157,7 @@ class Dispatcher:
     def _try(self, function: Callable[..., None], arguments: tuple) -> None:
         try:
             function(*arguments)
-        except Exception as error:
+        except BaseException as error:
             text = f"{type(error).__name__}: {error}"
             if function == self._log_video:  # there may be no encoder; scalars need none
                 self._no_videos = self._no_videos or text

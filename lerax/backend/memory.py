@@ -1,4 +1,4 @@
-"""Keeps everything in lists, for tests and notebooks."""
+"""Keeps everything in lists: for the library, tests and notebooks. The command has no use for it."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -3,10 +3,12 @@
 from lerax.backend import AbstractLoggingBackend as AbstractLoggingBackend
 from lerax.backend import BackendError as BackendError
 from lerax.backend import ConsoleBackend as ConsoleBackend
+from lerax.backend import CSVBackend as CSVBackend
 from lerax.backend import JSONLBackend as JSONLBackend
 from lerax.backend import MemoryBackend as MemoryBackend
 from lerax.backend import TensorBoardBackend as TensorBoardBackend
 from lerax.backend import VideoBackend as VideoBackend
+from lerax.backend import WandbBackend as WandbBackend
 
 from .base_callback import AbstractCallback as AbstractCallback
 from .base_callback import AbstractCallbackState as AbstractCallbackState

@@ -193,7 +193,7 @@ class RunLog:
         if self._plain:
             self.log_finite(records)
         else:
-            self._warn_of_non_finite(values)
+            self._warn_of_non_finite(records)
             for (_, scalars), moment in zip(records, times.tolist(), strict=True):
                 scalars["time/steps_per_second"] = rate
                 scalars["time/elapsed"] = moment - self._began
@@ -207,15 +207,19 @@ class RunLog:
         seconds, self._last_time = now - self._last_time, now
         return iterations * self._steps.per_iteration / max(seconds, 1e-9)
 
-    def _warn_of_non_finite(self, values: dict[str, np.ndarray]) -> None:
+    def _warn_of_non_finite(self, records: list[Record]) -> None:
         if self._warned:
             return
-        # The learning rate is NaN where the optimizer holds none.
-        tags = [tag for tag, array in values.items() if not np.isfinite(array).all()]
-        tags = [tag for tag in tags if tag != "train/learning_rate"]
-        if tags:
-            self._warned = True
-            _warn(f"not finite from about step {self._steps.last} on: {', '.join(tags)}", 3)
+        for step, scalars in records:
+            if math.isfinite(sum(scalars.values())):  # all at once: a microsecond, and hardly ever more
+                continue
+            # The learning rate is NaN where the optimizer holds none.
+            tags = [tag for tag, x in scalars.items() if not math.isfinite(x)]
+            tags = [tag for tag in tags if not tag.endswith("train/learning_rate")]
+            if tags:
+                self._warned = True
+                _warn(f"not finite from step {step} on: {', '.join(tags)}", 3)
+                return
 
 
 def check_buildable(what: str, name: str | None) -> None:
