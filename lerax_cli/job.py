@@ -83,6 +83,9 @@ class Job:
         say(f"repeat      lerax train --config {path / 'config.toml'}")
         if "tensorboard" in plan.backends:
             say(f"curves      tensorboard --logdir {path.parent}")
+        for backend in self.backends:
+            if url := getattr(backend, "url", None):
+                say(f"online      {url}")
 
     def _build(self) -> None:
         """Algorithm, environment and policy from their names and settings."""

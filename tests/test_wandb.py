@@ -1,6 +1,7 @@
 """Weights & Biases: what a run leaves, read record by record, and what becomes of a run when wandb fails."""
 
 import atexit
+import json
 import math
 import os
 import subprocess
@@ -11,6 +12,7 @@ import av
 import numpy as np
 import pytest
 import terminal
+import wandb_server
 from wandb_files import config, history, records
 
 from lerax import registry
@@ -250,6 +252,64 @@ def test_no_secret_reaches_a_file(tmp_path, home):
         assert not [word for word in (KEY, "hunter2") if word.encode() in path.read_bytes()], path
 
 
+@pytest.fixture
+def server(monkeypatch):
+    """A server, and a key for it."""
+    with wandb_server.Server() as running:
+        monkeypatch.setenv("WANDB_BASE_URL", running.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        yield running
+
+
+def same(rows):
+    """As text: NaN is not equal to itself."""
+    return json.dumps(rows, sort_keys=True)
+
+
+def test_what_a_run_leaves_is_what_wandb_uploads(done, server, tmp_path):
+    """`wandb sync` reads the directory and brings all of it to the server."""
+    (folder,) = done.glob("wandb/offline-run-*")
+    command = [sys.executable, "-m", "wandb", "sync", str(folder)]
+    synced = terminal.finish(command, tmp_path, {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY})
+    assert synced.returncode == 0, synced.stderr
+    assert same(server.history) == same(history(done)) and len(server.history) == 6
+    assert server.config == config(done)
+    (video,) = [content for name, content in server.files.items() if name.endswith(".mp4")]
+    assert video == next(done.glob("wandb/*/files/media/**/*.mp4")).read_bytes()
+
+
+def test_with_a_key_a_run_is_online(server, tmp_path, caplog, capfd):
+    run = brief(tmp_path, 1.5, math.nan, 3.5, config={"lr": 1.0}, project="mine", group="us")
+    assert same(server.history) == same([{"step": i, "x": x} for i, x in enumerate((1.5, math.nan, 3.5), 1)])
+    first = server.runs[0]
+    assert (first["displayName"], first["project"], first["groupName"]) == ("run", "mine", "us")
+    assert server.config == {"lr": 1.0}
+    assert said(caplog) == [] and capfd.readouterr() == ("", "")
+    told = {path.split("/")[1] for path in server.paths}
+    assert told == {"graphql", "files", "upload"}, "nothing else is reported to anybody"
+    for path in run.glob("**/*"):
+        assert not (path.is_file() and KEY.encode() in path.read_bytes()), path
+
+
+def test_a_run_goes_on_online(server, tmp_path):
+    brief(tmp_path, 1.0)
+    brief(tmp_path, 2.0)
+    assert [row["x"] for row in server.history] == [1.0, 2.0]
+    assert len({run["name"] for run in server.runs}) == 1
+
+
+def test_what_cannot_be_uploaded_in_time_stays_on_disk(server, tmp_path, monkeypatch):
+    """P5: however long the server takes."""
+    monkeypatch.setitem(wandb.SETTINGS, "finish_timeout", 1.0)
+    backend = WandbBackend(log_dir=tmp_path)
+    backend.open("run")
+    server.silent.set()
+    backend.log_scalars({"x": 1.0}, 1)
+    with pytest.raises(TimeoutError, match="the rest: wandb sync .*run/wandb/run-"):
+        backend.close()
+    assert history(tmp_path / "run") == [{"x": 1.0, "step": 1}]
+
+
 # The command.
 
 
@@ -272,6 +332,16 @@ def test_the_command_logs_offline_without_a_key(tmp_path, home):
     assert history(run) == expected
     assert config(run).items() >= {"algorithm": "PPO", "env": "CartPole-v1", "seed": 1}.items()
     assert list(home.iterdir()) == [] and [path.name for path in tmp_path.iterdir()] == ["logs"]
+
+
+def test_the_command_logs_online_with_a_key(tmp_path, server):
+    arguments = ("train", *terminal.BRIEF, "--backend", "wandb", "--progress", "off")
+    done = terminal.run(*arguments, cwd=tmp_path, WANDB_API_KEY=KEY, WANDB_BASE_URL=server.url)
+    assert done.returncode == 0, done.stderr
+    assert f"online      {server.url}/me/lerax/runs/" in done.stderr and "warning" not in done.stderr
+    rows = terminal.records(tmp_path / done.stdout.strip())
+    assert [row["step"] for row in server.history] == [row["step"] for row in rows]
+    assert server.history[-1] == rows[-1] and "eval/return" in rows[-1]
 
 
 def test_nobody_is_asked_at_a_terminal(tmp_path):

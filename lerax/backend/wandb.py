@@ -77,6 +77,7 @@ class WandbBackend(AbstractLoggingBackend):
 
     Attributes:
         run: The `wandb.Run` while it is open, for what lerax does not log.
+        url: Where the run can be seen; None for one that is not online.
 
     Raises:
         ValueError: `mode` or WANDB_MODE is unknown.
@@ -103,6 +104,7 @@ class WandbBackend(AbstractLoggingBackend):
         self.mode, self.log_dir = mode, Path(log_dir)
         self.id, self.resume = id, resume
         self.run: Any = None
+        self.url: str | None = None
         self._folder = self.log_dir
         self._session: Any = None
         self._service: subprocess.Popen | None = None
@@ -121,6 +123,7 @@ class WandbBackend(AbstractLoggingBackend):
             self._session, self._service = _session()
             try:
                 self.run = wandb.init(config=self.config, settings=self._settings(name, asked))
+                self.url = self.run.url
                 self.run.define_metric("step")
                 self.run.define_metric("*", step_metric="step")
             except Exception as error:
