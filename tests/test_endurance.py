@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 ITERATIONS = 10_000
 PROGRAM = """
-import json, os, sys, time
+import json, os, sys, termios, threading, time
 import numpy as np
 from lerax import registry
 from lerax.backend import ConsoleBackend
@@ -26,7 +26,15 @@ def resident():
     pages = int(open("/proc/self/statm").read().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
-shown = open(os.devnull, "w")
+reader, writer = os.openpty()
+termios.tcsetwinsize(writer, (40, 120))
+
+def look():  # as a terminal's program does
+    while os.read(reader, 65536):
+        pass
+
+threading.Thread(target=look, daemon=True).start()
+shown = open(writer, "w", encoding="utf-8", closefd=False)
 backends = [registry.load_backend(name)() for name in sys.argv[1:]]
 names = ["episode/return", "episode/length", *(f"train/{i}" for i in range(16))]
 
@@ -60,7 +68,7 @@ def told(tmp_path_factory):
     folder = tmp_path_factory.mktemp("endurance")
     names = "tensorboard jsonl csv wandb".split()
     command = [sys.executable, "-W", "error", "-c", PROGRAM, *names]
-    done = terminal.finish(command, folder, {"WANDB_MODE": "offline", "COLUMNS": "120", "LINES": "40"})
+    done = terminal.finish(command, folder, {"WANDB_MODE": "offline"})
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return folder / "logs" / "run", json.loads(done.stdout)
 
