@@ -47,6 +47,22 @@ def _entries(*rows: tuple[str, ...]) -> dict[str, Entry]:
 
 ENVS = _entries(
     ("CartPole-v1", "lerax.env.classic_control:CartPole", "Balance a pole on a cart; 500 steps at most."),
+    (
+        "MountainCar-v0",
+        "lerax.env.classic_control:MountainCar",
+        "Swing a weak car up a hill; 200 steps at most.",
+    ),
+    (
+        "MountainCarContinuous-v0",
+        "lerax.env.classic_control:ContinuousMountainCar",
+        "Swing a car up a hill with little force; 999 steps at most.",
+    ),
+    ("Pendulum-v1", "lerax.env.classic_control:Pendulum", "Swing a rod up and hold it there; 200 steps."),
+    (
+        "Acrobot-v1",
+        "lerax.env.classic_control:Acrobot",
+        "Swing two links above a line; 500 steps at most.",
+    ),
 )
 ALGORITHMS = _entries(
     ("ppo", "lerax.algorithm:PPO", "Proximal policy optimization; discrete and box actions."),

@@ -9,6 +9,7 @@ import pytest
 from jax import numpy as jnp
 from jax import random as jr
 from jax.extend.core import Primitive
+from toys import frame, where
 
 from lerax.env.base_env import unstack
 from lerax.env.classic_control import CartPole, CartPoleState
@@ -27,18 +28,6 @@ def state(position=0.0, angle=0.0):
 
 def stacked(count):
     return jax.vmap(on_device)(jnp.linspace(-1, 1, count), jnp.linspace(-0.2, 0.2, count), jnp.arange(count))
-
-
-def frame(env, state, *size):
-    with headless_renderer(env, *size) as renderer:
-        env.render(state, renderer)
-        return renderer.as_array().astype(int)
-
-
-def where(picture, color):
-    """Mean column and row of the pixels near a colour."""
-    rows, columns = np.nonzero(np.abs(picture - np.array(color)).max(-1) < 12)
-    return columns.mean(), rows.mean()
 
 
 class Recorder(HeadlessPygameRenderer):

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from lerax.algorithm import AbstractAlgorithm, loop
 from lerax.callback.list import as_callback
 from lerax.env import AbstractEnv, AbstractEnvState
+from lerax.render import headless_renderer
 from lerax.settings import setting
 from lerax.space import Box, Discrete
 
@@ -109,6 +110,44 @@ class Idle(AbstractAlgorithm):
         n = state.iteration_count + 1
         loss = jnp.where(n < self.nan_from, jnp.sqrt(1.0 * n), jnp.nan)
         return state, {"loss": loss, "half": loss / 2}
+
+
+@eqx.filter_jit
+def play(env, controller, length, keys, start=None):
+    """States, actions and outcomes `[episode, step]` of stepping on, whether an episode ended or not.
+
+    A controller takes the environment, the state's `y` and a key; `start` draws the first `y` from a key.
+    """
+
+    def step(carry, _):
+        state, key = carry
+        key, action_key = jr.split(key)
+        action = controller(env, state.y, action_key)
+        after = env.transition(state, action, key=key)
+        shown, reward = env.observation(after, key=key), env.reward(state, action, after, key=key)
+        ends = env.terminal(after, key=key), env.truncate(after)
+        return (after, key), (state.y, action, after.y, shown, reward, *ends)
+
+    def episode(key):
+        state = env.initial(key=key)
+        if start is not None:
+            state = eqx.tree_at(lambda s: s.y, state, start(key))
+        return jax.lax.scan(step, (state, key), length=length)[1]
+
+    return jax.vmap(episode)(keys)
+
+
+def frame(env, state, *size):
+    """The picture of a state, as signed numbers."""
+    with headless_renderer(env, *size) as renderer:
+        env.render(state, renderer)
+        return renderer.as_array().astype(int)
+
+
+def where(picture, color):
+    """Mean column and row of the pixels near a colour."""
+    rows, columns = np.nonzero(np.abs(picture - np.array(color)).max(-1) < 12)
+    return columns.mean(), rows.mean()
 
 
 def rollout_of(algorithm, env, policy, *, key):

@@ -47,7 +47,7 @@ class AbstractEnvLike(eqx.Module, Generic[StateT]):
         name: Name of the environment, Gymnasium's id where there is one.
         action_space: Space of the actions.
         observation_space: Space of the observations.
-        render_fps: Frames per second that show it as fast as it is, one frame a step.
+        render_fps: Frames per second to show it at, one frame a step; Gymnasium's where there is one.
     """
 
     name: eqx.AbstractVar[str]

@@ -9,9 +9,10 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from lerax.env.base_env import AbstractEnv, AbstractEnvState
-from lerax.render import WHITE, AbstractRenderer, Color, PygameRenderer, Transform
+from lerax.render import WHITE, AbstractRenderer, PygameRenderer, Transform
 from lerax.space import Box, Discrete
+
+from .base import DARK, INK, LIGHT, LINE, MARK, PALE, SLATE, WOOD, AbstractTimedEnv, AbstractTimedState
 
 GRAVITY = 9.8  # m/s^2
 POLE_MASS = 0.1  # kg
@@ -24,19 +25,16 @@ ANGLE_LIMIT = 12 * math.pi / 180  # rad
 
 VIEW = Transform(width=640, height=480, scale=120.0, offset=(320.0, 130.0))  # the origin is on the rail
 AXLE = 0.36  # m above the rail
-GROUND, RAIL, STOP = Color.from_hex("#eceff1"), Color.from_hex("#90a4ae"), Color.from_hex("#e57373")
-CART, DECK, WHEEL = Color.from_hex("#37474f"), Color.from_hex("#546e7a"), Color.from_hex("#263238")
-POLE, HUB = Color.from_hex("#d98c4a"), Color.from_hex("#cfd8dc")
 
 
-class CartPoleState(AbstractEnvState):
+class CartPoleState(AbstractTimedState):
     """Position (m), velocity (m/s), angle (rad), angular velocity (rad/s), and the steps taken."""
 
     y: Float[Array, "4"]
     steps: Int[Array, ""]
 
 
-class CartPole(AbstractEnv[CartPoleState]):
+class CartPole(AbstractTimedEnv[CartPoleState]):
     """A pole, hinged on a cart, that is to be kept upright by pushing the cart left (0) or right (1).
 
     The reward is 1 a step. After Barto, Sutton and Anderson, "Neuronlike Adaptive Elements That Can Solve
@@ -60,10 +58,6 @@ class CartPole(AbstractEnv[CartPoleState]):
         low=[-2 * POSITION_LIMIT, -math.inf, -2 * ANGLE_LIMIT, -math.inf],
         high=[2 * POSITION_LIMIT, math.inf, 2 * ANGLE_LIMIT, math.inf],
     )
-
-    def __check_init__(self):
-        if self.max_episode_steps is not None and self.max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps: must be at least 1 or None (got {self.max_episode_steps})")
 
     def initial(self, *, key: Key[Array, ""]) -> CartPoleState:
         y = jr.uniform(key, (4,), minval=-0.05, maxval=0.05)
@@ -100,29 +94,24 @@ class CartPole(AbstractEnv[CartPoleState]):
     def terminal(self, state: CartPoleState, *, key: Key[Array, ""] | None = None) -> Bool[Array, ""]:
         return (jnp.abs(state.y[0]) > POSITION_LIMIT) | (jnp.abs(state.y[2]) > ANGLE_LIMIT)
 
-    def truncate(self, state: CartPoleState) -> Bool[Array, ""]:
-        if self.max_episode_steps is None:
-            return jnp.array(False)
-        return state.steps >= self.max_episode_steps
-
     def default_renderer(self) -> PygameRenderer:
         return PygameRenderer(VIEW.width, VIEW.height, WHITE, VIEW)
 
     def render(self, state: CartPoleState, renderer: AbstractRenderer) -> None:
         x, _, angle, _ = np.asarray(state.y).tolist()
         renderer.clear()
-        renderer.draw_rect((0, -5), 20, 10, GROUND)
-        renderer.draw_rect((0, -0.02), 2 * POSITION_LIMIT, 0.04, RAIL)
+        renderer.draw_rect((0, -5), 20, 10, LIGHT)
+        renderer.draw_rect((0, -0.02), 2 * POSITION_LIMIT, 0.04, LINE)
         for end in (-POSITION_LIMIT, POSITION_LIMIT):
-            renderer.draw_rect((end, 0.06), 0.05, 0.2, STOP)
+            renderer.draw_rect((end, 0.06), 0.05, 0.2, MARK)
         for wheel in (x - 0.2, x + 0.2):
-            renderer.draw_circle((wheel, 0.1), 0.1, WHEEL)
-            renderer.draw_circle((wheel, 0.1), 0.035, HUB)
-        renderer.draw_rect((x, 0.25), 0.66, 0.22, CART)
-        renderer.draw_rect((x, AXLE), 0.56, 0.05, DECK)
+            renderer.draw_circle((wheel, 0.1), 0.1, INK)
+            renderer.draw_circle((wheel, 0.1), 0.035, PALE)
+        renderer.draw_rect((x, 0.25), 0.66, 0.22, DARK)
+        renderer.draw_rect((x, AXLE), 0.56, 0.05, SLATE)
         reach = 2 * HALF_LENGTH
         tip = x + reach * math.sin(angle), AXLE + reach * math.cos(angle)
-        renderer.draw_line((x, AXLE), tip, POLE, width=renderer.transform.scale_length(0.1))
-        renderer.draw_circle((x, AXLE), 0.07, WHEEL)
-        renderer.draw_circle((x, AXLE), 0.03, HUB)
+        renderer.draw_line((x, AXLE), tip, WOOD, width=renderer.transform.scale_length(0.1))
+        renderer.draw_circle((x, AXLE), 0.07, INK)
+        renderer.draw_circle((x, AXLE), 0.03, PALE)
         renderer.draw()
