@@ -85,7 +85,7 @@ BACKENDS = _entries(
     (
         "wandb",
         "lerax.backend:WandbBackend",
-        "Weights & Biases; offline without an API key.",
+        "Weights & Biases; offline without an API key or a terminal.",
         "RUN/wandb/, and the project in W&B",
         "wandb",
     ),

@@ -139,7 +139,8 @@ def test_no_process_or_thread_is_left(done):
     assert not [thread.name for thread in threading.enumerate() if "wandb" in thread.name]
 
 
-def test_without_a_key_a_run_is_offline_and_says_so_in_one_line(tmp_path, caplog, capfd):
+def test_without_a_key_a_run_is_offline_and_says_so_in_one_line(tmp_path, caplog, capfd, monkeypatch):
+    monkeypatch.setattr(wandb, "_is_attended", lambda: True)
     run = brief(tmp_path)
     assert [row["x"] for row in history(run)] == [1.0]
     (line,) = said(caplog)
@@ -258,6 +259,7 @@ def server(monkeypatch):
     with wandb_server.Server() as running:
         monkeypatch.setenv("WANDB_BASE_URL", running.url)
         monkeypatch.setenv("WANDB_API_KEY", KEY)
+        monkeypatch.setenv("WANDB_MODE", "online")
         yield running
 
 
@@ -278,7 +280,16 @@ def test_what_a_run_leaves_is_what_wandb_uploads(done, server, tmp_path):
     assert video == next(done.glob("wandb/*/files/media/**/*.mp4")).read_bytes()
 
 
-def test_with_a_key_a_run_is_online(server, tmp_path, caplog, capfd):
+def test_with_a_key_but_no_terminal_a_run_is_offline_and_says_so_in_one_line(tmp_path, caplog, monkeypatch):
+    """A job on a server may have no network; who knows that it has says WANDB_MODE=online."""
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    run = brief(tmp_path, 1.0)
+    (line,) = said(caplog)
+    assert line.startswith("W&B: no terminal") and "WANDB_MODE=online" in line
+    assert history(run) == [{"x": 1.0, "step": 1}]
+
+
+def test_a_run_that_is_asked_to_be_online_is(server, tmp_path, caplog, capfd):
     run = brief(tmp_path, 1.5, math.nan, 3.5, config={"lr": 1.0}, project="mine", group="us")
     assert same(server.history) == same([{"step": i, "x": x} for i, x in enumerate((1.5, math.nan, 3.5), 1)])
     first = server.runs[0]
@@ -325,7 +336,7 @@ def test_the_command_logs_offline_without_a_key(tmp_path, home):
     run = terminal.only_run(tmp_path / "logs")
     assert (done.returncode, done.stdout) == (0, f"logs/{run.name}\n")
     (line,) = done.stderr.splitlines()
-    assert line.startswith("W&B: no API key")
+    assert line.startswith("W&B: no terminal")
     expected = [
         {tag: value for tag, value in row.items() if value is not None} for row in terminal.records(run)
     ]
@@ -334,12 +345,13 @@ def test_the_command_logs_offline_without_a_key(tmp_path, home):
     assert list(home.iterdir()) == [] and [path.name for path in tmp_path.iterdir()] == ["logs"]
 
 
-def test_the_command_logs_online_with_a_key(tmp_path, server):
+def test_the_command_logs_online_with_a_key_and_a_terminal(tmp_path, server):
     arguments = ("train", *terminal.BRIEF, "--backend", "wandb", "--progress", "off")
-    done = terminal.run(*arguments, cwd=tmp_path, WANDB_API_KEY=KEY, WANDB_BASE_URL=server.url)
-    assert done.returncode == 0, done.stderr
-    assert f"online      {server.url}/me/lerax/runs/" in done.stderr and "warning" not in done.stderr
-    rows = terminal.records(tmp_path / done.stdout.strip())
+    variables = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": server.url, "WANDB_MODE": None}
+    with terminal.Terminal(*arguments, cwd=tmp_path, size=(200, 40), **variables) as shown:
+        assert shown.finish() == 0, shown.text()
+    assert f"online      {server.url}/me/lerax/runs/" in shown.text() and "warning" not in shown.text()
+    rows = terminal.records(tmp_path / shown.output.decode().strip())
     assert [row["step"] for row in server.history] == [row["step"] for row in rows]
     assert server.history[-1] == rows[-1] and "eval/return" in rows[-1]
 
@@ -356,10 +368,9 @@ def test_nobody_is_asked_at_a_terminal(tmp_path):
     [
         ({"WANDB_MODE": "online"}, ["no API key", "WANDB_MODE=offline"]),
         ({"WANDB_MODE": "online", "WANDB_API_KEY": KEY}, ["refused", "WANDB_MODE=offline"]),
-        ({"WANDB_API_KEY": KEY}, ["refused", "WANDB_MODE=offline"]),
-        ({"WANDB_API_KEY": "short"}, ["WANDB_API_KEY invalid", "WANDB_MODE=offline"]),
+        ({"WANDB_MODE": "online", "WANDB_API_KEY": "short"}, ["WANDB_API_KEY invalid", "WANDB_MODE=offline"]),
     ],
-    ids=["no key", "no network", "no network, with a key alone", "an impossible key"],
+    ids=["no key", "no network", "an impossible key"],
 )
 def test_a_run_that_cannot_be_online_is_not_begun(tmp_path, variables, words):
     """Exit 1 before anything compiles, with a way out; never a prompt."""

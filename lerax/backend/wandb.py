@@ -42,7 +42,7 @@ SETTINGS: dict[str, Any] = {  # nothing is printed, and nothing recorded of mach
     "finish_timeout": UPLOAD_SECONDS,
     "finish_timeout_raises": True,
 }
-NO_KEY = "W&B: no API key, so the run stays offline; upload: `wandb login`, then `wandb sync %s/offline-*`"
+STAYS = "W&B: no %s, so the run stays offline; %s; upload later: `wandb sync %s/offline-*`"
 FAILED = ("failed", "diverged")  # phases that W&B is to show as a failure
 
 _services: set[subprocess.Popen] = set()
@@ -59,9 +59,10 @@ def _kill_services() -> None:
 class WandbBackend(AbstractLoggingBackend):
     """Logs to Weights & Biases over environment steps, and writes `{log_dir}/{run name}/wandb/`.
 
-    Without an API key the run is kept there, offline, for `wandb sync`; nobody is ever asked for one. What is
-    not given here is taken from wandb's own variables: WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP,
-    WANDB_TAGS, WANDB_NOTES, WANDB_MODE. A run that goes on, in the same directory, goes on in W&B too.
+    Without an API key, or a terminal, the run is kept there, offline, for `wandb sync`, unless WANDB_MODE
+    says otherwise; nobody is ever asked for a key. What is not given here is taken from wandb's own
+    variables: WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, WANDB_TAGS, WANDB_NOTES, WANDB_MODE. A run that
+    goes on, in the same directory, goes on in W&B too.
 
     Args:
         project: The project; `lerax` by default.
@@ -69,7 +70,8 @@ class WandbBackend(AbstractLoggingBackend):
         entity: User or team.
         group: Name of a group of runs.
         tags: Tags of the run.
-        mode: `online`, `offline`, `shared` or `disabled`; by default online with an API key, else offline.
+        mode: `online`, `offline`, `shared` or `disabled`; by default online with an API key and a terminal,
+            else offline.
         log_dir: The folder that holds the runs.
         id: The run's id in the project; by default its name with random digits, kept in its directory.
         resume: What wandb is to do about an id that is there: `allow`, `must`, `never` or `auto`. By default
@@ -200,11 +202,16 @@ class WandbBackend(AbstractLoggingBackend):
         if asked in OFFLINE:
             return asked
         host = self._session.settings.base_url
+        if asked is None and not _is_attended():
+            return self._stay_offline("terminal", "WANDB_MODE=online sends it at once")
         if wbauth.authenticate_session(host=host, source="lerax", prompt=False, update_session=False):
             return asked or "online"
         if asked is not None:
             raise RuntimeError("no API key: `wandb login` or WANDB_API_KEY sets one")
-        logging.getLogger("lerax").warning(NO_KEY, self._folder)
+        return self._stay_offline("API key", "`wandb login` sets one")
+
+    def _stay_offline(self, missing: str, way_out: str) -> str:
+        logging.getLogger("lerax").warning(STAYS, missing, way_out, self._folder)
         return "offline"
 
     def _settings(self, name: str, asked: str | None) -> Any:
@@ -230,6 +237,14 @@ class WandbBackend(AbstractLoggingBackend):
         given = {key: value for key, value in values.items() if value is not None}
         timeout = float(os.environ.get("WANDB_INIT_TIMEOUT") or INIT_SECONDS)
         return wandb.Settings(**given, **SETTINGS, init_timeout=timeout)
+
+
+def _is_attended() -> bool:
+    """Whether somebody sits before the terminal or notebook: a job on a server may have no network."""
+    try:
+        return os.isatty(sys.stdin.fileno()) or "ipykernel" in sys.modules
+    except (OSError, ValueError, AttributeError):  # closed, or not a file at all
+        return "ipykernel" in sys.modules
 
 
 def _session() -> tuple[Any, subprocess.Popen | None]:
