@@ -1,6 +1,7 @@
 """Compiled evaluation of a policy: whole episodes for the score, single steps to look at."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,8 +12,11 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
 from lerax import tree
 from lerax.env import AbstractEnvLike, Transition, advance
+from lerax.env.base_env import unstack
 from lerax.policy import AbstractPolicy
 from lerax.space import Box
+
+CHUNK = 128  # steps of an episode that are played and fetched at once
 
 
 class Evaluation(eqx.Module):
@@ -84,6 +88,52 @@ def rollout(
     return Rollout(jax.tree.map(put_first, first, states), rewards, dones)
 
 
+class Step(NamedTuple):
+    """A step of an episode, on the host.
+
+    Attributes:
+        state: The state after it, of NumPy arrays.
+        reward: The environment's reward; 0 for the initial state.
+        done: Whether the episode ended with it.
+    """
+
+    state: Any
+    reward: float
+    done: bool
+
+
+def episode(
+    env: AbstractEnvLike,
+    policy: AbstractPolicy,
+    *,
+    key: PRNGKeyArray,
+    deterministic: bool = True,
+    max_steps: int = 10_000,
+) -> Iterator[Step]:
+    """Plays one episode, and gives its states one by one, from the initial to the last one.
+
+    It is played in compiled chunks, each fetched at once: memory does not grow with its length.
+
+    Args:
+        env: The environment.
+        policy: The policy.
+        key: PRNG key: the same key gives the same episode, that with which `rollout` begins.
+        deterministic: Take the most probable action instead of a sample.
+        max_steps: Where an episode that does not end is cut.
+    """
+    carry, step_key = _begin(env, policy, key)
+    yield Step(tree.on_host(carry[1]), 0.0, False)
+    left = max_steps
+    while left > 0:
+        carry, played = _play(env, policy, carry, step_key, deterministic)
+        states, rewards, dones = tree.on_host(played)
+        for state, reward, done in zip(unstack(states), rewards.tolist(), dones.tolist(), strict=True):
+            yield Step(state, reward, done)
+            left -= 1
+            if done or not left:
+                return
+
+
 @eqx.filter_jit
 def evaluate(
     env: AbstractEnvLike,
@@ -129,6 +179,34 @@ def evaluate(
     carry = (jnp.array(0, jnp.int32), state, observation, memory, *zeros)
     carry = lax.while_loop(lambda c: (c[0] < max_steps) & ~jnp.all(c[-1]), step, carry)
     return Evaluation(*carry[-3:])
+
+
+@eqx.filter_jit
+def _begin(env: AbstractEnvLike, policy: AbstractPolicy, key: PRNGKeyArray) -> tuple[tuple, Array]:
+    """Steps so far, state, observation and memory before the first step, and the key of the steps."""
+    reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
+    state = env.initial(key=reset_key)
+    carry = (state, env.observation(state, key=show_key), policy.reset(key=policy_key))
+    return (jnp.array(0, jnp.int32), *tree.strongly_typed(carry)), step_key
+
+
+@eqx.filter_jit
+def _play(
+    env: AbstractEnvLike, policy: AbstractPolicy, carry: tuple, step_key: Array, deterministic: bool
+) -> tuple[tuple, tuple]:
+    """The next steps of an episode; those after its end mean nothing."""
+
+    def step(carry: tuple, _: None) -> tuple:
+        count, state, observation, memory = carry
+        key = jr.fold_in(step_key, count)
+        # Where the episode ended, the state before that stays: what follows is not looked at.
+        memory, taken = _act(
+            env, policy, state, observation, memory, key=key, deterministic=deterministic, fresh=state
+        )
+        played = taken.next_state, taken.reward, taken.done
+        return (count + 1, taken.state, taken.observation, memory), played
+
+    return tree.scan(step, carry, length=CHUNK)
 
 
 def _act(

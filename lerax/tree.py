@@ -55,6 +55,18 @@ def copy_arrays(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf: jnp.array(leaf) if eqx.is_array(leaf) else leaf, tree)
 
 
+def without_keys(tree: PyTree) -> PyTree:
+    """The same arrays, PRNG keys as their plain numbers: what no random number is drawn with any more."""
+    is_key = lambda leaf: eqx.is_array(leaf) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.tree.map(lambda leaf: jr.key_data(leaf) if is_key(leaf) else leaf, tree)
+
+
+def on_host(tree: PyTree) -> PyTree:
+    """The tree with NumPy's arrays in place of JAX's, fetched at once."""
+    arrays, static = eqx.partition(without_keys(tree), eqx.is_array)
+    return eqx.combine(jax.device_get(arrays), static)
+
+
 def strongly_typed(tree: PyTree) -> PyTree:
     """The same arrays without JAX's weak types, which would make equal states compile twice."""
     return jax.tree.map(

@@ -9,7 +9,7 @@ import typer
 
 from lerax import __version__
 
-from . import lists, train
+from . import doctor, lists, record_video, train
 from .report import Failure, Interrupted, give_up_stdout, hold_streams, result, say
 
 app = typer.Typer(
@@ -22,6 +22,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train", no_args_is_help=False)(train.train)
+app.command("record-video", no_args_is_help=False)(record_video.record_video)
+app.command("doctor")(doctor.doctor)
 app.command("list-backends")(lists.list_backends)
 app.command("list-envs")(lists.list_envs)
 app.command("list-algos")(lists.list_algos)

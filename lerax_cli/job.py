@@ -38,6 +38,7 @@ class Job:
         self.plan, self.signals = plan, signals
         self.progress = progress
         self.began = time.monotonic()
+        signals.hold()  # compiled modules crash where an exception ends their import
         self.device = runtime.prepare(device, warned.say)
         self.out, self.name = out, name
         self._build()
@@ -45,6 +46,7 @@ class Job:
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates and saves; returns the outcome as `--json` prints it."""
+        self.signals.release()
         self.signals.hold()  # a directory that was made is always marked with how it ended
         self.directory = self._directory(self.out, self.name)
         try:

@@ -14,7 +14,7 @@ PROGRESS = ("auto", "full", "plain", "off")
 DEVICES = ("auto", "cpu", "gpu")
 
 
-def _known_envs(incomplete: str) -> list[str]:
+def known_envs(incomplete: str) -> list[str]:
     return [name for name in registry.ENVS if name.startswith(incomplete)]
 
 
@@ -26,7 +26,7 @@ def _known_backends(incomplete: str) -> list[str]:
     return [name for name in (*registry.backends(), "none") if name.startswith(incomplete)]
 
 
-def _one_of(choices: tuple[str, ...]) -> Any:
+def one_of(choices: tuple[str, ...]) -> Any:
     return lambda incomplete: [word for word in choices if word.startswith(incomplete)]
 
 
@@ -34,7 +34,7 @@ def train(
     env: Annotated[
         str | None,
         typer.Argument(
-            help="Environment, see `lerax list-envs`.", autocompletion=_known_envs, show_default=False
+            help="Environment, see `lerax list-envs`.", autocompletion=known_envs, show_default=False
         ),
     ] = None,
     algo: Annotated[
@@ -80,19 +80,19 @@ def train(
     progress: Annotated[
         str,
         typer.Option(
-            metavar="|".join(PROGRESS), help="How to show progress.", autocompletion=_one_of(PROGRESS)
+            metavar="|".join(PROGRESS), help="How to show progress.", autocompletion=one_of(PROGRESS)
         ),
     ] = "auto",
     device: Annotated[
         str,
-        typer.Option(metavar="|".join(DEVICES), help="What to train on.", autocompletion=_one_of(DEVICES)),
+        typer.Option(metavar="|".join(DEVICES), help="What to train on.", autocompletion=one_of(DEVICES)),
     ] = "auto",
     nan: Annotated[
         str | None,
         typer.Option(
             metavar="stop|warn|off",
             help="What to do when a loss or a parameter is not finite; stop.",
-            autocompletion=_one_of(options.NAN_CHOICES),
+            autocompletion=one_of(options.NAN_CHOICES),
         ),
     ] = None,
     video_interval: Annotated[

@@ -39,6 +39,10 @@ def test_scripts_are_current():
         ("train CartPole-v1 --backend ten", ["tensorboard"]),
         ("train --progress p", ["plain"]),
         ("list-e", ["list-envs"]),
+        ("rec", ["record-video"]),
+        ("record-video Cart", ["CartPole-v1"]),
+        ("record-video CartPole-v1 --progress o", ["off"]),
+        ("doctor --require eg", ["egl"]),
     ],
 )
 def test_bash_completes(words: str, expected: list[str]):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import lerax.render.gif
 import lerax.render.video
 from lerax.render import RenderError, VideoWriter, encode_gif, write_video
 
@@ -201,3 +202,34 @@ def test_a_gif_on_disk_is_whole(tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["clip.gif"]
     with Image.open(tmp_path / "new" / "clip.gif") as image:
         assert image.n_frames == 5
+
+
+def test_a_gif_that_memory_would_not_hold_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(lerax.render.gif, "GIF_BYTES", 10 * 64 * 48 * 3)
+    write_video(tmp_path / "fits.gif", clip(10), 25)
+    with pytest.raises(RenderError, match="11 frames of 64 x 48.*mp4"):
+        write_video(tmp_path / "clip.gif", clip(11), 25)
+    assert [path.name for path in tmp_path.iterdir()] == ["fits.gif"]
+
+
+@pytest.mark.parametrize("name, facts", [("a.mp4", (20, 100, 66, 48)), ("a.gif", (10, 50, 65, 47))])
+def test_writing_tells_what_the_file_holds(tmp_path, name, facts):
+    assert write_video(tmp_path / name, clip(20, 65, 47), 100) == facts
+    if name == "a.mp4":
+        frames, rate, _ = decode(tmp_path / name)
+        assert (len(frames), rate, frames.shape[2], frames.shape[1]) == facts
+
+
+def test_an_exception_while_the_file_is_completed_leaves_nothing(tmp_path, monkeypatch):
+    """A signal may raise at any moment."""
+    video = VideoWriter(tmp_path / "clip.mp4", fps=30)
+    video.add(clip(1)[0])
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(video, "_said", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        video.close()
+    assert list(tmp_path.iterdir()) == []
+    video.abandon()

@@ -16,6 +16,7 @@ from jax import random as jr
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Int
 
+from lerax import tree
 from lerax.backend import Dispatcher
 from lerax.env.base_env import unstack
 from lerax.evaluate import rollout
@@ -99,7 +100,7 @@ class VideoRecorder:
                 num_steps=self.settings.num_steps,
                 deterministic=self.settings.deterministic,
             )
-            env, states = _on_host((env, played.states))
+            env, states = tree.on_host((env, played.states))
         except Exception as error:
             self._fail(error)
             self.tell()
@@ -204,7 +205,7 @@ def send_clip(handle: Int[Array, ""], ctx: IterationContext, settings: VideoSett
             deterministic=settings.deterministic,
         )
         arrays, rest = eqx.partition((env, clip.states), eqx.is_array)
-        leaves, structure = jax.tree.flatten(_without_keys(arrays))
+        leaves, structure = jax.tree.flatten(tree.without_keys(arrays))
         parts[:] = [structure, rest]
         return [*leaves, jnp.array(True)]
 
@@ -226,17 +227,6 @@ def _frames(env: Any, states: Any, renderer: Any) -> np.ndarray:
         env.render(state, renderer)
         frames.append(renderer.as_array())
     return np.stack(frames)
-
-
-def _on_host(tree: Any) -> Any:
-    arrays, static = eqx.partition(tree, eqx.is_array)
-    return eqx.combine(jax.device_get(_without_keys(arrays)), static)
-
-
-def _without_keys(arrays: Any) -> Any:
-    """Keys as their plain numbers: nothing draws random numbers while it draws pictures."""
-    is_key = lambda leaf: jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    return jax.tree.map(lambda leaf: jr.key_data(leaf) if is_key(leaf) else leaf, arrays)
 
 
 def _warn(text: str) -> None:

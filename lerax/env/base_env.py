@@ -171,6 +171,7 @@ class Transition(eqx.Module):
     Attributes:
         state: The state to go on from: that of a new episode where the old one ended.
         observation: The observation of `state`.
+        next_state: The state after the action, of the finished episode where one ended.
         next_observation: The observation after the action, of the finished episode where one ended.
         reward: The environment's own reward.
         terminal: The task ended.
@@ -179,6 +180,7 @@ class Transition(eqx.Module):
 
     state: AbstractEnvLikeState
     observation: PyTree
+    next_state: AbstractEnvLikeState
     next_observation: PyTree
     reward: Float[Array, "*env"]
     terminal: Bool[Array, "*env"]
@@ -220,6 +222,7 @@ def advance(
     return Transition(
         state=tree.where(done, fresh, stepped),
         observation=tree.where(done, env.observation(fresh, key=keys[5]), next_observation),
+        next_state=stepped,
         next_observation=next_observation,
         reward=jnp.asarray(reward, jnp.float32),
         terminal=terminal,

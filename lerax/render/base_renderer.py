@@ -121,6 +121,29 @@ def check_size(width: int, height: int) -> None:
         raise ValueError(f"size: width and height must be in 1..16384 pixels (got {width} x {height})")
 
 
+def check_frame(frame: np.ndarray, shape: tuple[int, ...] | None = None) -> None:
+    """Checks that a frame is uint8, `[height, width, 3]`, and of the shape given, if one is.
+
+    Raises:
+        ValueError: It is not.
+    """
+    got = f"{getattr(frame, 'dtype', type(frame).__name__)} {list(np.shape(frame))}"
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape[2:] != (3,):
+        raise ValueError(f"frame: must be a uint8 array [height, width, 3] (got {got})")
+    if shape is not None and frame.shape != shape:
+        raise ValueError(f"frame: all frames of a video must be of one size, {list(shape)} (got {got})")
+
+
+def check_fps(fps: float) -> None:
+    """Checks how many frames a second shows.
+
+    Raises:
+        ValueError: They are not in 0.01..1000.
+    """
+    if not 0.01 <= fps <= 1000:
+        raise ValueError(f"fps: must be in 0.01..1000 (got {fps})")
+
+
 class AbstractFrameSource(ABC):
     """Something that makes frames; a context manager that opens and closes it."""
 

@@ -8,7 +8,7 @@ from .pygame_renderer import HeadlessPygameRenderer
 
 
 def headless_renderer(
-    env: Any, width: int = 640, height: int = 480
+    env: Any, width: int = 640, height: int = 480, camera: str | int | None = None
 ) -> HeadlessMujocoRenderer | HeadlessPygameRenderer:
     """A renderer that draws an environment, wrapped or not, off screen at the size given.
 
@@ -17,14 +17,17 @@ def headless_renderer(
             its `default_renderer` shows is drawn with pygame.
         width: Width of the picture, in pixels.
         height: Height of the picture, in pixels.
+        camera: Name or number of one of the model's cameras, where there is a model; None for the default.
 
     Raises:
         RenderError: The environment cannot be drawn, or what draws it is not installed.
-        ValueError: The size is not of 1 to 16,384 pixels each way.
+        ValueError: The size is not of 1 to 16,384 pixels each way, or there is no such camera.
     """
     model = getattr(env.unwrapped, "mujoco_model", None)
     if model is not None:
-        return HeadlessMujocoRenderer(model, width, height)
+        return HeadlessMujocoRenderer(model, width, height, camera)
+    if camera is not None:
+        raise ValueError(f"camera: {env.name} has none to choose from (got {camera!r})")
     default = env.default_renderer()
     background = getattr(default, "background_color", WHITE)
     return HeadlessPygameRenderer(width, height, background, default.transform)

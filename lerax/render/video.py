@@ -1,25 +1,36 @@
 """Videos: streamed to an encoder, and whole or not there."""
 
 import contextlib
-import io
-import math
 import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lerax.files import publish, write_atomically
 
-from .base_renderer import RenderError
+from .base_renderer import RenderError, check_fps, check_frame
+from .gif import encode_gif, gif_frames
 
-PALETTE_PIXELS = 2**18  # how many pixels, of frames from the whole clip, choose a GIF's colours
-PALETTE_FRAMES = 16
-GIF_FPS = 50  # browsers show a GIF's frames for no less than 0.02 s
+
+class VideoFacts(NamedTuple):
+    """What a video file holds.
+
+    Attributes:
+        frames: Number of frames.
+        fps: Frames per second.
+        width: Pixels.
+        height: Pixels.
+    """
+
+    frames: int
+    fps: float
+    width: int
+    height: int
 
 
 class VideoWriter:
@@ -41,7 +52,7 @@ class VideoWriter:
     """
 
     def __init__(self, path: str | Path, *, fps: float, crf: int = 20, threads: int = 1, niceness: int = 0):
-        _check_fps(fps)
+        check_fps(fps)
         if not 0 <= crf <= 51:
             raise ValueError(f"crf: must be in 0..51 (got {crf})")
         if threads < 1:
@@ -55,6 +66,18 @@ class VideoWriter:
         self._shape: tuple[int, ...] | None = None
         self._encoder: Any = None  # a subprocess.Popen, once there is a frame
         self._beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+
+    @property
+    def facts(self) -> VideoFacts:
+        """What has been added so far, with its size in the file.
+
+        Raises:
+            ValueError: There is no frame yet.
+        """
+        if self._shape is None:
+            raise ValueError(f"{self.path}: the video has no frame yet")
+        height, width, _ = self._shape
+        return VideoFacts(self.frames, self._options[0], width + width % 2, height + height % 2)
 
     def add(self, frame: np.ndarray) -> None:
         """Adds a frame: uint8, `[height, width, 3]`, all of one size.
@@ -87,14 +110,12 @@ class VideoWriter:
         if self._encoder is None:
             raise RenderError(f"{self.path}: a video needs at least one frame (got none)")
         try:
-            self._encoder.stdin.close()
-        except OSError:
-            pass  # the encoder has died: its exit status says so
-        status = self._encoder.wait()
-        written = re.findall(r"^frame=(\d+)$", self._said(), re.MULTILINE)
-        if status or written[-1:] != [str(self.frames)] or not self._beside.stat().st_size:
-            raise self._failed()
-        try:
+            with contextlib.suppress(OSError):  # the encoder has died: its exit status says so
+                self._encoder.stdin.close()
+            status = self._encoder.wait()
+            written = re.findall(r"^frame=(\d+)$", self._said(), re.MULTILINE)
+            if status or written[-1:] != [str(self.frames)] or not self._beside.stat().st_size:
+                raise self._failed()
             with open(self._beside, "rb") as file:
                 os.fsync(file.fileno())
             publish(self._beside, self.path)
@@ -159,44 +180,9 @@ class VideoWriter:
         return RenderError(f"{self.path}: the video encoder failed ({reason}), and no video was written")
 
 
-def encode_gif(frames: Iterable[np.ndarray], fps: float) -> bytes:
-    """A GIF that repeats for ever, all of whose frames share one palette.
-
-    Above 50 frames per second it leaves frames out, for no browser shows more.
-
-    Args:
-        frames: uint8, `[height, width, 3]` each, all of one size, or an array of them.
-        fps: Frames per second.
-
-    Raises:
-        ValueError: There is no frame, one is of another type or size, or fps is out of range.
-        RenderError: Pillow is not installed.
-    """
-    _check_fps(fps)
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise RenderError(f"Pillow cannot be imported ({error}); install it: pip install pillow") from error
-    frames = list(frames)
-    if not frames:
-        raise ValueError("encode_gif: needs at least one frame (got none)")
-    for frame in frames:
-        check_frame(frame, frames[0].shape)
-    if fps > GIF_FPS:
-        frames = [frames[int(i * fps / GIF_FPS)] for i in range(math.ceil(len(frames) * GIF_FPS / fps))]
-        fps = GIF_FPS
-    palette = Image.fromarray(_sample(frames)).quantize(256, dither=Image.Dither.NONE)
-    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    # Delays are whole hundredths of a second: each ends at the one nearest to its time.
-    ends = [round(100 * i / fps) for i in range(len(frames) + 1)]
-    delays = [10 * (end - start) for start, end in zip(ends, ends[1:], strict=False)]
-    file = io.BytesIO()
-    options = {"append_images": images[1:], "duration": delays, "loop": 0, "disposal": 1}
-    images[0].save(file, "GIF", save_all=True, palette=bytes(palette.getpalette() or ()), **options)
-    return file.getvalue()
-
-
-def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, *, niceness: int = 0) -> None:
+def write_video(
+    path: str | Path, frames: Iterable[np.ndarray], fps: float, *, niceness: int = 0
+) -> VideoFacts:
     """Writes a video as the ending of its name says: `.mp4` is streamed, `.gif` holds its frames in memory.
 
     Args:
@@ -205,36 +191,29 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float, *, n
         fps: Frames per second.
         niceness: How far the encoder of an mp4 stands back for other processes: 0 to 19.
 
+    Returns:
+        What the file holds: an mp4's size is even, a GIF has no more than 50 frames per second.
+
     Raises:
         ValueError: Another ending; a frame of another type or size; fps out of range.
-        RenderError: There is no frame, or the encoder is missing or failed.
+        RenderError: There is no frame, too many for a GIF, or the encoder is missing or failed.
         OSError: The file cannot be written.
     """
     path = Path(path)
     ending = path.suffix.lower()
     if ending == ".gif":
+        check_fps(fps)
+        frames, fps = gif_frames(frames, fps)
         data = encode_gif(frames, fps)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
-    elif ending == ".mp4":
+        return VideoFacts(len(frames), fps, frames[0].shape[1], frames[0].shape[0])
+    if ending == ".mp4":
         with VideoWriter(path, fps=fps, niceness=niceness) as video:
             for frame in frames:
                 video.add(frame)
-    else:
-        raise ValueError(f"{path}: a video's name must end in .mp4 or .gif (got {ending!r})")
-
-
-def check_frame(frame: np.ndarray, shape: tuple[int, ...] | None = None) -> None:
-    """Checks that a frame is uint8, `[height, width, 3]`, and of the shape given, if one is.
-
-    Raises:
-        ValueError: It is not.
-    """
-    got = f"{getattr(frame, 'dtype', type(frame).__name__)} {list(np.shape(frame))}"
-    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape[2:] != (3,):
-        raise ValueError(f"frame: must be a uint8 array [height, width, 3] (got {got})")
-    if shape is not None and frame.shape != shape:
-        raise ValueError(f"frame: all frames of a video must be of one size, {list(shape)} (got {got})")
+        return video.facts
+    raise ValueError(f"{path}: a video's name must end in .mp4 or .gif (got {ending!r})")
 
 
 _INSTALL = "install it: pip install --force-reinstall imageio-ffmpeg"
@@ -247,15 +226,3 @@ def _ffmpeg() -> str:
         return imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError, OSError) as error:
         raise RenderError(f"there is no video encoder ({error}); {_INSTALL}") from error
-
-
-def _check_fps(fps: float) -> None:
-    if not (math.isfinite(fps) and 0 < fps <= 1000):
-        raise ValueError(f"fps: must be above 0 and at most 1000 (got {fps})")
-
-
-def _sample(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """Pixels of frames from the whole clip, as one picture."""
-    chosen = [frames[i] for i in sorted({round(i) for i in np.linspace(0, len(frames) - 1, PALETTE_FRAMES)})]
-    pixels: Any = np.concatenate(chosen).reshape(1, -1, 3)
-    return np.ascontiguousarray(pixels[:, :: max(1, pixels.shape[1] // PALETTE_PIXELS)])

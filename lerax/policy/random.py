@@ -1,0 +1,43 @@
+"""The policy to compare others with."""
+
+from typing import ClassVar
+
+import equinox as eqx
+from jax import numpy as jnp
+from jaxtyping import Array, Bool, Key, PyTree
+
+from lerax.distribution import Categorical
+from lerax.env import AbstractEnvLike
+from lerax.space import AbstractSpace, Discrete
+
+from .base_policy import AbstractPolicy
+
+
+class RandomPolicy(AbstractPolicy):
+    """Chooses among all allowed actions alike, whatever it sees.
+
+    Args:
+        env: The environment to act in. Only its two spaces are kept.
+    """
+
+    action_space: AbstractSpace = eqx.field(static=True)
+    observation_space: AbstractSpace = eqx.field(static=True)
+
+    name: ClassVar[str] = "RandomPolicy"
+
+    def __init__(self, env: AbstractEnvLike):
+        self.action_space, self.observation_space = env.action_space, env.observation_space
+
+    def __call__(
+        self,
+        state: None,
+        observation: PyTree,
+        *,
+        key: Key[Array, ""] | None = None,
+        action_mask: Bool[Array, "..."] | None = None,
+    ) -> tuple[None, PyTree]:
+        if key is None:
+            raise ValueError("RandomPolicy: no action is more probable than others (got no key); give a key")
+        if isinstance(self.action_space, Discrete) and action_mask is not None:
+            return None, Categorical(jnp.zeros(self.action_space.n), action_mask).sample(key=key)
+        return None, self.action_space.sample(key=key)

@@ -1,0 +1,191 @@
+"""What `lerax doctor` tries, each in a process of its own: `python -m lerax_cli.checks NAME`.
+
+A check does once what its name says. It prints what it found; an exception says why it failed.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lerax import registry
+
+PICTURES = "pictures of MuJoCo models"
+LEAST_BYTES = 100 * 2**20
+BALL = "<mujoco><worldbody><light pos='0 0 3'/><geom size='.3' rgba='1 0 0 1'/></worldbody></mujoco>"
+NEEDED_BACKENDS = ("tensorboard", "console")
+
+
+class Check(NamedTuple):
+    """Something that is tried.
+
+    Attributes:
+        try_it: Does it, and returns what it found.
+        mend: The command that mends it.
+        needed: Whether lerax needs it.
+        one_of: What for, where one of several will do.
+    """
+
+    try_it: Callable[[], str]
+    mend: str
+    needed: bool = True
+    one_of: str = ""
+
+
+def all_checks() -> dict[str, Check]:
+    """The checks by name, in the order in which they are shown."""
+    from importlib.util import find_spec
+
+    from lerax.render.gl import PACKAGES
+
+    checks = {
+        "jax": Check(_jax, "pip install --upgrade jax"),
+        "cache": Check(_cache, "export JAX_COMPILATION_CACHE_DIR=FOLDER", needed=False),
+        "disk": Check(_disk, "cd FOLDER"),
+        "pygame": Check(_pygame, "pip install --force-reinstall pygame"),
+        "egl": Check(lambda: _opengl("egl"), PACKAGES, one_of=PICTURES),
+        "osmesa": Check(lambda: _opengl("osmesa"), "apt-get install libosmesa6", one_of=PICTURES),
+        "software": Check(_software, "pip install --force-reinstall mujoco", one_of=PICTURES),
+        "mp4": Check(lambda: _video("mp4"), "pip install --force-reinstall imageio-ffmpeg"),
+        "gif": Check(lambda: _video("gif"), "pip install --force-reinstall pillow"),
+    }
+    if find_spec("lerax.render.software") is None:
+        del checks["software"]
+    for name, entry in registry.BACKENDS.items():
+        mend = f"pip install --force-reinstall {entry.package or 'lerax'}"
+        checks[name] = Check(lambda name=name: _backend(name), mend, name in NEEDED_BACKENDS)
+    for name, entry in registry.plugins().items():
+        checks[name] = Check(lambda name=name: _plugin(name), entry.writes, needed=False)
+    return checks
+
+
+def main() -> None:
+    """Runs the check that the command line names."""
+    try:
+        print(all_checks()[sys.argv[1]].try_it())
+    except Exception as error:
+        sys.exit(" ".join(f"{type(error).__name__}: {error}".split()))
+
+
+def _jax() -> str:
+    import jax
+    from jax import numpy as jnp
+
+    devices = jax.devices()
+    assert float(jnp.arange(4.0).sum()) == 6, "it computes wrong sums"
+    return f"jax {jax.__version__} on {', '.join(str(device) for device in devices)}"
+
+
+def _cache() -> str:
+    from . import runtime
+
+    warnings: list[str] = []
+    runtime.prepare("cpu", warnings.append)
+    import jax
+    from jax import numpy as jnp
+
+    if warnings:
+        raise OSError(warnings[0])
+    events: list[str] = []
+    jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
+    for _ in range(2):
+        jax.jit(lambda x: jnp.sin(x) * 3)(1.0)
+        jax.clear_caches()
+    if not any(event.endswith("cache_hits") for event in events):
+        raise OSError("what was compiled did not come back from it")
+    return f"programs are kept in {runtime.cache_folder(warnings.append)}"
+
+
+def _disk() -> str:
+    free = shutil.disk_usage(".").free
+    with tempfile.NamedTemporaryFile(dir=".", prefix=".lerax-doctor-") as file:
+        file.write(bytes(2**20))
+        file.flush()
+        os.fsync(file.fileno())
+    if free < LEAST_BYTES:
+        raise OSError(f"only {free / 2**20:.0f} MiB are free in {os.getcwd()}")
+    return f"{free / 2**30:.1f} GiB are free in {os.getcwd()}"
+
+
+def _pygame() -> str:
+    from lerax.render import RED, HeadlessPygameRenderer
+    from lerax.render.pygame_renderer import import_pygame
+
+    with HeadlessPygameRenderer(64, 48) as renderer:
+        renderer.clear()
+        renderer.draw_circle((32, 24), 10, RED)
+        renderer.draw()
+        _must_be_red(renderer.as_array()[24, 32])
+    return f"pygame {import_pygame().version.ver} draws off screen"
+
+
+def _opengl(name: str) -> str:
+    os.environ["MUJOCO_GL"] = name
+    from lerax.render.mujoco_renderer import draws_with
+
+    if not draws_with(name):
+        raise RuntimeError("it draws black pictures")
+    return "OpenGL draws off screen"
+
+
+def _software() -> str:
+    os.environ["MUJOCO_GL"] = "disable"
+    from lerax.render import HeadlessMujocoRenderer
+    from lerax.render.gl import import_mujoco
+
+    mujoco: Any = import_mujoco()
+    model = mujoco.MjModel.from_xml_string(BALL)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    with HeadlessMujocoRenderer(model, 64, 48) as renderer:
+        renderer.render_data(data)
+        _must_be_red(renderer.as_array()[24, 32])
+    return "draws without OpenGL"
+
+
+def _video(ending: str) -> str:
+    import numpy as np
+
+    from lerax.render import write_video
+
+    frames = np.zeros((10, 48, 64, 3), np.uint8)
+    frames[:, 10:20, 10:30] = 255
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"clip.{ending}"
+        facts = write_video(path, frames, 25)
+        return f"{facts.frames} frames became {path.stat().st_size:,} bytes"
+
+
+def _backend(name: str) -> str:
+    os.environ["WANDB_MODE"] = "offline"  # nothing is sent for a trial
+    backend_class = registry.load_backend(name)
+    with tempfile.TemporaryDirectory() as folder:
+        shown = Path(folder) / "shown"
+        with shown.open("w") as stream:
+            options = {"progress": "plain", "stream": stream} if name == "console" else {"log_dir": folder}
+            backend: Any = backend_class(**options)
+            backend.open("trial")
+            backend.on_training_start(10, 1)
+            backend.log_scalars({"trial/value": 1.0}, 10)
+            backend.close()
+        written = [path for path in Path(folder).rglob("*") if path.is_file() and path.stat().st_size]
+        if not written:
+            raise OSError("nothing was written")
+        return f"{sum(path.stat().st_size for path in written):,} bytes were written"
+
+
+def _plugin(name: str) -> str:
+    """Only imports it: what another package's backend does with a trial is not known."""
+    return f"{registry.load_backend(name).__name__} can be imported"
+
+
+def _must_be_red(pixel: Any) -> None:
+    if not (pixel[0] > 40 and pixel[0] > 2 * pixel[1]):
+        raise RuntimeError(f"a red ball looks otherwise (got {pixel})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""`lerax record-video`."""
+
+import math
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lerax import registry
+
+from . import options, policies, report
+from .recording import Plan, outcome_of, record_plan, summarize
+from .report import BadInput, Interrupted
+from .signals import Signals
+from .train import PROGRESS, known_envs, one_of
+
+ENDINGS = (".mp4", ".gif")
+LARGEST = 16_384  # pixels, each way
+WIDTH, HEIGHT = 640, 480
+LONGEST_NAME = 230  # bytes; while a file is written its name has some more
+
+
+def record_video(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENV|RUN",
+            help="Environment, see `lerax list-envs`, or the directory of a run.",
+            autocompletion=known_envs,
+        ),
+    ],
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|random|best|last|NAME",
+            help="A policy's file, or random; of a run also its best, its last or a named checkpoint. "
+            "Repeat it with --grid. A run's last policy, else random.",
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE.mp4|.gif",
+            help="The video; ENV.mp4 here, or videos/POLICY.mp4 in the run's directory.",
+        ),
+    ] = None,
+    episodes: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Whole episodes, each cut after 10,000 steps; 1."),
+    ] = None,
+    steps: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Environment steps instead, in as many episodes as they take."),
+    ] = None,
+    width: Annotated[
+        str | None, typer.Option(metavar="PIXELS", help="Width of the picture; 640, or by the height.")
+    ] = None,
+    height: Annotated[
+        str | None, typer.Option(metavar="PIXELS", help="Height of the picture; 480, or by the width.")
+    ] = None,
+    fps: Annotated[
+        str | None, typer.Option(metavar="N", help="Frames per second; as fast as the environment is.")
+    ] = None,
+    seed: Annotated[
+        str, typer.Option(metavar="S", help="Seed of all randomness: the same one gives the same video.")
+    ] = "0",
+    camera: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|NUMBER", help="Camera of a MuJoCo model; its first one."),
+    ] = None,
+    stochastic: Annotated[
+        bool, typer.Option("--stochastic", help="Sample actions instead of taking the most probable ones.")
+    ] = False,
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Write step, reward and return on the frames.")
+    ] = False,
+    grid: Annotated[
+        bool,
+        typer.Option("--grid", help="Several policies side by side; of a run all, unless some are named."),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the video if it exists already.")
+    ] = False,
+    progress: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(PROGRESS), help="How to show progress.", autocompletion=one_of(PROGRESS)
+        ),
+    ] = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what was recorded as JSON.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show nothing but warnings and errors.")
+    ] = False,
+) -> int:
+    """Record a video of a policy; prints the path of the file on standard output."""
+    warned = report.Warnings()
+    warned.install()
+    options.one_of("--progress", progress, PROGRESS)
+    env, run = policies.find_subject(subject)
+    sources = policies.find_sources(policy or [], run, grid)
+    if steps is not None and episodes is not None:
+        raise BadInput("--steps", "excludes --episodes; give one of them")
+    plan = Plan(
+        env=env,
+        sources=sources,
+        path=_place(output, env, run, "grid" if grid else sources[0].label, overwrite),
+        steps=None if steps is None else options.whole("--steps", steps, 1, 2**63 - 1),
+        episodes=1 if episodes is None else options.whole("--episodes", episodes, 1, 2**31 - 1),
+        size=_size(width, height, len(sources)),
+        fps=None if fps is None else _fps(fps),
+        seed=options.whole("--seed", seed, 0, 2**32 - 1),
+        camera=int(camera) if camera and camera.isdecimal() and len(camera) < 9 else camera,
+        deterministic=not stochastic,
+        overlay=overlay,
+    )
+    try:
+        with Signals() as signals:
+            if not quiet and run is None and not policy:
+                report.say("lerax: no --policy was given: a random one plays")
+            recording, renderer = record_plan(plan, warned, "off" if quiet else progress, signals)
+    except Interrupted as stop:
+        report.say(f"lerax: stopped by a signal (exit {stop.code}); no video was written")
+        return stop.code
+    outcome = outcome_of(plan, recording, renderer)
+    if json:
+        report.result_json(outcome)
+    else:
+        if not quiet:
+            summarize(outcome)
+        report.result(outcome["path"])
+    return 0
+
+
+def _place(text: str | None, env: registry.Entry, run: Path | None, label: str, overwrite: bool) -> Path:
+    """Where the video goes, if it can go there, as far as names tell."""
+    if text is None:
+        path = run / "videos" / f"{label}.mp4" if run else Path(f"{env.name}.mp4")
+    else:
+        path = Path(text)
+    if "://" in str(text):
+        raise BadInput("-o", f"not a local file (got {text!r})")
+    if path.suffix.lower() not in ENDINGS:
+        raise BadInput("-o", f"unknown ending (got {text!r}); allowed: {', '.join(ENDINGS)}")
+    if "\0" in str(path) or len(os.fsencode(path.name)) > LONGEST_NAME or len(os.fsencode(path)) > 3000:
+        raise BadInput("-o", f"not a usable path ({len(str(path))} characters, got {str(path)[:60]!r})")
+    if os.path.isdir(path):
+        raise BadInput("-o", f"a folder (got {str(path)!r}); give a file")
+    if os.path.lexists(path) and not overwrite:
+        raise BadInput("-o", f"it exists already (got {str(path)!r}); replace it with --overwrite")
+    return path
+
+
+def _size(width: str | None, height: str | None, count: int) -> tuple[int, int]:
+    """Width and height of a picture, so that the grid of all of them is not too large."""
+    from lerax.render import grid_shape
+
+    across = None if width is None else options.whole("--width", width, 1, LARGEST)
+    down = None if height is None else options.whole("--height", height, 1, LARGEST)
+    if across is None:
+        across = WIDTH if down is None else max(1, round(down * WIDTH / HEIGHT))
+    if down is None:
+        down = max(1, round(across * HEIGHT / WIDTH))
+    columns, rows = grid_shape(count)
+    if across * columns > LARGEST or down * rows > LARGEST:
+        size = f"{across * columns} x {down * rows}"
+        raise BadInput("--width", f"the video is too large (got {size} pixels); allowed: {LARGEST} each way")
+    return across, down
+
+
+def _fps(text: str) -> float:
+    try:
+        fps = float(text)
+    except ValueError:
+        fps = math.nan
+    if not 0.01 <= fps <= 1000:
+        raise BadInput("--fps", f"not a number in range (got {text!r}); allowed: numbers from 0.01 to 1000")
+    return fps

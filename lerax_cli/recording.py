@@ -1,0 +1,147 @@
+"""One recording: from the plan to the outcome."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lerax import registry
+
+from . import policies, report, runtime
+from .policies import Source
+from .progress import FrameCount
+from .report import BadInput, Failure
+from .signals import Signals
+
+if TYPE_CHECKING:
+    from lerax.record import Recording
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recording that is fully decided.
+
+    Attributes:
+        env: The environment's entry.
+        sources: The policies.
+        path: The video.
+        steps: Steps to play; None for episodes.
+        episodes: Episodes to play.
+        size: Width and height of each policy's picture.
+        fps: Frames per second; None for the environment's.
+        seed: Seed of all randomness.
+        camera: Name or number of a camera.
+        deterministic: Whether the most probable action is taken.
+        overlay: Whether numbers are written on the frames.
+    """
+
+    env: registry.Entry
+    sources: list[Source]
+    path: Path
+    steps: int | None
+    episodes: int
+    size: tuple[int, int]
+    fps: float | None
+    seed: int
+    camera: str | int | None
+    deterministic: bool
+    overlay: bool
+
+
+def record_plan(
+    plan: Plan, warned: report.Warnings, progress: str, signals: Signals
+) -> tuple["Recording", str]:
+    """Plays, draws and writes; returns the recording and the renderer's name."""
+    signals.hold()  # compiled modules crash where an exception ends their import
+    # One environment of a policy to look at: an accelerator would only slow it down.
+    runtime.prepare("cpu", warned.say)
+    from jax import random as jr
+
+    from lerax.record import record
+
+    count = FrameCount(progress, plan.steps)
+
+    def on_frame() -> None:
+        signals.release()
+        count.add()
+
+    try:
+        env = plan.env.load()()
+        shown = [(source.label, policies.load(source, env)) for source in plan.sources]
+        with _renderer(env, plan) as renderer:
+            signals.release()
+            recording = record(
+                plan.path,
+                env,
+                shown,
+                renderer,
+                key=jr.key(plan.seed),
+                episodes=plan.episodes,
+                steps=plan.steps,
+                fps=plan.fps,
+                deterministic=plan.deterministic,
+                overlay=plan.overlay,
+                on_frame=on_frame,
+            )
+            return recording, type(renderer).__name__
+    except Exception as error:
+        signals.release()  # a library may have made something else of what a signal raised
+        raise _failure(error, plan.path) from error
+    finally:
+        count.close()
+
+
+def _renderer(env: Any, plan: Plan) -> Any:
+    from lerax.render import headless_renderer
+
+    try:
+        return headless_renderer(env, *plan.size, plan.camera)
+    except ValueError as error:  # the size was checked before
+        raise BadInput("--camera", str(error).removeprefix("camera: ")) from None
+
+
+def _failure(error: Exception, path: Path) -> Failure:
+    """What to say of what went wrong."""
+    from lerax.render import RenderError
+
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, OSError):
+        return Failure("-o", f"{path} cannot be written ({error.strerror or error})")
+    kind = "" if isinstance(error, RenderError) else f"{type(error).__name__}: "
+    return Failure("record-video", " ".join(f"{kind}{error}".split())[:500])
+
+
+def outcome_of(plan: Plan, recording: "Recording", renderer: str) -> dict[str, Any]:
+    """What `--json` prints."""
+    frames, fps, width, height = recording.video
+    return {
+        "path": str(plan.path),
+        "frames": frames,
+        "fps": fps,
+        "seconds": round(frames / fps, 3),
+        "width": width,
+        "height": height,
+        "renderer": renderer,
+        "seed": plan.seed,
+        "episodes": [
+            {
+                "policy": episode.policy,
+                "return": episode.total if math.isfinite(episode.total) else None,
+                "length": episode.length,
+                "finished": episode.finished,
+            }
+            for episode in recording.episodes
+        ],
+    }
+
+
+def summarize(outcome: dict[str, Any]) -> None:
+    """The recording in a few lines on standard error."""
+    for episode in outcome["episodes"]:
+        cut = "" if episode["finished"] else ", cut"
+        report.say(f"{episode['policy']}: return {episode['return']} in {episode['length']:,} steps{cut}")
+    report.say(
+        f"{outcome['frames']:,} frames, {outcome['seconds']:.1f} s at {outcome['fps']:g} frames/s, "
+        f"{outcome['width']} x {outcome['height']}, drawn by {outcome['renderer']}"
+    )

@@ -1,0 +1,85 @@
+"""Words on frames, and several frames as one."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from lerax.render import RenderError, grid_shape, side_by_side, write_caption
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    "ground",
+    [np.full((480, 640, 3), level, np.uint8) for level in (0, 128, 255)]
+    + [RNG.integers(0, 256, (480, 640, 3), dtype=np.uint8)],
+    ids=["black", "grey", "white", "noise"],
+)
+@pytest.mark.parametrize("at_bottom", [False, True])
+def test_words_can_be_read_on_any_ground(ground, at_bottom):
+    """White on what is nowhere brighter than a quarter, in one corner; the rest is as it was."""
+    frame = ground.copy()
+    write_caption(frame, ["step 12", "return 3.4"], at_bottom=at_bottom)
+    rows, columns = np.nonzero((frame != ground).any(axis=2))
+    corner = frame[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].astype(int)
+    assert (rows.min() >= 440) if at_bottom else (rows.max() < 40)
+    assert columns.max() < 400
+    bright = (corner > 200).all(axis=2)
+    assert 0.02 < bright.mean() < 0.4
+    assert np.median(corner[~bright]) < 70
+
+
+def test_other_words_look_different_and_what_follows_does_not_move():
+    def written(texts):
+        frame = np.zeros((480, 640, 3), np.uint8)
+        write_caption(frame, texts)
+        return frame
+
+    one, other = written(["step 1", "reward"]), written(["step 4", "reward"])
+    columns = np.nonzero((one != other).any(axis=(0, 2)))[0]
+    assert 0 < columns.size and columns.max() - columns.min() < 20
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (30, 40)])
+def test_small_frames_hold_what_fits(size):
+    frame = np.zeros((*size, 3), np.uint8)
+    write_caption(frame, ["a long text", "and another"])
+    write_caption(frame, ["a long text", "and another"], at_bottom=True)
+    assert frame.shape == (*size, 3)
+
+
+def test_without_pillow_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(RenderError, match="pip install pillow"):
+        write_caption(np.zeros((10, 10, 3), np.uint8), ["x"])
+
+
+def plain(count, level):
+    """Frames of one grey, each one brighter."""
+    return (np.full((2, 3, 3), level + i, np.uint8) for i in range(count))
+
+
+def test_one_stream_stays_as_it_is():
+    frames = list(side_by_side([plain(3, 10)]))
+    assert [frame.shape for frame in frames] == [(2, 3, 3)] * 3
+    assert [frame[0, 0, 0] for frame in frames] == [10, 11, 12]
+
+
+def test_streams_stand_side_by_side_and_the_last_frame_of_a_short_one_stays():
+    frames = np.stack(list(side_by_side([plain(1, 10), plain(3, 100)])))
+    assert frames.shape == (3, 2, 6, 3)
+    assert (frames[:, :, :3] == 10).all()
+    moving = frames[:, :, 3:]
+    assert moving[:, 0, 0, 0].tolist() == [100, 101, 102] and (moving == moving[:, :1, :1]).all()
+
+
+def test_many_streams_stand_in_rows():
+    frames = list(side_by_side([plain(1, 10 * i) for i in range(1, 6)]))
+    grid = frames[0][::2, ::3, 0]
+    assert grid.tolist() == [[10, 20, 30], [40, 50, 0]]
+
+
+@pytest.mark.parametrize("count, shape", [(1, (1, 1)), (3, (3, 1)), (4, (2, 2)), (5, (3, 2)), (10, (4, 3))])
+def test_a_grid_has_room_for_all(count, shape):
+    assert grid_shape(count) == shape
