@@ -66,10 +66,7 @@ def test_a_preset_is_valid():
             made = ALGORITHMS[algorithm].load()(**preset["algorithm"])
             assert preset["steps"] >= made.steps_per_iteration
             assert preset["algorithm"].keys() <= settings_of(type(made)).keys()
-            policy = POLICIES["MLPActorCriticPolicy"].load()
-            policy(
-                env=ENVS[path.name.removesuffix(".toml")].load()(), key=jr.key(0), **preset.get("policy", {})
-            )
+            POLICIES["MLPActorCriticPolicy"].load()(env=env, key=jr.key(0), **preset.get("policy", {}))
             assert preset.keys() <= {"steps", "score", "algorithm", "policy"}
 
 
