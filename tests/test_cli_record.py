@@ -14,7 +14,7 @@ import terminal
 from jax import random as jr
 from PIL import Image
 
-from lerax import checkpoint
+from lerax import checkpoint, registry
 from lerax.env.classic_control import CartPole
 from lerax.evaluate import episode
 from lerax.policy import MLPActorCriticPolicy, RandomPolicy
@@ -22,6 +22,7 @@ from lerax.render import headless_renderer
 
 SMALL = ("--width", "160")
 ENDLESS = (terminal.LERAX, "record-video", "CartPole-v1", "--steps", "500_000_000", *SMALL, "-o", "new/a.mp4")
+ENV = CartPole()
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
@@ -61,16 +62,16 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def states(policy, seed: int = 0, deterministic: bool = True) -> list:
+def states(policy, seed: int = 0, deterministic: bool = True, env=ENV) -> list:
     """The states of the first episode that is recorded from a seed."""
     key = jr.fold_in(jr.key(seed), 0)
-    return [step.state for step in episode(CartPole(), policy, key=key, deterministic=deterministic)]
+    return [step.state for step in episode(env, policy, key=key, deterministic=deterministic)]
 
 
-def picture(state, *size: int) -> np.ndarray:
-    """What CartPole draws of a state."""
-    with headless_renderer(CartPole(), *size) as renderer:
-        CartPole().render(state, renderer)
+def picture(state, *size: int, env=ENV) -> np.ndarray:
+    """What an environment draws of a state."""
+    with headless_renderer(env, *size) as renderer:
+        env.render(state, renderer)
         return renderer.as_array()
 
 
@@ -91,7 +92,7 @@ def test_random_policy_by_default(tmp_path: Path):
     assert "random" in done.stderr and "HeadlessPygameRenderer" in done.stderr
     assert files(tmp_path) == ["CartPole-v1.mp4"]
     frames, fps, duration = video(tmp_path / "CartPole-v1.mp4")
-    played = states(RandomPolicy(CartPole()), deterministic=False)
+    played = states(RandomPolicy(ENV), deterministic=False)
     assert frames.shape == (len(played), 480, 640, 3)
     assert fps == 50 and duration == pytest.approx(len(played) / 50, rel=0.01)
     assert off(frames[0], picture(played[0], 640, 480)) < 3
@@ -99,11 +100,26 @@ def test_random_policy_by_default(tmp_path: Path):
     assert moved(frames[0], frames[-1])
 
 
+@pytest.mark.parametrize("name", registry.ENVS)
+def test_every_environment_is_recorded(tmp_path: Path, name: str):
+    """At its own rate, in an odd size, from its own first state on; something moves."""
+    arguments = (name, "--steps", "30", "--width", "639", "--height", "481", "--json")
+    outcome = json.loads(record(*arguments, cwd=tmp_path).stdout)
+    env = registry.ENVS[name].load()()
+    frames, fps, duration = video(tmp_path / f"{name}.mp4")
+    assert frames.shape == (outcome["frames"], 482, 640, 3) and len(frames) > 30
+    assert fps == pytest.approx(env.render_fps, rel=1e-3)
+    assert duration == pytest.approx(len(frames) / env.render_fps, rel=0.01)
+    played = states(RandomPolicy(env), deterministic=False, env=env)
+    assert off(frames[0][:481, :639], picture(played[0], 639, 481, env=env)) < 4
+    assert max(np.abs(frame.astype(int) - frames[0]).max() for frame in frames) > 60
+
+
 def test_run_shows_its_own_policy(run: Path, tmp_path: Path):
     """Environment, class and settings come from the run's files."""
     done = record("logs/mine", *SMALL, "--json", cwd=tmp_path)
     outcome = json.loads(done.stdout)
-    like = MLPActorCriticPolicy(env=CartPole(), key=jr.key(0))
+    like = MLPActorCriticPolicy(env=ENV, key=jr.key(0))
     played = states(checkpoint.load(run / "policy.eqx", like))
     frames, _, _ = video(run / "videos" / "last.mp4")
     assert len(frames) == len(played)
@@ -125,7 +141,7 @@ def test_run_shows_its_own_policy(run: Path, tmp_path: Path):
 
 def test_policy_of_other_settings_is_built_as_its_file_says(tmp_path: Path):
     """Nothing but the file is needed; its class is found by name."""
-    policy = MLPActorCriticPolicy(env=CartPole(), hidden_sizes=(5, 4, 3), activation="relu", key=jr.key(8))
+    policy = MLPActorCriticPolicy(env=ENV, hidden_sizes=(5, 4, 3), activation="relu", key=jr.key(8))
     settings = {"hidden_sizes": [5, 4, 3], "activation": "relu"}
     metadata = {"policy": policy.name, "settings": settings, "env": "CartPole-v1"}
     checkpoint.save(tmp_path / "small.eqx", policy, metadata)

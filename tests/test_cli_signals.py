@@ -70,6 +70,17 @@ def test_second_signal_ends_at_once(tmp_path: Path):
     assert not (terminal.only_run(tmp_path / "logs") / "policy.eqx").exists()
 
 
+def test_signal_while_importing_crashes_nothing(tmp_path: Path):
+    """P4: compiled modules are imported to their end; then the command ends, and there is no run."""
+    with terminal.started(*ENDLESS, cwd=tmp_path) as process:
+        terminal.wait_for(lambda: "jaxlib" in Path(f"/proc/{process.pid}/maps").read_text(), process)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=terminal.SECONDS)
+    assert (process.returncode, out) == (143, "")
+    assert len(err.splitlines()) == 1 and "stopped by a signal" in err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 @pytest.mark.parametrize("backend", ["none", "tensorboard"])
 def test_signal_before_training_ends_with_one_line(tmp_path: Path, number: signal.Signals, backend: str):

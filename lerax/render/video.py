@@ -181,7 +181,7 @@ class VideoWriter:
 
 
 def write_video(
-    path: str | Path, frames: Iterable[np.ndarray], fps: float, *, niceness: int = 0
+    path: str | Path, frames: Iterable[np.ndarray], fps: float, *, threads: int = 1, niceness: int = 0
 ) -> VideoFacts:
     """Writes a video as the ending of its name says: `.mp4` is streamed, `.gif` holds its frames in memory.
 
@@ -189,6 +189,7 @@ def write_video(
         path: Where the video goes; a file there is replaced.
         frames: uint8, `[height, width, 3]` each, all of one size.
         fps: Frames per second.
+        threads: How many threads encode an mp4.
         niceness: How far the encoder of an mp4 stands back for other processes: 0 to 19.
 
     Returns:
@@ -209,7 +210,7 @@ def write_video(
         write_atomically(path, data)
         return VideoFacts(len(frames), fps, frames[0].shape[1], frames[0].shape[0])
     if ending == ".mp4":
-        with VideoWriter(path, fps=fps, niceness=niceness) as video:
+        with VideoWriter(path, fps=fps, threads=threads, niceness=niceness) as video:
             for frame in frames:
                 video.add(frame)
         return video.facts
