@@ -64,6 +64,9 @@ def rollout(
         key: PRNG key: the same key gives the same steps.
         num_steps: How many.
         deterministic: Take the most probable action instead of a sample.
+
+    Returns:
+        The states, one more than steps, and what each step gave.
     """
     reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
     first = env.initial(key=reset_key)
@@ -153,6 +156,9 @@ def evaluate(
         num_episodes: How many.
         deterministic: Take the most probable action instead of a sample.
         max_steps: Where an episode that does not end is cut.
+
+    Returns:
+        Return and length of each episode.
     """
     reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
     rows = jnp.arange(num_episodes)
