@@ -116,6 +116,8 @@ def _source(name: str, run: Path | None) -> Source:
     path = Path(name)
     if os.path.isfile(name):
         return Source(path.parent.resolve().name if path.name == LAST else path.stem, path)
+    if name == "last" and run:
+        raise BadInput("--policy", f"the run has saved no policy yet (got {str(run)!r})")
     choices = ", ".join([*known, RANDOM])
     raise BadInput("--policy", f"no such policy (got {name!r}); allowed: {choices}, or a policy's file")
 

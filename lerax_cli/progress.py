@@ -15,14 +15,14 @@ class FrameCount:
     """Counts frames: on one line that is written over in a terminal, in a line now and then elsewhere.
 
     Args:
-        mode: `auto` decides by the terminal, `full` is the line that is written over, `plain` are lines,
-            `off` is nothing.
+        mode: `auto` and `full` are the line that is written over, where there is a terminal; `plain` are
+            lines, `off` is nothing.
         total: How many frames there will be; None where nobody knows.
     """
 
     def __init__(self, mode: str, total: int | None):
         able = os.isatty(2) and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
-        self._mode = ("full" if able else "plain") if mode == "auto" else mode
+        self._mode = mode if mode in ("plain", "off") else "full" if able else "plain"
         self._total, self._frames = total, 0
         self._began = time.monotonic()
         self._due = self._began + (REDRAW_SECONDS if self._mode == "full" else LINE_SECONDS)

@@ -19,6 +19,7 @@ from lerax.env.classic_control import CartPole
 from lerax.evaluate import episode
 from lerax.policy import MLPActorCriticPolicy, RandomPolicy
 from lerax.render import headless_renderer
+from lerax_cli import progress
 
 SMALL = ("--width", "160")
 ENDLESS = (terminal.LERAX, "record-video", "CartPole-v1", "--steps", "500_000_000", *SMALL, "-o", "new/a.mp4")
@@ -362,3 +363,18 @@ def test_path_that_is_not_utf8_is_printed_escaped(tmp_path: Path):
     done = terminal.run("record-video", "CartPole-v1", "-q", "-o", b"\xff.mp4", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "udcff" in done.stdout and os.listdir(bytes(tmp_path)) == [b"\xff.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "written"), [("plain", True), ("auto", True), ("full", True), ("off", False)]
+)
+def test_lines_without_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys, mode: str, written: int):
+    """Now and then one, without escape codes, so that a job's log tells that it goes on."""
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    count = progress.FrameCount(mode, 20)
+    count.add()
+    count.add()
+    count.close()
+    said = capsys.readouterr().err
+    assert said.startswith("frame=1 total=20 frames_per_second=") == written
+    assert len(said.splitlines()) == 2 * written and "\x1b" not in said

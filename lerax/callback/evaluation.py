@@ -15,6 +15,7 @@ from lerax import checkpoint, tree
 from lerax.env import AbstractEnvLike
 from lerax.evaluate import evaluate
 from lerax.policy import AbstractPolicy
+from lerax.settings import setting_values
 
 from . import outbox
 from .base_callback import AbstractCallback, TrainingContext
@@ -110,15 +111,14 @@ class EvalCallback(AbstractCallback):
         if self.logger is not None:
             self.logger.log({"eval/return": mean_return, "eval/length": mean_length}, step)
         if mean_return > self._best.mean_return:
-            self._keep(state.policy, mean_return, step)
+            self._keep(state.policy, env, mean_return, step)
 
-    def _keep(self, policy: AbstractPolicy, mean_return: float, step: int) -> None:
+    def _keep(self, policy: AbstractPolicy, env: AbstractEnvLike, mean_return: float, step: int) -> None:
         self._best.mean_return = mean_return
         self._best.policy = jax.block_until_ready(tree.copy_arrays(policy))
         if self.best_path is not None:
-            checkpoint.save(
-                self.best_path, policy, {"policy": policy.name, "steps": step, "return": mean_return}
-            )
+            about = {"policy": policy.name, "settings": setting_values(policy), "env": env.name}
+            checkpoint.save(self.best_path, policy, about | {"steps": step, "return": mean_return})
 
     @property
     def _best(self) -> "_Best":
