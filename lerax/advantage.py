@@ -26,6 +26,9 @@ def gae(
         dones: Where an episode ended in either way: the sum over later steps is cut.
         gamma: Discount factor.
         gae_lambda: Weight of later steps; 0 is one-step, 1 is Monte Carlo.
+
+    Returns:
+        The advantage of each action.
     """
     errors = rewards + gamma * next_values * (1.0 - terminals) - values
     decay = gamma * gae_lambda * (1.0 - dones)

@@ -34,7 +34,8 @@ def save(path: str | Path, module: PyTree, metadata: dict[str, Any] | None = Non
         metadata: Anything that JSON can hold.
 
     Raises:
-        TypeError: An array holds Python objects.
+        TypeError: An array holds Python objects, or the metadata something that JSON cannot hold.
+        OSError: The file cannot be written; what was there before is still there.
     """
     named = _named_arrays(module)
     for name, leaf in named:

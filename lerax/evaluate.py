@@ -64,6 +64,9 @@ def rollout(
         key: PRNG key: the same key gives the same steps.
         num_steps: How many.
         deterministic: Take the most probable action instead of a sample.
+
+    Returns:
+        The states, one more than steps, and what each step gave.
     """
     reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
     first = env.initial(key=reset_key)
@@ -120,6 +123,9 @@ def episode(
         key: PRNG key: the same key gives the same episode, that with which `rollout` begins.
         deterministic: Take the most probable action instead of a sample.
         max_steps: Where an episode that does not end is cut.
+
+    Yields:
+        The initial state, and the state after each step.
     """
     carry, step_key = _begin(env, policy, key)
     yield Step(tree.on_host(carry[1]), 0.0, False)
@@ -153,6 +159,9 @@ def evaluate(
         num_episodes: How many.
         deterministic: Take the most probable action instead of a sample.
         max_steps: Where an episode that does not end is cut.
+
+    Returns:
+        Return and length of each episode.
     """
     reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
     rows = jnp.arange(num_episodes)

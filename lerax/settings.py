@@ -14,7 +14,14 @@ import numpy as np
 
 
 class Limits(NamedTuple):
-    """The range a setting must lie in; None means no limit on that side."""
+    """The range a setting must lie in.
+
+    Attributes:
+        above: What it must exceed; None for no limit.
+        at_least: The least value; None for no limit.
+        at_most: The greatest value; None for no limit.
+        choices: All that it may be; empty for no such list.
+    """
 
     above: float | None = None
     at_least: float | None = None
@@ -44,7 +51,14 @@ class Limits(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One hyperparameter of a class, as its field declares it."""
+    """One hyperparameter of a class, as its field declares it.
+
+    Attributes:
+        name: The field's name.
+        default: Its default, whose type is that of the setting.
+        help: What it does, in a few words.
+        limits: The range it must lie in.
+    """
 
     name: str
     default: Any
@@ -86,7 +100,19 @@ def setting(
     at_most: float | None = None,
     choices: tuple = (),
 ) -> Any:
-    """Declares a static field of an Equinox module that carries its help and its range."""
+    """Declares a static field of an Equinox module that carries its help and its range.
+
+    Args:
+        default: Its default; a tuple stands for a list.
+        help: What it does, in a few words.
+        above: What it must exceed.
+        at_least: The least value.
+        at_most: The greatest value.
+        choices: All that it may be.
+
+    Returns:
+        The field.
+    """
     limits = Limits(above, at_least, at_most, choices)
     return eqx.field(default=default, static=True, metadata={"help": help, "limits": limits})
 

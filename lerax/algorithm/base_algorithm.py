@@ -92,7 +92,16 @@ class AbstractAlgorithm(eqx.Module):
     def iteration(
         self, state: AlgorithmState, *, key: Key[Array, ""], callback: AbstractCallback
     ) -> tuple[AlgorithmState, dict[str, Float[Array, ""]]]:
-        """One iteration: the next state, and scalars to log by name."""
+        """One iteration.
+
+        Args:
+            state: The state before it.
+            key: PRNG key.
+            callback: Whose `on_step` is to be called after each step of each environment.
+
+        Returns:
+            The state after it, its count of iterations not yet raised, and scalars to log by name.
+        """
 
     def num_iterations(self, total_timesteps: int) -> int:
         """Iterations needed for at least `total_timesteps` environment steps.
@@ -109,7 +118,16 @@ class AbstractAlgorithm(eqx.Module):
         return -(-int(total_timesteps) // self.steps_per_iteration)
 
     def init(self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: PRNGKeyArray) -> AlgorithmState:
-        """The state before training. Nothing of the arguments is consumed."""
+        """The state before training. Nothing of the arguments is consumed.
+
+        Args:
+            env: The environment.
+            policy: The policy to begin with.
+            key: PRNG key of the training.
+
+        Returns:
+            What `run` begins with.
+        """
         return _init(self, env, policy, key)
 
     def run(
@@ -128,6 +146,10 @@ class AbstractAlgorithm(eqx.Module):
             state: From `init` or an earlier `run`.
             total_timesteps: Environment steps in all.
             callback: One callback or several.
+
+        Returns:
+            The state after training; its `callback_state` and `step_state.callback_state` are tuples with
+            one entry for each callback.
 
         Raises:
             ValueError: There are fewer steps than one iteration takes.
@@ -158,6 +180,9 @@ class AbstractAlgorithm(eqx.Module):
             key: PRNG key of the training; it stays usable.
             callback: One callback or several.
 
+        Returns:
+            The trained policy.
+
         Raises:
             ValueError: There are fewer steps than one iteration takes.
         """
@@ -168,7 +193,15 @@ class AbstractAlgorithm(eqx.Module):
     def advance(
         self, state: AlgorithmState, callback: AbstractCallback
     ) -> tuple[AlgorithmState, Bool[Array, ""]]:
-        """One iteration with its hooks: the next state, and whether to go on."""
+        """One iteration with its hooks.
+
+        Args:
+            state: The state before it.
+            callback: Whose hooks are to be called.
+
+        Returns:
+            The state after it, and whether to go on.
+        """
         key, hook_key, stop_key = jr.split(jr.fold_in(state.key, state.iteration_count), 3)
         state = self._annealed(state)
         state, training_log = self.iteration(state, key=key, callback=callback)

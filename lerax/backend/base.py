@@ -37,7 +37,12 @@ class AbstractLoggingBackend(ABC):
         """Ends the run."""
 
     def on_training_start(self, total_timesteps: int, total_iterations: int) -> None:
-        """Told at the start of training how long it will be."""
+        """Told at the start of training how long it will be.
+
+        Args:
+            total_timesteps: Environment steps at its end, those of earlier trainings of the run included.
+            total_iterations: Its iterations.
+        """
 
     def log_hparams(self, hparams: Mapping[str, Any]) -> None:
         """Takes the hyperparameters: numbers, booleans and strings by name."""
@@ -45,7 +50,14 @@ class AbstractLoggingBackend(ABC):
     def log_video(
         self, tag: str, frames: UInt8[np.ndarray, "time height width 3"], step: int, fps: float
     ) -> None:
-        """Takes a video."""
+        """Takes a video.
+
+        Args:
+            tag: What it is called.
+            frames: The pictures, red, green and blue in 0..255.
+            step: Environment steps when it was recorded.
+            fps: Frames per second.
+        """
 
     def log_phase(self, phase: str) -> None:
         """Told what is being done now: compiling, training, saving, evaluating; last, how the run ended."""

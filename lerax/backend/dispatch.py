@@ -29,6 +29,11 @@ class Dispatcher:
 
     Args:
         backend: The backend.
+
+    Attributes:
+        backend: The backend.
+        label: What it is called in warnings.
+        disabled: Why it is switched off; None while it is not.
     """
 
     def __init__(self, backend: AbstractLoggingBackend):

@@ -17,6 +17,7 @@ class MemoryBackend(AbstractLoggingBackend):
         hparams: The hyperparameters.
         phases: The phases in order.
         videos: `(tag, frames, step, fps)` of every video.
+        total_timesteps: Environment steps at the end of training, 0 before it begins.
         closed: Whether the run has ended.
     """
 

@@ -36,7 +36,7 @@ class ResetContext(eqx.Module):
 
     Attributes:
         env: The environment.
-        policy: The untrained policy.
+        policy: The policy that training begins with.
         algorithm: The algorithm about to train.
         locals: Further values by name; empty.
     """
@@ -130,7 +130,7 @@ class AbstractCallback(eqx.Module):
     """
 
     def reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> Any:
-        """The state at the start of training."""
+        """The state at the start of training: any tree of arrays; what is no array in it never changes."""
         return EmptyCallbackState()
 
     def step_reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> Any:
@@ -154,7 +154,7 @@ class AbstractCallback(eqx.Module):
         return ctx.state
 
     def continue_training(self, ctx: IterationContext, *, key: Key[Array, ""]) -> Bool[Array, ""]:
-        """Whether to go on after this iteration."""
+        """Whether to go on after this iteration: one boolean for all environments."""
         return jnp.array(True)
 
     def next_due(self, iteration: int) -> int | None:
@@ -168,7 +168,9 @@ class AbstractCallback(eqx.Module):
     def on_host(self, state: Any, iteration: int) -> None:
         """Host method: called with the algorithm's state at every iteration that was due.
 
-        The state's arrays are only valid during the call: copy what you keep.
+        Args:
+            state: Its arrays are only valid during the call: copy what you keep.
+            iteration: Iterations done so far.
         """
 
     def on_phase(self, phase: str) -> None:

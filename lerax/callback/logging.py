@@ -111,6 +111,10 @@ class LoggingCallback(AbstractCallback):
     def log(self, scalars: Mapping[str, float], step: int) -> None:
         """Logs scalars of your own, from ordinary Python.
 
+        Args:
+            scalars: Values by tag.
+            step: Environment steps so far; `step_at` gives those after an iteration.
+
         Raises:
             RuntimeError: The run has not begun, or is closed.
         """
@@ -119,7 +123,11 @@ class LoggingCallback(AbstractCallback):
         self._open_log.log([(step, dict(scalars))])
 
     def step_at(self, iteration: int) -> int:
-        """Environment steps after an iteration of the current training, those of earlier ones included."""
+        """Environment steps after an iteration of the current training, those of earlier ones included.
+
+        Raises:
+            RuntimeError: The run is closed.
+        """
         return self._open_log.step_at(iteration)
 
     def __enter__(self) -> "LoggingCallback":

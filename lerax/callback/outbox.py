@@ -80,14 +80,25 @@ def collecting() -> bool:
 
 
 def register(receiver: Receiver) -> int:
-    """Gives a receiver the number that `emit` reaches it by, until `unregister`."""
+    """Gives a receiver the number that `emit` reaches it by, until `unregister`.
+
+    Args:
+        receiver: Anything with a method `receive`, as `Receiver` describes it.
+
+    Returns:
+        The number.
+    """
     number = next(_numbers)
     _receivers[number] = receiver
     return number
 
 
 def unregister(number: int) -> None:
-    """Forgets a receiver, after what is still under way has arrived; what comes later is lost."""
+    """Forgets a receiver, after what is still under way has arrived; what comes later is lost.
+
+    Args:
+        number: From `register`.
+    """
     jax.effects_barrier()
     _receivers.pop(number, None)
 

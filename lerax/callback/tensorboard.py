@@ -91,6 +91,11 @@ class JITSummaryWriter:
     ) -> None:
         """Writes a scalar.
 
+        Args:
+            tag: What it is called.
+            scalar_value: The value.
+            global_step: Where it stands on the x axis; 0 by default.
+
         Raises:
             ValueError: It is not finite (under `jax.jit` JAX reports the error).
         """
@@ -100,6 +105,11 @@ class JITSummaryWriter:
         self, prefix: str, scalars: Mapping[str, Any], *, global_step: Int[ArrayLike, ""] | None = None
     ) -> None:
         """Writes scalars, their tags behind `prefix/`.
+
+        Args:
+            prefix: What stands before each tag; nothing if it is empty.
+            scalars: Values by tag.
+            global_step: Where they stand on the x axis; 0 by default.
 
         Raises:
             ValueError: One is not finite (under `jax.jit` JAX reports the error).
@@ -114,7 +124,14 @@ class JITSummaryWriter:
         global_step: Int[ArrayLike, ""] | None = None,
         fps: float = 50.0,
     ) -> None:
-        """Writes a video."""
+        """Writes a video, as a GIF.
+
+        Args:
+            tag: What it is called.
+            frames: The pictures, red, green and blue in 0..255.
+            global_step: Where it stands on the x axis; 0 by default.
+            fps: Frames per second.
+        """
         callback_with_numpy_wrapper(self._write_video, ordered=True)(tag, frames, global_step, fps)
 
     def close(self) -> None:

@@ -37,7 +37,17 @@ class AbstractActorCriticPolicy(AbstractPolicy):
         noise: PyTree,
         action_mask: Bool[Array, "..."] | None = None,
     ) -> tuple[PyTree, PyTree, Float[Array, ""], Float[Array, ""]]:
-        """Samples an action: next memory, action, value of the observation, log probability."""
+        """Samples an action.
+
+        Args:
+            state: The policy's memory.
+            observation: What the environment shows.
+            noise: From `noise`.
+            action_mask: Which actions are allowed; None allows all.
+
+        Returns:
+            The next memory, the action, the value of the observation, and the log probability of the action.
+        """
 
     @abstractmethod
     def evaluate_action(
@@ -48,7 +58,18 @@ class AbstractActorCriticPolicy(AbstractPolicy):
         *,
         action_mask: Bool[Array, "..."] | None = None,
     ) -> tuple[PyTree, Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-        """Judges an action: next memory, value of the observation, log probability, entropy."""
+        """Judges an action.
+
+        Args:
+            state: The policy's memory.
+            observation: What the environment showed.
+            action: What was done.
+            action_mask: Which actions were allowed; None allows all.
+
+        Returns:
+            The next memory, the value of the observation, the log probability of the action, and the entropy
+            of the distribution it came from.
+        """
 
     @abstractmethod
     def value(self, state: PyTree, observation: PyTree) -> tuple[PyTree, Float[Array, ""]]:

@@ -16,7 +16,12 @@ class RenderError(RuntimeError):
 
 @dataclass(frozen=True)
 class Color:
-    """A colour of red, green and blue, each in [0, 1].
+    """A colour.
+
+    Attributes:
+        r: Red, in [0, 1].
+        g: Green, in [0, 1].
+        b: Blue, in [0, 1].
 
     Raises:
         ValueError: A part is outside [0, 1].
@@ -176,7 +181,7 @@ class AbstractFrameSource(ABC):
 
 
 class AbstractRenderer(AbstractFrameSource):
-    """Draws shapes, given in the coordinates of the world, on a picture.
+    """Draws shapes, whose points and sizes are given in units of the world, on a picture.
 
     Attributes:
         transform: Where the world is on the picture, and how large the picture is.
