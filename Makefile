@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check completions clean
+.PHONY: demo test check docs completions clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/lerax train CartPole-v1 --backend tensorboard
@@ -18,11 +18,16 @@ check: $(VENV)/.installed-check
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 
+# The site, in docs/_build. Warnings are errors; nothing is fetched.
+docs: $(VENV)/.installed-docs
+	$(VENV)/bin/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build
+	@echo docs/_build/index.html
+
 completions: $(VENV)/.installed
 	$(VENV)/bin/python completions/generate.py
 
 clean:
-	rm -rf $(VENV) dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist docs/_build .pytest_cache .ruff_cache
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "lerax needs Python 3.11 to 3.13: '$(PYTHON)' was not found; set PYTHON=..." >&2; exit 1; }
@@ -40,4 +45,8 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 $(VENV)/.installed-check: $(VENV)/.installed-test
 	$(PIP) -e '.[check]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) -e '.[docs]'
 	@touch $@
