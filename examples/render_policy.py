@@ -1,29 +1,21 @@
-"""Trains a policy for a moment and writes a video of it, without a display."""
+"""Trains a policy for a moment and films it beside a random one, without a display."""
 
-import jax
 from jax import random as jr
 
 from lerax.algorithm import PPO
 from lerax.env.classic_control import CartPole
-from lerax.evaluate import rollout
-from lerax.policy import MLPActorCriticPolicy
-from lerax.render import VideoWriter, headless_renderer
-
-SECONDS = 4
+from lerax.policy import MLPActorCriticPolicy, RandomPolicy
+from lerax.record import record
+from lerax.render import headless_renderer
 
 env = CartPole()
 policy = MLPActorCriticPolicy(env=env, key=jr.key(0))
 policy = PPO(learning_rate=1e-3).learn(env, policy, 2**15, key=jr.key(1))
 
-num_steps = int(SECONDS * env.render_fps)
-states = jax.device_get(rollout(env, policy, key=jr.key(2), num_steps=num_steps).states)
+policies = [("trained", policy), ("random", RandomPolicy(env))]
+with headless_renderer(env, 320, 240) as renderer:
+    made = record("cartpole.mp4", env, policies, renderer, key=jr.key(2), overlay=True)
 
-with (
-    headless_renderer(env, 640, 480) as renderer,
-    VideoWriter("cartpole.mp4", fps=env.render_fps) as video,
-):
-    for i in range(num_steps + 1):
-        env.render(jax.tree.map(lambda x, i=i: x[i], states), renderer)
-        video.add(renderer.as_array())
-
-print(f"wrote {video.path}: {video.frames} frames")
+for episode in made.episodes:
+    print(f"{episode.policy}: return {episode.total:.0f}")
+print(f"wrote cartpole.mp4: {made.video.frames} frames")

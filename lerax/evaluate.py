@@ -123,6 +123,9 @@ def episode(
         key: PRNG key: the same key gives the same episode, that with which `rollout` begins.
         deterministic: Take the most probable action instead of a sample.
         max_steps: Where an episode that does not end is cut.
+
+    Yields:
+        The initial state, and the state after each step.
     """
     carry, step_key = _begin(env, policy, key)
     yield Step(tree.on_host(carry[1]), 0.0, False)

@@ -79,6 +79,9 @@ def record(
         overlay: Write step, reward and return on the frames.
         on_frame: Called for each frame; if it raises, nothing is left of the video.
 
+    Returns:
+        What the file holds, and how each episode of each policy went.
+
     Raises:
         ValueError: There is no policy, or something is out of range.
         RenderError: The environment cannot be drawn, or the video not be encoded.
