@@ -74,6 +74,12 @@ def strongly_typed(tree: PyTree) -> PyTree:
     )
 
 
+def numbers_as_arrays(tree: PyTree) -> PyTree:
+    """The same tree, whose Python numbers are arrays: what a loop carries would otherwise never change."""
+    is_number = lambda leaf: isinstance(leaf, bool | int | float | complex)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if is_number(leaf) else leaf, tree)
+
+
 class Packing:
     """Lays the leaves of a tree side by side in one array per dtype, and takes them apart again.
 

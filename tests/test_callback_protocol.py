@@ -21,7 +21,7 @@ from lerax.callback import (
     LoggingCallback,
     MemoryBackend,
 )
-from lerax.callback.list import as_callback
+from lerax.callback.callback_list import as_callback
 from lerax.env.classic_control import CartPole, CartPoleState
 
 
@@ -252,3 +252,38 @@ def test_an_iteration_that_is_past_is_not_due(env, policy, answer):
 @pytest.mark.parametrize("callback", [None, [], ()])
 def test_no_callback_is_a_callback(env, policy, callback):
     assert int(run(callback, env, policy).iteration_count) == 3
+
+
+class CountsFromANumber(AbstractCallback):
+    def reset(self, ctx, *, key):
+        return 0
+
+    def on_iteration(self, ctx, *, key):
+        return ctx.state + 1
+
+
+def test_a_state_may_begin_as_a_python_number(env, policy):
+    state = Idle().init(env, policy, key=jr.key(0))
+    (found,) = Idle().run(state, 40, callback=CountsFromANumber()).callback_state
+    assert int(found) == 4
+
+
+class Relative(AbstractCallback):
+    def next_due(self, iteration):
+        return iteration + 2
+
+
+def test_a_due_iteration_that_moves_away_is_refused(env, policy):
+    with pytest.raises(ValueError, match="Relative.next_due: no schedule"):
+        Idle().learn(env, policy, 40, key=jr.key(0), callback=Relative())
+
+
+def test_a_class_is_no_callback():
+    with pytest.raises(TypeError, match="a class .got EmptyCallback.; give an instance"):
+        as_callback.__wrapped__(EmptyCallback)  # as it is without the tests' own checks of types
+
+
+def test_importing_everything_hides_no_builtin():
+    names = {}
+    exec("from lerax.callback import *", names)
+    assert not {"list", "type", "print"} & set(names) and "CallbackList" in names

@@ -13,7 +13,7 @@ from toys import Idle, assert_bitwise_equal, untimed
 from lerax.algorithm import loop
 from lerax.backend import BackendError, Dispatcher, dispatch
 from lerax.callback import LoggingCallback, MemoryBackend, run_log
-from lerax.callback.list import as_callback
+from lerax.callback.callback_list import as_callback
 
 METHODS = "open on_training_start log_hparams log_phase log_scalars flush close".split()
 ITERATIONS = 10

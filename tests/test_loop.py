@@ -9,7 +9,7 @@ from toys import TRACES, Target, arrays, assert_bitwise_equal, untimed
 
 from lerax.algorithm import PPO, loop
 from lerax.callback import AbstractCallback, LoggingCallback, MemoryBackend
-from lerax.callback.list import as_callback
+from lerax.callback.callback_list import as_callback
 from lerax.policy import MLPActorCriticPolicy
 
 STEPS = 64  # of an iteration

@@ -16,7 +16,7 @@ from lerax.callback import (
     StopOnRequest,
     StopOnReturn,
 )
-from lerax.callback.list import as_callback
+from lerax.callback.callback_list import as_callback
 from lerax.policy import MLPActorCriticPolicy
 from lerax.tree import ravel
 

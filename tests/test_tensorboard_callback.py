@@ -175,6 +175,8 @@ def test_the_writer_writes_from_traced_code_and_from_outside():
     writer.add_dict("", {"outside/2": np.float32(8)}, global_step=jnp.array(6))
     writer.close()
     writer.close()
+    with pytest.raises(RuntimeError, match="already closed"):
+        writer.add_scalar("late", 1.0, 9)
     assert scalars("logs/mine") == {
         "a": [(0, 0.0), (1, 0.5), (2, 1.0)],
         "group/b": [(0, 0.0), (1, 1.0), (2, 2.0)],

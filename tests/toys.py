@@ -11,7 +11,7 @@ from jax import random as jr
 from jaxtyping import Array, Float, Int
 
 from lerax.algorithm import AbstractAlgorithm, loop
-from lerax.callback.list import as_callback
+from lerax.callback.callback_list import as_callback
 from lerax.env import AbstractEnv, AbstractEnvState
 from lerax.render import headless_renderer
 from lerax.settings import setting

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
 from lerax import tree
 from lerax.callback import AbstractCallback, IterationContext
-from lerax.callback.list import as_callback
+from lerax.callback.callback_list import as_callback
 from lerax.callback.outbox import closed
 from lerax.env import AbstractEnvLike
 from lerax.policy import AbstractPolicy

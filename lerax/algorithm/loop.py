@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Int
 
 from lerax import tree
 from lerax.callback import AbstractCallback, ResetContext, TrainingContext
-from lerax.callback.list import overrides
+from lerax.callback.callback_list import overrides
 from lerax.callback.outbox import Collector, closed, sending
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def start(
         jr.fold_in(jr.fold_in(state.key, state.iteration_count), i) for i in range(3, 6)
     )
     with closed("reset"):
-        fresh = callback.reset(ctx, key=key)
+        fresh = tree.numbers_as_arrays(callback.reset(ctx, key=key))
     with closed("step_reset"):
         fresh_step = jax.vmap(lambda k: callback.step_reset(ctx, key=k))(
             jr.split(step_key, algorithm.num_envs)

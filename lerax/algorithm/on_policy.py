@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from lerax import tree
 from lerax.advantage import gae
 from lerax.callback import AbstractCallback, StepContext
-from lerax.callback.list import overrides
+from lerax.callback.callback_list import overrides
 from lerax.callback.outbox import closed
 from lerax.env import AbstractEnvLike, advance
 from lerax.policy import AbstractActorCriticPolicy

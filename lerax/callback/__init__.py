@@ -19,9 +19,9 @@ from .base_callback import IterationContext as IterationContext
 from .base_callback import ResetContext as ResetContext
 from .base_callback import StepContext as StepContext
 from .base_callback import TrainingContext as TrainingContext
+from .callback_list import CallbackList as CallbackList
 from .empty import EmptyCallback as EmptyCallback
 from .evaluation import EvalCallback as EvalCallback
-from .list import CallbackList as CallbackList
 from .logging import LoggingCallback as LoggingCallback
 from .outbox import emit as emit
 from .outbox import register as register

@@ -144,10 +144,16 @@ class JITSummaryWriter:
         self.run_log.receive(*record)
 
     def _write(self, scalars: dict[str, Any], step: Any) -> None:
+        self._check_open()
         self.run_log.log_finite([(int(step or 0), {tag: float(value) for tag, value in scalars.items()})])
 
     def _write_video(self, tag: str, frames: np.ndarray, step: Any, fps: Any) -> None:
+        self._check_open()
         self.run_log.call("log_video", tag, frames, int(step or 0), float(fps))
+
+    def _check_open(self) -> None:
+        if self.run_log.closed:
+            raise RuntimeError("JITSummaryWriter: already closed; make a new one")
 
 
 class TensorBoardCallback(AbstractCallback):

@@ -91,11 +91,22 @@ def _due(callback: AbstractCallback, iteration: int) -> int | None:
             f"{type(callback).__name__}.next_due: not in the future (got {due} at iteration {iteration}); "
             "return a greater iteration, or None"
         )
+    if due is not None and (later := callback.next_due(due - 1)) != due:
+        raise ValueError(
+            f"{type(callback).__name__}.next_due: no schedule (got {due} at {iteration}, and {later} "
+            f"at {due - 1}); return the same iteration until it has come"
+        )
     return due
 
 
 def as_callback(callback: Sequence[AbstractCallback] | AbstractCallback | None) -> CallbackList:
-    """One callback from what `learn` and `run` accept: none, one, or a sequence of them."""
+    """One callback from what `learn` and `run` accept: none, one, or a sequence of them.
+
+    Raises:
+        TypeError: It is a class.
+    """
+    if isinstance(callback, type):
+        raise TypeError(f"callback: a class (got {callback.__name__}); give an instance of it")
     if callback is None:
         return CallbackList(())
     if isinstance(callback, CallbackList):
