@@ -58,7 +58,7 @@ class SceneReader:
             skies = np.flatnonzero(self._model.tex_type == self._mujoco.mjtTexture.mjTEXTURE_SKYBOX.value)
             shown = scene.flags[self._mujoco.mjtRndFlag.mjRND_SKYBOX.value] and len(skies)
             black = np.zeros((view.height * view.width, 3), np.uint8)
-            self._background = key, sky(image(self._model, skies[0]), view) if shown else black
+            self._background = key, sky(image(self._model, int(skies[0])), view) if shown else black
         return self._background[1]
 
     def _shape(self, geom: Any, scene: Any, view: View) -> AbstractShape | None:
