@@ -44,9 +44,9 @@ class Software:
             edges = _edges(canvas.owner.reshape(height, width))
             fine = Canvas(view, background, edges)
             _paint(fine, shapes, lights, shadows)
-        mixed = fine.color.reshape(len(edges), len(SAMPLES), 3).mean(1, dtype=np.float32)
-        canvas.color[edges] = mixed + np.float32(0.5)
-        self._pixels = canvas.color.reshape(height, width, 3)
+        mixed = fine.color.reshape(3, len(edges), len(SAMPLES)).mean(2, dtype=np.float32)
+        canvas.color[:, edges] = mixed + np.float32(0.5)
+        self._pixels = np.stack(list(canvas.color.reshape(3, height, width)), -1)
 
     def pixels(self) -> np.ndarray:
         """A copy of the picture: uint8, `[height, width, 3]`."""
@@ -83,7 +83,7 @@ def _shadow(
 
 
 def _shade(shape: AbstractShape, hits: Hits, lights: list[Light], seen: list[Any]) -> np.ndarray:
-    """The colours of points of a surface: uint8, `[points, 3]`.
+    """The colours of points of a surface: uint8, `[3, points]`.
 
     Args:
         shape: Whose surface it is.
@@ -101,10 +101,10 @@ def _shade(shape: AbstractShape, hits: Hits, lights: list[Light], seen: list[Any
         for i in range(3):
             glow[i] = glow[i] + light.ambient[i] * arrives + light.diffuse[i] * facing
             shine[i] = shine[i] + light.specular[i] * material.specular * gloss
-    colors = np.empty((len(hits.rays), 3), np.uint8)
+    colors = np.empty((3, len(hits.rays)), np.uint8)
     for i, color in enumerate(material.color.tolist()):
         painted = 1.0 if hits.color is None else hits.color[i]
-        colors[:, i] = np.minimum((color * painted * glow[i] + shine[i]) * 255, 255) + 0.5
+        colors[i] = np.minimum((color * painted * glow[i] + shine[i]) * 255, 255) + 0.5
     return colors
 
 

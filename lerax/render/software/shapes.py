@@ -90,8 +90,10 @@ class Solid(AbstractShape):
             origin, direction = canvas.lines(rays, self._scaled)
             depth = first_hit(self._kind, self._half, origin, direction)
             hit = np.flatnonzero((depth > view.near) & (depth <= canvas.depth.take(rays)))
+            if len(hit) < len(rays):
+                rays, depth, origin, direction = rays[hit], depth[hit], _of(origin, hit), _of(direction, hit)
             if len(hit):
-                yield self._met(view, rays[hit], depth[hit], _of(origin, hit), _of(direction, hit))
+                yield self._met(view, rays, depth, origin, direction)
 
     def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[np.ndarray]:
         view, floor = canvas.view, ground.frame

@@ -66,7 +66,7 @@ def image(model: Any, number: int) -> np.ndarray:
 
 
 def sky(picture: np.ndarray, view: View) -> np.ndarray:
-    """What a camera sees of the sky: uint8, `[pixels, 3]`.
+    """What a camera sees of the sky: uint8, `[3, pixels]`.
 
     Args:
         picture: Its six sides, one below the other, or one for all.
@@ -74,13 +74,11 @@ def sky(picture: np.ndarray, view: View) -> np.ndarray:
     """
     size = picture.shape[1]
     picture = np.resize(picture, (6 * size, size, 3))
-    u = view.left + view.pixel * (np.arange(view.width) + 0.5)
-    v = view.top - view.pixel * (np.arange(view.height) + 0.5)
-    u, v = (part.astype(np.float32) * (not view.parallel) for part in (u, v))
+    u, v = (part * (not view.parallel) for part in view.directions())
     right, up, forward = view.axes.astype(np.float32)
     ways = [(right[i] * u + up[i] * v[:, None] + forward[i]).ravel() for i in range(3)]
     farthest = np.maximum(np.maximum(np.abs(ways[0]), np.abs(ways[1])), np.abs(ways[2]))
-    seen = np.empty((len(farthest), 3), np.uint8)
+    seen = np.empty((3, len(farthest)), np.uint8)
     for side, (axis, sign, x, x_sign, y, y_sign) in enumerate(SIDES):
         there = np.flatnonzero(ways[axis] * sign == farthest)
         half = size / 2 / farthest[there]
@@ -88,7 +86,7 @@ def sky(picture: np.ndarray, view: View) -> np.ndarray:
             np.clip(size / 2 + s * ways[a][there] * half, 0, size - 1).astype(int)
             for a, s in ((x, x_sign), (y, y_sign))
         )
-        seen[there] = picture[row + side * size, column]
+        seen[:, there] = picture[row + side * size, column].T
     return seen
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from .solids import Frame, Vector
 
 SAMPLES = ((-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375))  # in a pixel, from its centre
-BLOCK = 1 << 14  # pixels at a time: what stays in a processor's cache
+BLOCK = 1 << 15  # pixels at a time: what stays in a processor's cache
 
 
 class View:
@@ -48,6 +48,11 @@ class View:
         if self.parallel:
             self.projection[2] = (0, 0, 0, 1)
 
+    def directions(self) -> tuple[np.ndarray, np.ndarray]:
+        """The u of the middles of its columns of pixels, and the v of those of its rows."""
+        columns, rows = (np.arange(n, dtype=np.float32) + np.float32(0.5) for n in (self.width, self.height))
+        return self.left + self.pixel * columns, self.top - self.pixel * rows
+
     def outline(self, points: np.ndarray, spread: np.ndarray, projection: np.ndarray) -> np.ndarray:
         """What bounds the picture of the hull of ellipsoids that are alike.
 
@@ -79,29 +84,29 @@ class Canvas:
 
     Args:
         view: The camera.
-        background: What is seen where there is nothing: uint8, `[pixels of the view, 3]`.
+        background: What is seen where there is nothing: uint8, `[3, pixels of the view]`.
         pixels: The pixels, each with as many rays as `SAMPLES`; None for one ray through each pixel.
 
     Attributes:
         u, v: Where the rays go through the plane of directions.
-        color: What each ray shows: uint8, `[rays, 3]`.
+        color: What each ray shows: uint8, `[3, rays]`.
         depth: How far along its direction it met something; infinite where it did not.
         owner: A number for what it met.
     """
 
     def __init__(self, view: View, background: np.ndarray, pixels: np.ndarray | None = None):
-        self.view = view
+        self.view, self._slot, self._places = view, None, None
+        u, v = view.directions()
         if pixels is None:
-            self._slot, offsets = None, np.zeros((1, 2), np.float32)
-            pixels, self.color = np.arange(view.width * view.height), background.copy()
+            self.u, self.v = np.tile(u, view.height), np.repeat(v, view.width)
+            self.color = background.copy()
         else:
-            self._slot, offsets = np.full(view.width * view.height, -1), np.array(SAMPLES, np.float32)
+            self._slot = np.full(view.width * view.height, -1)
             self._slot[pixels] = np.arange(len(pixels))
-            self.color = np.repeat(background[pixels], len(offsets), 0)
-        rows, columns = np.divmod(pixels, view.width)
-        x = columns[:, None].astype(np.float32) + (offsets[:, 0] + np.float32(0.5))
-        y = rows[:, None].astype(np.float32) + (offsets[:, 1] + np.float32(0.5))
-        self.u, self.v = view.left + view.pixel * x.ravel(), view.top - view.pixel * y.ravel()
+            self._places = rows, columns = np.divmod(pixels, view.width)
+            across, up = (view.pixel * np.array(SAMPLES, np.float32) * (1, -1)).astype(np.float32).T
+            self.u, self.v = (u[columns, None] + across).ravel(), (v[rows, None] + up).ravel()
+            self.color = np.repeat(background[:, pixels], len(SAMPLES), 1)
         self.depth = np.full(len(self.u), np.inf, np.float32)
         self.owner = np.zeros(len(self.u), np.int32)
 
@@ -128,10 +133,16 @@ class Canvas:
     def within(self, outline: np.ndarray) -> Iterator[np.ndarray]:
         """The numbers of the rays through pixels within bounds (left, right, bottom, top), some at a time."""
         x0, x1, y0, y1 = self.boxes(outline)
-        columns, step = np.arange(x0, x1), max(1, BLOCK // max(x1 - x0, 1))
-        for first in range(y0, y1, step):
-            rows = np.arange(first, min(first + step, y1))
-            yield self.through((rows[:, None] * self.view.width + columns).ravel())[0]
+        if self._places is None:
+            columns, step = np.arange(x0, x1), max(1, BLOCK // max(x1 - x0, 1))
+            for first in range(y0, y1, step):
+                rows = np.arange(first, min(first + step, y1))
+                yield (rows[:, None] * self.view.width + columns).ravel()
+        else:
+            rows, columns = self._places
+            inside = np.flatnonzero((rows >= y0) & (rows < y1) & (columns >= x0) & (columns < x1))
+            rays = _rays_of(inside)
+            yield from (rays[first : first + BLOCK] for first in range(0, len(rays), BLOCK))
 
     def through(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The numbers of the rays that go through pixels, and for each the place of its pixel in the list."""
@@ -139,8 +150,7 @@ class Canvas:
             return pixels, np.arange(len(pixels))
         slots = self._slot.take(pixels)
         known = np.flatnonzero(slots >= 0)
-        rays = slots[known, None] * len(SAMPLES) + np.arange(len(SAMPLES))
-        return rays.ravel(), np.repeat(known, len(SAMPLES))
+        return _rays_of(slots[known]), np.repeat(known, len(SAMPLES))
 
     def lines(self, rays: np.ndarray, frame: Frame) -> tuple[Vector, Vector]:
         """Where rays begin and where they go, in a frame."""
@@ -159,11 +169,17 @@ class Canvas:
             rays: Their numbers.
             depth: How far it is.
             owner: A number for it.
-            color: Its colour: uint8, `[rays, 3]`.
+            color: Its colour: uint8, `[3, rays]`.
             alpha: 1, or less if one can see through it.
         """
-        if alpha < 1:
-            self.color[rays] = self.color[rays] * (1 - alpha) + color * alpha + 0.5
-            self.owner[rays] = self.owner[rays] * 31 + owner
+        for mine, new in zip(self.color, color, strict=True):
+            mine[rays] = new if alpha == 1 else mine[rays] * (1 - alpha) + new * alpha + 0.5
+        if alpha == 1:
+            self.depth[rays], self.owner[rays] = depth, owner
         else:
-            self.color[rays], self.depth[rays], self.owner[rays] = color, depth, owner
+            self.owner[rays] = self.owner[rays] * 31 + owner
+
+
+def _rays_of(places: np.ndarray) -> np.ndarray:
+    """The numbers of the rays through the pixels at these places of a list."""
+    return (places[:, None] * len(SAMPLES) + np.arange(len(SAMPLES))).ravel()
