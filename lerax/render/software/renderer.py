@@ -61,7 +61,7 @@ def _paint(canvas: Canvas, shapes: list[AbstractShape], lights: list[Light], sha
         fallen = shape.flat and shadows
         dark = [_shadow(canvas, shape, light, shapes) if fallen else None for light in lights]
         for hits in shape.hits(canvas):
-            seen = [True if part is None else ~part.take(hits.rays) for part in dark]
+            seen = [True if part is None else ~part[hits.rays] for part in dark]
             darkness = sum(place * np.logical_not(part) for place, part in enumerate(seen, 1))
             color = _shade(shape, hits, lights, seen)
             owner = number + SHADOW * darkness + SIDE * hits.side
@@ -101,7 +101,7 @@ def _shade(shape: AbstractShape, hits: Hits, lights: list[Light], seen: list[Any
         for i in range(3):
             glow[i] = glow[i] + light.ambient[i] * arrives + light.diffuse[i] * facing
             shine[i] = shine[i] + light.specular[i] * material.specular * gloss
-    colors = np.empty((3, len(hits.rays)), np.uint8)
+    colors = np.empty((3, len(hits.depth)), np.uint8)
     for i, color in enumerate(material.color.tolist()):
         painted = 1.0 if hits.color is None else hits.color[i]
         colors[i] = np.minimum((color * painted * glow[i] + shine[i]) * 255, 255) + 0.5

@@ -10,7 +10,7 @@ from .light import Light, Material
 from .solids import Frame, Vector, along, first_hit, normal, side, unit
 from .texture import Checker
 from .triangles import Triangles, covered
-from .view import Canvas, View
+from .view import Canvas, Rays, View, chosen
 
 ENDLESS, TINY = 1e6, 1e-9  # lengths of a plane without an end, and of what has none
 
@@ -28,7 +28,7 @@ class Hits(NamedTuple):
         side: A number for the side of the thing, if it has edges.
     """
 
-    rays: np.ndarray
+    rays: Rays
     depth: np.ndarray
     point: Vector
     normal: Vector
@@ -89,9 +89,14 @@ class Solid(AbstractShape):
         for rays in canvas.within(view.outline(self._points, self._spread, view.projection)):
             origin, direction = canvas.lines(rays, self._scaled)
             depth = first_hit(self._kind, self._half, origin, direction)
-            hit = np.flatnonzero((depth > view.near) & (depth <= canvas.depth.take(rays)))
-            if len(hit) < len(rays):
-                rays, depth, origin, direction = rays[hit], depth[hit], _of(origin, hit), _of(direction, hit)
+            hit = np.flatnonzero((depth > view.near) & (depth <= canvas.depth[rays]))
+            if len(hit) < len(depth):
+                rays, depth, origin, direction = (
+                    chosen(rays, hit),
+                    depth[hit],
+                    _of(origin, hit),
+                    _of(direction, hit),
+                )
             if len(hit):
                 yield self._met(view, rays, depth, origin, direction)
 
@@ -105,11 +110,9 @@ class Solid(AbstractShape):
             x, y, _ = along(origin, direction, -origin[2] / direction[2])
             a, b, c = (row[0] * x + row[1] * y + from_ for row, from_ in zip(axes, start, strict=True))
             t = first_hit(self._kind, self._half, (a, b, c), light.way((a, b, c), self._scaled))
-            yield rays[(t > 0) & (t < light.reach)]
+            yield chosen(rays, np.flatnonzero((t > 0) & (t < light.reach)))
 
-    def _met(
-        self, view: View, rays: np.ndarray, depth: np.ndarray, origin: Vector, direction: Vector
-    ) -> Hits:
+    def _met(self, view: View, rays: Rays, depth: np.ndarray, origin: Vector, direction: Vector) -> Hits:
         point = along(origin, direction, depth)
         away = normal(self._kind, self._half, tuple(self._size), point)
         point, direction = self._true(point), self._true(direction)
