@@ -219,12 +219,24 @@ def test_a_checker_far_away_is_its_mean_colour():
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.5, 0.9])
-def test_one_looks_through_both_sides_of_a_thing(alpha):
-    ball = f'<geom pos="0 0 1" size=".5" rgba="0 1 0 {alpha}" material="clear"/>'
+@pytest.mark.parametrize("thing", ['size=".5"', 'type="plane" size=".5 .5 1"'])
+def test_one_looks_through_both_sides_of_a_thing(thing, alpha):
+    thing = f'<geom {thing} pos="0 0 1" rgba="0 1 0 {alpha}" material="clear"/>'
     assets = f'<material name="clear" {GLOWS}/>'
-    frame = picture('<geom type="plane" size="9 9 1" material="red"/>', ball, assets=assets)
+    frame = picture('<geom type="plane" size="9 9 1" material="red"/>', thing, assets=assets)
     assert frame[160, 160] == pytest.approx(((1 - alpha) ** 2, 1 - (1 - alpha) ** 2, 0), abs=0.01)
     assert tuple(frame[10, 10]) == (1, 0, 0)
+
+
+def test_planes_are_half_clear_from_below():
+    assets = f'<material name="clear" {GLOWS}/>'
+    ball, plane = (
+        '<geom size=".5" material="red"/>',
+        '<geom type="plane" size="9 9 1" pos="0 0 1" euler="180 0 0" {}/>',
+    )
+    assert picture(ball, plane.format('material="green"'))[160, 160] == pytest.approx((0.5, 0.5, 0), abs=0.01)
+    clear = plane.format('material="clear" rgba="0 1 0 .5"')
+    assert picture(ball, clear, assets=assets)[160, 160] == pytest.approx((0.75, 0.25, 0), abs=0.01)
 
 
 def test_of_two_clear_things_the_nearer_one_is_drawn_last():

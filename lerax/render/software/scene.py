@@ -99,10 +99,8 @@ class SceneReader:
                 pattern = _checker(np.array(geom.size[:2], float), colors, bool(uniform), repeat)
             else:
                 color *= mean
-        if not plane:
-            alpha = 1 - (1 - alpha) ** 2  # one looks through its front and its back
-        elif frame.axes[2] @ (view.position - frame.position) < 0:
-            alpha *= FROM_BELOW
+        below = plane and frame.axes[2] @ (view.position - frame.position) < 0
+        alpha = alpha * FROM_BELOW if below else 1 - (1 - alpha) ** 2  # MuJoCo draws the back and the front
         gloss = float(geom.specular), float(geom.shininess)
         return Material(color, alpha, float(geom.emission), *gloss, bool(geom.castshadow)), pattern
 
