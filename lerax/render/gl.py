@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
-OFF = ("disable", "disabled", "off", "false", "0")
+OFF = ("software", "disable", "disabled", "off", "false", "0")
 PACKAGES = "apt-get install libegl1 libopengl0 libgl1"
 PROBE_SECONDS = 60
 
@@ -48,7 +48,8 @@ def gl_context(name: str) -> type:
 def find_gl() -> tuple[str | None, str]:
     """Finds an OpenGL that draws without a display: what `MUJOCO_GL` names, else EGL, else OSMesa.
 
-    Each is tried once in a process of its own. Warns if `MUJOCO_GL` names one that does not work.
+    Each is tried once in a process of its own; none is if `MUJOCO_GL` is `software` or `off`. Warns if
+    `MUJOCO_GL` names one that does not work.
 
     Returns:
         Its name, or None, and why the others do not work.
@@ -60,15 +61,17 @@ def find_gl() -> tuple[str | None, str]:
 def _find_gl(asked: str) -> tuple[str | None, str]:
     if asked in OFF:
         return None, f"MUJOCO_GL is {asked!r}"
-    reasons = []
+    found, reasons = None, []
     for name in dict.fromkeys(name for name in (asked, "egl", "osmesa") if name):
         reason = _probe(name) if name in ("egl", "osmesa", "glfw") else "there is no such thing"
         if reason is None:
-            if asked not in ("", name):
-                warnings.warn(f"MUJOCO_GL={asked} does not work ({reasons[0]}); using {name}", stacklevel=3)
-            return name, "; ".join(reasons)
+            found = name
+            break
         reasons.append(f"{name}: {reason}")
-    return None, "; ".join(reasons)
+    if asked and asked != found:
+        instead = found or f"the software renderer; for OpenGL: {PACKAGES}"
+        warnings.warn(f"MUJOCO_GL={asked} does not work ({reasons[0]}); using {instead}", stacklevel=3)
+    return found, "; ".join(reasons)
 
 
 def _probe(name: str) -> str | None:

@@ -13,7 +13,7 @@ def headless_renderer(
     """A renderer that draws an environment, wrapped or not, off screen at the size given.
 
     Args:
-        env: The environment; if its `unwrapped` has a `mujoco_model`, it is drawn with OpenGL, else what
+        env: The environment; if its `unwrapped` has a `mujoco_model`, its scene is drawn, else what
             its `default_renderer` shows is drawn with pygame.
         width: Width of the picture, in pixels.
         height: Height of the picture, in pixels.

@@ -6,15 +6,17 @@ from typing import Any
 import numpy as np
 
 from .base_renderer import AbstractFrameSource, RenderError, check_size
-from .gl import PACKAGES, find_gl, gl_context, import_mujoco
+from .gl import find_gl, gl_context, import_mujoco
+from .software import Software
 
 MAX_GEOMS = 10_000
 
 
 class HeadlessMujocoRenderer(AbstractFrameSource):
-    """Draws a MuJoCo model off screen with OpenGL, found by trying (`lerax.render.gl`).
+    """Draws a MuJoCo model off screen: with OpenGL, found by trying, or without it (`lerax.render.software`).
 
-    It opens with the first picture, on the thread that draws it, and serves that thread alone.
+    It does without where no OpenGL works, or `MUJOCO_GL` is `software`. It opens with the first picture; with
+    OpenGL it serves only the thread that drew that one.
 
     Args:
         model: The `mujoco.MjModel`; it is not changed.
@@ -22,7 +24,10 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
         height: Height of the picture, in pixels.
         camera: Name or number of a camera of the model, or a `mujoco.MjvCamera`; None for the model's first,
             or, where it has none, a view of all of it.
-        shadows: Draw shadows; without a graphics card they take most of the time.
+        shadows: Draw shadows; with OpenGL but without a graphics card they take most of the time.
+
+    Attributes:
+        drawn_with: `egl`, `osmesa`, `glfw` or `software`; None before the first picture.
 
     Raises:
         ValueError: The size is not of 1 to 16,384 pixels each way, or the model has no such camera.
@@ -45,66 +50,82 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
         self.model, self.width, self.height = model, width, height
         self._camera = _camera(self._mujoco, model, camera)
         self._shadows = shadows
-        self._gl: Any = None
-        self._target: Any = None
+        self.drawn_with: str | None = None
+        self._artist: _OpenGL | Software | None = None
         self._thread: int | None = None
 
     def is_open(self) -> bool:
-        return self._gl is not None
+        return self._artist is not None
 
     def open(self) -> None:
-        if self._gl is not None:
-            if self._thread != threading.get_ident():
-                raise RenderError("a HeadlessMujocoRenderer serves one thread: make one on each that draws")
-            return
-        name, reasons = find_gl()
-        if name is None:  # the place for a renderer that needs no OpenGL
-            raise RenderError(f"no OpenGL draws without a display here ({reasons}); install one: {PACKAGES}")
-        self._open_with(name)
+        self._opened()
 
-    def _open_with(self, name: str) -> None:
-        mujoco = self._mujoco
-        try:
-            gl = gl_context(name)(self.width, self.height)
-            gl.make_current()
-            target = mujoco.MjrContext(self.model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
-        except Exception as error:  # each OpenGL raises what it likes
-            raise RenderError(f"OpenGL ({name}) does not start ({error}); set another MUJOCO_GL") from error
-        mujoco.mjr_resizeOffscreen(self.width, self.height, target)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, target)
-        self._target, self._rect = target, mujoco.MjrRect(0, 0, self.width, self.height)
-        self._scene = mujoco.MjvScene(self.model, maxgeom=MAX_GEOMS)
-        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self._shadows
-        self._option = mujoco.MjvOption()
-        self._gl, self._thread = gl, threading.get_ident()
+    def _opened(self) -> "_OpenGL | Software":
+        if self._artist is None:
+            return self._open_with(find_gl()[0] or "software")
+        if self._thread not in (None, threading.get_ident()):
+            raise RenderError("a HeadlessMujocoRenderer serves one thread: make one on each that draws")
+        return self._artist
+
+    def _open_with(self, name: str) -> "_OpenGL | Software":
+        what = self._mujoco, self.model, self.width, self.height
+        artist = Software(*what) if name == "software" else _OpenGL(name, *what)
+        self._scene = self._mujoco.MjvScene(self.model, maxgeom=MAX_GEOMS)
+        self._scene.flags[self._mujoco.mjtRndFlag.mjRND_SHADOW.value] = self._shadows
+        self._option = self._mujoco.MjvOption()
+        self._thread = None if name == "software" else threading.get_ident()
+        self.drawn_with, self._artist = name, artist
+        return artist
 
     def close(self) -> None:
-        if self._gl is not None:
-            self.open()  # on its own thread
-            self._gl.make_current()
-            self._target.free()
-            self._gl.free()
-            self._gl = self._thread = self._target = None
+        if self._artist is not None:
+            self._opened().close()  # on its own thread
+            self._artist = self._thread = None
 
     def render_data(self, data: Any) -> None:
         """Draws the state of a `mujoco.MjData` of the model, whose positions are up to date (`mj_forward`).
 
         Raises:
-            RenderError: There is no OpenGL, or this is not the thread that drew the first picture.
+            RenderError: OpenGL does not start, or this is not the thread that drew the first picture with it.
         """
-        self.open()
-        mujoco = self._mujoco
+        artist, mujoco = self._opened(), self._mujoco
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self.model, data, self._option, None, self._camera, everything, self._scene)
-        self._gl.make_current()
-        mujoco.mjr_render(self._rect, self._scene, self._target)
+        artist.draw(self._scene)
 
     def as_array(self) -> np.ndarray:
-        self.open()
-        self._gl.make_current()
-        pixels = np.empty((self.height, self.width, 3), np.uint8)
-        self._mujoco.mjr_readPixels(pixels, None, self._rect, self._target)
+        return self._opened().pixels()
+
+
+class _OpenGL:
+    """Draws scenes of a model with one kind of OpenGL, on one thread."""
+
+    def __init__(self, name: str, mujoco: Any, model: Any, width: int, height: int):
+        self._mujoco = mujoco
+        try:
+            self._context = gl_context(name)(width, height)
+            self._context.make_current()
+            self._target = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
+        except Exception as error:  # each OpenGL raises what it likes
+            raise RenderError(f"OpenGL ({name}) does not start ({error}); set MUJOCO_GL=software") from error
+        mujoco.mjr_resizeOffscreen(width, height, self._target)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._target)
+        self._rectangle = mujoco.MjrRect(0, 0, width, height)
+
+    def draw(self, scene: Any) -> None:
+        self._context.make_current()
+        self._mujoco.mjr_render(self._rectangle, scene, self._target)
+
+    def pixels(self) -> np.ndarray:
+        self._context.make_current()
+        pixels = np.empty((self._rectangle.height, self._rectangle.width, 3), np.uint8)
+        self._mujoco.mjr_readPixels(pixels, None, self._rectangle, self._target)
         return np.ascontiguousarray(pixels[::-1])  # OpenGL begins at the bottom
+
+    def close(self) -> None:
+        self._context.make_current()
+        self._target.free()
+        self._context.free()
 
 
 def draws_with(name: str) -> bool:

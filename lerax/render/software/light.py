@@ -1,0 +1,97 @@
+"""Light: what reaches a surface, and the colour that it gives to it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .solids import TINY, Frame, Vector, dot
+
+
+@dataclass(frozen=True)
+class Material:
+    """How a surface takes light.
+
+    Attributes:
+        color: Red, green and blue in [0, 1].
+        alpha: 1, or less if one can see through it.
+        emission: The part of its colour that needs no light.
+        specular: How much light it mirrors.
+        shininess: How small its highlights are, in [0, 1].
+        casts: Whether it throws shadows.
+    """
+
+    color: np.ndarray
+    alpha: float
+    emission: float
+    specular: float
+    shininess: float
+    casts: bool
+
+
+class Light:
+    """A light of a scene.
+
+    Args:
+        light: A `mujoco.MjvLight`.
+        directional: Whether it comes from a direction, not from a place.
+        spot: Whether it shines into a cone only.
+
+    Attributes:
+        casts: Whether what it shines on throws shadows.
+        reach: How often the way to it fits before it: once, or endlessly if it comes from a direction.
+        ambient: Its colour on everything that it reaches.
+        diffuse: Its colour on what faces it.
+        specular: The colour of its highlights.
+    """
+
+    def __init__(self, light: Any, directional: bool, spot: bool):
+        self.casts, self._spot, self._directional = bool(light.castshadow), spot, directional
+        self.reach = float("inf") if directional else 1.0
+        self._direction = np.array(light.dir, float)
+        self._place = np.append(-self._direction, 0) if directional else np.append(light.pos, 1.0)
+        self.ambient, self.diffuse, self.specular = (
+            [float(part) for part in color] for color in (light.ambient, light.diffuse, light.specular)
+        )
+        fading = [float(part) for part in light.attenuation]
+        self._fading = fading if any(fading) else [1.0, 0.0, 0.0]
+        self._edge, self._exponent = float(np.cos(np.radians(light.cutoff))), float(light.exponent)
+
+    def way(self, point: Vector, frame: Frame) -> Vector:
+        """The ways from points of a frame to the light, in that frame."""
+        if self._directional:
+            x, y, z = -(frame.axes @ self._direction).astype(np.float32)
+            return x, y, z
+        x, y, z = (frame.axes @ (self._place[:3] - frame.position)).astype(np.float32)
+        return x - point[0], y - point[1], z - point[2]
+
+    def reaching(self, point: Vector, frame: Frame) -> tuple[Vector, Any]:
+        """The direction to it, of length 1, and how much of it arrives, at points of a frame."""
+        way = self.way(point, frame)
+        if self._directional:
+            return way, np.float32(1)
+        distance = np.sqrt(np.maximum(dot(way, way), TINY))
+        toward = way[0] / distance, way[1] / distance, way[2] / distance
+        arrives = 1 / (self._fading[0] + distance * (self._fading[1] + distance * self._fading[2]))
+        if self._spot:
+            x, y, z = -(frame.axes @ self._direction).astype(np.float32)
+            inside = dot(toward, (x, y, z))
+            arrives = arrives * power(inside, self._exponent) * (inside >= self._edge)
+        return toward, arrives
+
+    def above(self, ground: Frame) -> float:
+        """How far above the plane z = 0 of a frame it is, or how steeply it shines on it."""
+        return float(_plane(ground) @ self._place)
+
+    def onto(self, ground: Frame) -> np.ndarray:
+        """The matrix [4, 4] from homogeneous points to their shadows on the plane z = 0 of a frame."""
+        return np.eye(4) * self.above(ground) - np.outer(self._place, _plane(ground))
+
+
+def _plane(ground: Frame) -> np.ndarray:
+    return np.append(ground.axes[2], -ground.axes[2] @ ground.position)
+
+
+def power(base: Any, exponent: float) -> Any:
+    """The power of numbers, those below 0 taken for 0."""
+    return np.exp(exponent * np.log(np.maximum(base, TINY)))

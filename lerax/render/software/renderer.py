@@ -1,0 +1,126 @@
+"""Pictures of scenes: one ray through each pixel, and more where two things meet."""
+
+from typing import Any
+
+import numpy as np
+
+from .light import Light, power
+from .scene import SceneReader
+from .shapes import AbstractShape, Hits
+from .solids import Vector, dot, unit
+from .view import SAMPLES, Canvas, View
+
+SHININESS = 128  # the exponent of a highlight whose shininess is 1
+SHADOW, SIDE = 1 << 16, 1 << 24  # tell a thing from itself in a shadow, or on another side
+
+
+class Software:
+    """Draws scenes of a model in NumPy, without OpenGL, on any thread.
+
+    Light, highlights, transparency, the checker of a plane and the sky are MuJoCo's. Shadows fall on planes
+    only, there are no reflections and no fog, and other textures are drawn in their mean colour.
+
+    Args:
+        mujoco: The module.
+        model: The `mujoco.MjModel`; it is not changed.
+        width: Width of the picture, in pixels.
+        height: Height of the picture, in pixels.
+    """
+
+    def __init__(self, mujoco: Any, model: Any, width: int, height: int):
+        self._mujoco, self._reader = mujoco, SceneReader(mujoco, model)
+        self._pixels = np.zeros((height, width, 3), np.uint8)
+
+    def draw(self, scene: Any) -> None:
+        """Draws a `mujoco.MjvScene` of the model."""
+        height, width, _ = self._pixels.shape
+        view = View(self._mujoco.mjv_averageCamera(*scene.camera), width, height)
+        background, lights = self._reader.background(scene, view), self._reader.lights(scene)
+        shapes = self._reader.shapes(scene, view)
+        shadows = bool(scene.flags[self._mujoco.mjtRndFlag.mjRND_SHADOW.value])
+        canvas = Canvas(view, background)
+        with np.errstate(all="ignore"):  # what a ray misses is NaN
+            _paint(canvas, shapes, lights, shadows)
+            edges = _edges(canvas.owner.reshape(height, width))
+            fine = Canvas(view, background, edges)
+            _paint(fine, shapes, lights, shadows)
+        mixed = fine.color.reshape(3, len(edges), len(SAMPLES)).mean(2, dtype=np.float32)
+        canvas.color[:, edges] = mixed + np.float32(0.5)
+        self._pixels = np.stack(list(canvas.color.reshape(3, height, width)), -1)
+
+    def pixels(self) -> np.ndarray:
+        """A copy of the picture: uint8, `[height, width, 3]`."""
+        return self._pixels.copy()
+
+    def close(self) -> None:
+        """Does nothing: there is nothing to give back."""
+
+
+def _paint(canvas: Canvas, shapes: list[AbstractShape], lights: list[Light], shadows: bool) -> None:
+    for number, shape in enumerate(shapes, 1):
+        fallen = shape.flat and shadows
+        dark = [_shadow(canvas, shape, light, shapes) if fallen else None for light in lights]
+        for hits in shape.hits(canvas):
+            seen = [True if part is None else ~part[hits.rays] for part in dark]
+            darkness = sum(place * np.logical_not(part) for place, part in enumerate(seen, 1))
+            color = _shade(shape, hits, lights, seen)
+            owner = number + SHADOW * darkness + SIDE * hits.side
+            canvas.paint(hits.rays, hits.depth, owner, color, shape.material.alpha)
+
+
+def _shadow(
+    canvas: Canvas, ground: AbstractShape, light: Light, shapes: list[AbstractShape]
+) -> np.ndarray | None:
+    """Which rays see a plane in a shadow, if they see it: bool, `[rays]`; None if the light throws none."""
+    if not light.casts or light.above(ground.frame) <= 0:
+        return None
+    dark = np.zeros(len(canvas.u), bool)
+    for shape in shapes:
+        if shape.material.casts and shape is not ground:
+            for index in shape.shadow(canvas, ground, light):
+                dark[index] = True
+    return dark
+
+
+def _shade(shape: AbstractShape, hits: Hits, lights: list[Light], seen: list[Any]) -> np.ndarray:
+    """The colours of points of a surface: uint8, `[3, points]`.
+
+    Args:
+        shape: Whose surface it is.
+        hits: The points.
+        lights: What shines.
+        seen: For each light whether it is seen from the points.
+    """
+    material = shape.material
+    mirrors = material.specular > 0 and not shape.flat
+    glow, shine = [material.emission] * 3, [0.0] * 3
+    for light, clear in zip(lights, seen, strict=True):
+        toward, arrives = light.reaching(hits.point, shape.frame)
+        facing = np.maximum(dot(hits.normal, toward), 0) * arrives * clear
+        gloss = _highlight(hits, toward, material.shininess) * arrives * (facing > 0) if mirrors else 0.0
+        for i in range(3):
+            glow[i] = glow[i] + light.ambient[i] * arrives + light.diffuse[i] * facing
+            shine[i] = shine[i] + light.specular[i] * material.specular * gloss
+    colors = np.empty((3, len(hits.depth)), np.uint8)
+    for i, color in enumerate(material.color.tolist()):
+        painted = 1.0 if hits.color is None else hits.color[i]
+        colors[i] = np.minimum((color * painted * glow[i] + shine[i]) * 255, 255) + 0.5
+    return colors
+
+
+def _highlight(hits: Hits, toward: Vector, shininess: float) -> np.ndarray:
+    x, y, z = hits.direction
+    eye = unit((-x, -y, -z))
+    half = unit((toward[0] + eye[0], toward[1] + eye[1], toward[2] + eye[2]))
+    return power(dot(half, hits.normal), shininess * SHININESS)
+
+
+def _edges(owner: np.ndarray) -> np.ndarray:
+    """The numbers of the pixels beside which there is something else."""
+    edge = np.zeros(owner.shape, bool)
+    across, down = owner[:, 1:] != owner[:, :-1], owner[1:] != owner[:-1]
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    edge[1:] |= down
+    edge[:-1] |= down
+    return np.flatnonzero(edge)

@@ -1,0 +1,194 @@
+"""Things in a scene: where rays meet them, and where they throw shadows."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .light import Light, Material
+from .solids import Frame, Vector, along, first_hit, normal, side, unit
+from .texture import Checker
+from .triangles import Triangles, covered
+from .view import Canvas, Rays, View, chosen
+
+ENDLESS, TINY = 1e6, 1e-9  # lengths of a plane without an end, and of what has none
+
+
+class Hits(NamedTuple):
+    """Where rays meet a thing, in its frame.
+
+    Attributes:
+        rays: Their numbers.
+        depth: How far along their directions.
+        point: Where.
+        normal: The direction out of the thing, of length 1.
+        direction: Where the rays go.
+        color: The colours that are painted there, `[3, rays]`; None for the material's.
+        side: A number for the side of the thing, if it has edges.
+    """
+
+    rays: Rays
+    depth: np.ndarray
+    point: Vector
+    normal: Vector
+    direction: Vector
+    color: np.ndarray | None = None
+    side: Any = 0
+
+
+class AbstractShape(ABC):
+    """A thing in a scene.
+
+    Attributes:
+        frame: Where it is.
+        material: How it takes light.
+        flat: Whether it is a plane, on which shadows fall and highlights do not.
+    """
+
+    frame: Frame
+    material: Material
+    flat: bool
+
+    @abstractmethod
+    def hits(self, canvas: Canvas) -> Iterator[Hits]:
+        """Where rays meet it before what they have met so far, some rays at a time."""
+
+    @abstractmethod
+    def shadow(self, canvas: Canvas, ground: "AbstractShape", light: Light) -> Iterator[np.ndarray]:
+        """The numbers of the rays that see its shadow, if they see the plane it falls on, some at a time."""
+
+
+class Solid(AbstractShape):
+    """A solid of closed form, or a plane.
+
+    Args:
+        kind: One of `solids.KINDS`.
+        size: Half lengths along its axes, or radius, radius and half length, `[3]`.
+        frame: Where it is.
+        material: How it takes light.
+        checker: What is painted on a plane.
+    """
+
+    def __init__(
+        self, kind: str, size: np.ndarray, frame: Frame, material: Material, checker: Checker | None = None
+    ):
+        self.frame, self.material, self.flat = frame, material, kind == "plane"
+        self._kind, self._checker = kind, checker
+        size = np.where(size > 0, size, ENDLESS if self.flat else TINY)
+        points, reach = _hull(kind, size)
+        self._points = frame.position + points @ frame.axes
+        self._spread = (frame.axes.T * reach**2) @ frame.axes
+        self._half = float(size[2] / size[0])
+        if kind in ("plane", "capsule"):
+            size = np.array([size[0], size[1], 1 if self.flat else size[0]])
+        self._size, self._scaled = size.astype(np.float32), Frame(frame.axes / size[:, None], frame.position)
+
+    def hits(self, canvas: Canvas) -> Iterator[Hits]:
+        view = canvas.view
+        for rays in canvas.within(view.outline(self._points, self._spread, view.projection)):
+            origin, direction = canvas.lines(rays, self._scaled)
+            depth = first_hit(self._kind, self._half, origin, direction)
+            hit = np.flatnonzero((depth > view.near) & (depth <= canvas.depth[rays]))
+            if len(hit) < len(depth):
+                rays, depth, origin, direction = (
+                    chosen(rays, hit),
+                    depth[hit],
+                    _of(origin, hit),
+                    _of(direction, hit),
+                )
+            if len(hit):
+                yield self._met(view, rays, depth, origin, direction)
+
+    def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[np.ndarray]:
+        view, floor = canvas.view, ground.frame
+        axes = (self._scaled.axes @ floor.axes.T).astype(np.float32)
+        start = (self._scaled.axes @ (floor.position - self.frame.position)).astype(np.float32)
+        projection = view.projection @ light.onto(floor)
+        for rays in canvas.within(view.outline(self._points, self._spread, projection)):
+            origin, direction = canvas.lines(rays, floor)
+            x, y, _ = along(origin, direction, -origin[2] / direction[2])
+            a, b, c = (row[0] * x + row[1] * y + from_ for row, from_ in zip(axes, start, strict=True))
+            t = first_hit(self._kind, self._half, (a, b, c), light.way((a, b, c), self._scaled))
+            yield chosen(rays, np.flatnonzero((t > 0) & (t < light.reach)))
+
+    def _met(self, view: View, rays: Rays, depth: np.ndarray, origin: Vector, direction: Vector) -> Hits:
+        point = along(origin, direction, depth)
+        away = normal(self._kind, self._half, tuple(self._size), point)
+        point, direction = self._true(point), self._true(direction)
+        color = self._painted(view, depth, point, direction)
+        return Hits(rays, depth, point, away, direction, color, side(self._kind, away))
+
+    def _painted(self, view: View, depth: np.ndarray, point: Vector, direction: Vector) -> np.ndarray | None:
+        """The colours of the checker at points, over as much of it as two pixels side by side show."""
+        if self._checker is None:
+            return None
+        columns = (self.frame.axes @ view.axes.T).astype(np.float32)
+        reach = 2 * view.pixel * (np.ones_like(depth) if view.parallel else depth)
+        slopes = direction[0] / direction[2], direction[1] / direction[2]
+        x, y = (
+            reach * (np.abs(row[0] - slope * columns[2, 0]) + np.abs(row[1] - slope * columns[2, 1]))
+            for row, slope in zip(columns, slopes, strict=False)
+        )
+        return self._checker.at(point, (x, y))
+
+    def _true(self, vector: Vector) -> Vector:
+        return vector[0] * self._size[0], vector[1] * self._size[1], vector[2] * self._size[2]
+
+
+class Faceted(AbstractShape):
+    """A thing made of triangles.
+
+    Args:
+        triangles: Them, in its frame.
+        frame: Where it is.
+        material: How it takes light.
+    """
+
+    def __init__(self, triangles: Triangles, frame: Frame, material: Material):
+        self.frame, self.material, self.flat, self._triangles = frame, material, False, triangles
+        self._corners = frame.position + triangles.corners @ frame.axes
+
+    def hits(self, canvas: Canvas) -> Iterator[Hits]:
+        view = canvas.view
+        depths = (self._corners - view.position) @ view.axes[2]
+        nearest, found = canvas.depth.copy(), []
+        for rays, owner, weights in covered(canvas, _project(view.projection, self._corners), False):
+            depth = (weights * depths[owner].T).sum(0).astype(np.float32)
+            hit = np.flatnonzero((depth > view.near) & (depth <= nearest.take(rays)))
+            np.minimum.at(nearest, rays[hit], depth[hit])
+            found.append((rays[hit], owner[hit], depth[hit], weights[:, hit].T))
+        if found:
+            rays, owner, depth, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            first = np.flatnonzero(depth == nearest.take(rays))
+            rays, depth = rays[first], depth[first]
+            x, y, z = (weights[first, :, None] * self._triangles.normals[owner[first]]).sum(1).T
+            origin, direction = canvas.lines(rays, self.frame)
+            yield Hits(rays, depth, along(origin, direction, depth), unit((x, y, z)), direction)
+
+    def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[np.ndarray]:
+        height = (self._corners - ground.frame.position) @ ground.frame.axes[2]
+        between = ((height > 0) & (height < light.reach * light.above(ground.frame))).all(1)
+        projection = canvas.view.projection @ light.onto(ground.frame)
+        for rays, _, _ in covered(canvas, _project(projection, self._corners[between]), True):
+            yield rays
+
+
+def _hull(kind: str, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points, `[n, 3]`, and half axes, `[3]`: the hull of ellipsoids there of that size holds the solid."""
+    if kind in ("plane", "box"):
+        deep = (-1, 1) if kind == "box" else (0,)
+        return np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in deep]) * size, np.zeros(3)
+    if kind in ("capsule", "cylinder"):
+        ends = np.array([(0, 0, -size[2]), (0, 0, size[2])])
+        return ends, np.array([size[0], size[1], size[0] if kind == "capsule" else 0])
+    return np.zeros((1, 3)), size
+
+
+def _project(projection: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    return corners @ projection[:, :3].T + projection[:, 3]
+
+
+def _of(vector: Vector, index: np.ndarray) -> Vector:
+    x, y, z = (part.take(index) if np.ndim(part) else part for part in vector)
+    return x, y, z
