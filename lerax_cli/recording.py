@@ -83,7 +83,8 @@ def record_plan(
                 overlay=plan.overlay,
                 on_frame=on_frame,
             )
-            return recording, type(renderer).__name__
+            drawn_with = getattr(renderer, "drawn_with", None)
+            return recording, type(renderer).__name__ + (f" ({drawn_with})" if drawn_with else "")
     except Exception as error:
         signals.release()  # a library may have made something else of what a signal raised
         raise _failure(error, plan.path) from error
