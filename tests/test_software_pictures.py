@@ -88,6 +88,21 @@ def test_every_kind_of_geom_is_where_opengl_draws_it_and_as_bright(camera):
 
 
 @needs_gl
+@pytest.mark.parametrize(
+    "axes", ["0 -1 0 0 0 1", "0 1 0 0 0 1", "1 0 0 0 0 1", "-1 0 0 0 0 1", "1 0 0 0 -1 .1", "1 0 0 0 1 0"]
+)
+def test_all_sides_of_the_sky_are_where_opengl_draws_them(axes):
+    sky = '<texture type="skybox" builtin="flat" width="64" height="64"/>'
+    camera = f'<camera name="c" xyaxes="{axes}" fovy="120"/>'
+    model, data = load(scene('<geom size=".01" pos="0 0 -100" rgba="0 0 0 0"/>', camera=camera, assets=sky))
+    sides = model.tex_data.reshape(6, 64, 64, 3)
+    sides[..., 0] = np.arange(20, 260, 40)[:, None, None]
+    sides[..., 1], sides[..., 2] = np.linspace(0, 255, 64)[:, None], np.linspace(0, 255, 64)
+    ours, theirs = both(model, data, 160, 120)
+    assert np.abs(ours - theirs).mean() < 0.02
+
+
+@needs_gl
 @pytest.mark.parametrize("name", MODELS)
 def test_gymnasiums_models_look_as_with_opengl(name):
     ours, theirs = both(*load(str(ASSETS / f"{name}.xml")), 320, 240)

@@ -294,6 +294,54 @@ def test_a_balls_shadow_is_an_ellipse(light, middle, radii, solid):
     assert (shadow.sum(0) @ (np.arange(320) - 159.5)) / shadow.sum() == pytest.approx(middle * UNIT, abs=0.5)
 
 
+@pytest.mark.parametrize("shape", ['size=".3"', 'type="mesh" mesh="m"'])
+@pytest.mark.parametrize("height", [-1, 2.5])
+def test_what_is_not_between_light_and_ground_throws_no_shadow(shape, height):
+    assets = MATT + f'<mesh name="m" scale=".3 .3 .3" vertex="{BALL}"/>'
+    lamp = '<light pos="0 0 2" dir="0 0 -1" cutoff="80" diffuse="1 1 1" exponent="0" specular="0 0 0"/>'
+    things = FLOOR, f'<geom pos="1 .5 {height}" {shape} rgba="0 0 0 .01"/>', lamp
+    lit, dark = (picture(*things, assets=assets, shadows=on) for on in (False, True))
+    np.testing.assert_array_equal(lit, dark)
+
+
+@pytest.mark.parametrize("turn", ["0 0 0", "13 7 0"])
+def test_the_ground_throws_no_shadow_on_itself(turn):
+    ground = f'<geom type="plane" size="9 9 1" pos=".1 .2 .3" euler="{turn}" rgba="1 1 1 1" material="matt"/>'
+    lamps = '<light pos="1 0 3" dir="0 0 -1"/>', '<light type="directional" dir=".3 .2 -1"/>'
+    lit, dark = (picture(ground, *lamps, assets=MATT, shadows=on) for on in (False, True))
+    np.testing.assert_array_equal(lit, dark)
+    assert lit.min() > 0.2
+
+
+def test_a_spotlight_shines_into_its_cone():
+    light = '<light pos="0 0 2" dir="0 0 -1" cutoff="30" exponent="0" diffuse="1 1 1" specular="0 0 0"/>'
+    frame = picture(FLOOR, light, assets=MATT)[..., 0]
+    assert (frame > 0).sum() / UNIT**2 == pytest.approx(np.pi * (2 * np.tan(np.radians(30))) ** 2, rel=0.01)
+
+
+def test_edges_between_the_sides_of_a_box_are_smooth():
+    light = '<light type="directional" dir="-1 0 -1" diffuse="1 1 1" specular="0 0 0"/>'
+    frame = picture('<geom type="box" size=".5 .5 .5" euler="20 30 10" material="matt"/>', light, assets=MATT)
+    sides, counts = np.unique(frame[..., 0], return_counts=True)
+    light_side, dark_side = sorted(sides[counts > 500][1:])[::-1][:2]
+    between = (frame[..., 0] > dark_side + 0.02) & (frame[..., 0] < light_side - 0.02)
+    assert between.sum() > 60  # about a pixel for each that the edge is long, and some of the outline
+
+
+def test_a_camera_that_turns_sees_another_part_of_the_sky():
+    sky = '<texture type="skybox" builtin="gradient" rgb1="1 1 1" rgb2="0 0 0" width="64" height="64"/>'
+    model, data = load(scene('<geom size=".01" pos="0 0 -100"/>', assets=sky))
+    camera = mujoco.MjvCamera()
+    renderer = HeadlessMujocoRenderer(model, 64, 48, camera=camera)
+    renderer._open_with("software")
+    means = []
+    with renderer:
+        for camera.elevation in (-60, 0, 60):
+            renderer.render_data(data)
+            means.append(renderer.as_array().mean())
+    assert means[0] < 80 < means[1] < 180 < means[2]
+
+
 def test_the_sky_is_its_texture_and_nothing_is_black():
     sky = '<texture type="skybox" builtin="gradient" rgb1="1 .5 0" rgb2="0 0 1" width="64" height="64"/>'
     far = '<geom size=".01" pos="0 0 -100" rgba="0 0 0 0"/>'
