@@ -33,9 +33,9 @@ def import_pygame() -> Any:
     unset = "PYGAME_HIDE_SUPPORT_PROMPT" not in os.environ
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what it imports
-            import pygame
+        # A filter that stays: `catch_warnings` on a thread may undo what another thread does to the filters.
+        warnings.filterwarnings("ignore", module=r"pygame\.|pkg_resources")
+        import pygame
     except ImportError as error:
         raise RenderError(f"pygame cannot be imported ({error}); install it: pip install pygame") from error
     finally:
