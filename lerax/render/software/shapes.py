@@ -167,10 +167,9 @@ class Faceted(AbstractShape):
             yield Hits(rays, depth, along(origin, direction, depth), unit((x, y, z)), direction)
 
     def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[np.ndarray]:
-        height = (self._corners - ground.frame.position) @ ground.frame.axes[2]
-        between = ((height > 0) & (height < light.reach * light.above(ground.frame))).all(1)
+        above = ((self._corners - ground.frame.position) @ ground.frame.axes[2] > 0).all(1)
         projection = canvas.view.projection @ light.onto(ground.frame)
-        for rays, _, _ in covered(canvas, _project(projection, self._corners[between]), True):
+        for rays, _, _ in covered(canvas, _project(projection, self._corners[above]), True):
             yield rays
 
 
