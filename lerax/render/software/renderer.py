@@ -29,11 +29,11 @@ class Software:
 
     def __init__(self, mujoco: Any, model: Any, width: int, height: int):
         self._mujoco, self._reader = mujoco, SceneReader(mujoco, model)
-        self._pixels = np.zeros((height, width, 3), np.uint8)
+        self._color = np.zeros((3, height, width), np.uint8)
 
     def draw(self, scene: Any) -> None:
         """Draws a `mujoco.MjvScene` of the model."""
-        height, width, _ = self._pixels.shape
+        _, height, width = self._color.shape
         view = View(self._mujoco.mjv_averageCamera(*scene.camera), width, height)
         background, lights = self._reader.background(scene, view), self._reader.lights(scene)
         shapes = self._reader.shapes(scene, view)
@@ -46,11 +46,11 @@ class Software:
             _paint(fine, shapes, lights, shadows)
         mixed = fine.color.reshape(3, len(edges), len(SAMPLES)).mean(2, dtype=np.float32)
         canvas.color[:, edges] = mixed + np.float32(0.5)
-        self._pixels = np.stack(list(canvas.color.reshape(3, height, width)), -1)
+        self._color = canvas.color.reshape(3, height, width)
 
     def pixels(self) -> np.ndarray:
         """A copy of the picture: uint8, `[height, width, 3]`."""
-        return self._pixels.copy()
+        return np.stack(list(self._color), -1)
 
     def close(self) -> None:
         """Does nothing: there is nothing to give back."""

@@ -89,15 +89,16 @@ class Solid(AbstractShape):
         for rays in canvas.within(view.outline(self._points, self._spread, view.projection)):
             origin, direction = canvas.lines(rays, self._scaled)
             depth = first_hit(self._kind, self._half, origin, direction)
-            hit = np.flatnonzero((depth > view.near) & (depth <= canvas.depth[rays]))
-            if len(hit) < len(depth):
+            seen = (depth > view.near) & (depth <= canvas.depth[rays])
+            if not seen.all():
+                hit = np.flatnonzero(seen)
                 rays, depth, origin, direction = (
                     chosen(rays, hit),
                     depth[hit],
                     _of(origin, hit),
                     _of(direction, hit),
                 )
-            if len(hit):
+            if len(depth):
                 yield self._met(view, rays, depth, origin, direction)
 
     def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[np.ndarray]:

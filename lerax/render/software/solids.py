@@ -100,8 +100,8 @@ def unit(a: Vector) -> Vector:
 
 def _plane(origin: Vector, direction: Vector) -> np.ndarray:
     t = -origin[2] / direction[2]
-    x, y, _ = along(origin, direction, t)
-    np.copyto(t, np.nan, where=np.maximum(np.abs(x), np.abs(y)) > 1)
+    x, y = (np.abs(origin[i] + direction[i] * t) for i in (0, 1))
+    np.copyto(t, np.nan, where=np.maximum(x, y) > 1)
     return t
 
 

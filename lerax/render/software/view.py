@@ -158,13 +158,15 @@ class Canvas:
 
     def lines(self, rays: Rays, frame: Frame) -> tuple[Vector, Vector]:
         """Where rays begin and where they go, in a frame."""
-        x, y, z = (frame.axes @ (self.view.position - frame.position)).astype(np.float32)
-        a, b, c = (frame.axes @ self.view.axes.T).astype(np.float32)
+        view = self.view
+        start = (frame.axes @ (view.position - frame.position)).astype(np.float32)
+        right, up, forward = (frame.axes @ view.axes.T).astype(np.float32).T
         u, v = self.u[rays], self.v[rays]
-        across = a[0] * u + a[1] * v, b[0] * u + b[1] * v, c[0] * u + c[1] * v
-        if self.view.parallel:
-            return (across[0] + x, across[1] + y, across[2] + z), (a[2], b[2], c[2])
-        return (x, y, z), (across[0] + a[2], across[1] + b[2], across[2] + c[2])
+        if isinstance(rays, slice):  # whole rows
+            u, v = u[: view.width], v[:: view.width, None]
+        middle = start if view.parallel else forward
+        x, y, z = ((right[i] * u + (up[i] * v + middle[i])).ravel() for i in range(3))
+        return ((x, y, z), tuple(forward)) if view.parallel else (tuple(start), (x, y, z))
 
     def paint(self, rays: Rays, depth: np.ndarray, owner: Any, color: np.ndarray, alpha: float) -> None:
         """Lets rays meet something that is nearer than what they have met before.
