@@ -79,6 +79,7 @@ class Solid(AbstractShape):
         points, reach = _hull(kind, size)
         self._points = frame.position + points @ frame.axes
         self._spread = (frame.axes.T * reach**2) @ frame.axes
+        self._outlines: dict[bytes, np.ndarray] = {}
         self._half = float(size[2] / size[0])
         if kind in ("plane", "capsule"):
             size = np.array([size[0], size[1], 1 if self.flat else size[0]])
@@ -86,7 +87,7 @@ class Solid(AbstractShape):
 
     def hits(self, canvas: Canvas) -> Iterator[Hits]:
         view = canvas.view
-        for rays in canvas.within(view.outline(self._points, self._spread, view.projection)):
+        for rays in canvas.within(self._outline(view, view.projection)):
             origin, direction = canvas.lines(rays, self._scaled)
             depth = first_hit(self._kind, self._half, origin, direction)
             seen = (depth > view.near) & (depth <= canvas.depth[rays])
@@ -106,12 +107,19 @@ class Solid(AbstractShape):
         axes = (self._scaled.axes @ floor.axes.T).astype(np.float32)
         start = (self._scaled.axes @ (floor.position - self.frame.position)).astype(np.float32)
         projection = view.projection @ light.onto(floor)
-        for rays in canvas.within(view.outline(self._points, self._spread, projection)):
+        for rays in canvas.within(self._outline(view, projection)):
             origin, direction = canvas.lines(rays, floor)
             x, y, _ = along(origin, direction, -origin[2] / direction[2])
             a, b, c = (row[0] * x + row[1] * y + from_ for row, from_ in zip(axes, start, strict=True))
             t = first_hit(self._kind, self._half, (a, b, c), light.way((a, b, c), self._scaled))
             yield chosen(rays, np.flatnonzero((t > 0) & (t < light.reach)))
+
+    def _outline(self, view: View, projection: np.ndarray) -> np.ndarray:
+        """What bounds its picture, found once for both passes over a picture."""
+        key = projection.tobytes()
+        if key not in self._outlines:
+            self._outlines[key] = view.outline(self._points, self._spread, projection)
+        return self._outlines[key]
 
     def _met(self, view: View, rays: Rays, depth: np.ndarray, origin: Vector, direction: Vector) -> Hits:
         point = along(origin, direction, depth)

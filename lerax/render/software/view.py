@@ -121,15 +121,17 @@ class Canvas:
             The first column, the one after the last, the first row, the one after the last: `[..., 4]`.
         """
         view = self.view
-        x, y = (outlines[..., :2] - view.left) / view.pixel, (view.top - outlines[..., :1:-1]) / view.pixel
-        boxes = np.concatenate([x, y], -1)
-        first, last = boxes[..., ::2], boxes[..., 1::2]
+        origin, scale = np.array([view.left, view.left, view.top, view.top]), np.array([1, 1, -1, -1])
+        edges = (outlines[..., (0, 1, 3, 2)] - origin) * (scale / view.pixel)
+        first, last = edges[..., ::2], edges[..., 1::2]
         if self._slot is None:  # the rays are in the middle of the pixels
             first[...], last[...] = np.ceil(first - 0.5), np.floor(last + 0.5)
         else:
             first[...], last[...] = np.floor(first), np.ceil(last)
-        boxes = np.clip(boxes, 0, np.repeat((view.width, view.height), 2))
-        return np.where(np.isnan(boxes), 0, boxes).astype(int)
+        edges[np.isnan(edges)] = 0
+        return np.minimum(np.maximum(edges, 0), (view.width, view.width, view.height, view.height)).astype(
+            int
+        )
 
     def within(self, outline: np.ndarray) -> Iterator[Rays]:
         """The numbers of the rays through pixels within bounds (left, right, bottom, top), some at a time."""
