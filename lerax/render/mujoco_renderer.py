@@ -15,8 +15,8 @@ MAX_GEOMS = 10_000
 class HeadlessMujocoRenderer(AbstractFrameSource):
     """Draws a MuJoCo model off screen: with OpenGL, found by trying, or without it (`lerax.render.software`).
 
-    It does without where no OpenGL works, or `MUJOCO_GL` is `software`. It opens with the first picture; with
-    OpenGL it serves only the thread that drew that one.
+    It does without where no OpenGL works, or `MUJOCO_GL` is `off` or, which only lerax knows, `software`. It
+    opens with the first picture; with OpenGL it serves only the thread that drew that one.
 
     Args:
         model: The `mujoco.MjModel`; it is not changed.
@@ -107,7 +107,7 @@ class _OpenGL:
             self._context.make_current()
             self._target = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         except Exception as error:  # each OpenGL raises what it likes
-            raise RenderError(f"OpenGL ({name}) does not start ({error}); set MUJOCO_GL=software") from error
+            raise RenderError(f"OpenGL ({name}) does not start ({error}); set MUJOCO_GL=off") from error
         mujoco.mjr_resizeOffscreen(width, height, self._target)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._target)
         self._rectangle = mujoco.MjrRect(0, 0, width, height)

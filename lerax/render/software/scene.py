@@ -102,7 +102,8 @@ class SceneReader:
         below = plane and frame.axes[2] @ (view.position - frame.position) < 0
         alpha = alpha * FROM_BELOW if below else 1 - (1 - alpha) ** 2  # MuJoCo draws the back and the front
         gloss = float(geom.specular), float(geom.shininess)
-        return Material(color, alpha, float(geom.emission), *gloss, bool(geom.castshadow)), pattern
+        casts = bool(getattr(geom, "castshadow", True))  # MuJoCo 3 lacks it
+        return Material(color, alpha, float(geom.emission), *gloss, casts), pattern
 
     def _code(self, kind: str) -> int:
         return getattr(self._mujoco.mjtGeom, f"mjGEOM_{kind.upper()}").value

@@ -93,12 +93,8 @@ class Solid(AbstractShape):
             seen = (depth > view.near) & (depth <= canvas.depth[rays])
             if not seen.all():
                 hit = np.flatnonzero(seen)
-                rays, depth, origin, direction = (
-                    chosen(rays, hit),
-                    depth[hit],
-                    _of(origin, hit),
-                    _of(direction, hit),
-                )
+                rays, depth = chosen(rays, hit), depth[hit]
+                origin, direction = _of(origin, hit), _of(direction, hit)
             if len(depth):
                 yield self._met(view, rays, depth, origin, direction)
 
@@ -110,7 +106,7 @@ class Solid(AbstractShape):
         for rays in canvas.within(self._outline(view, projection)):
             origin, direction = canvas.lines(rays, floor)
             x, y, _ = along(origin, direction, -origin[2] / direction[2])
-            a, b, c = (row[0] * x + row[1] * y + from_ for row, from_ in zip(axes, start, strict=True))
+            a, b, c = (row[0] * x + row[1] * y + first for row, first in zip(axes, start, strict=True))
             t = first_hit(self._kind, self._half, (a, b, c), light.way((a, b, c), self._scaled))
             yield chosen(rays, np.flatnonzero((t > 0) & (t < light.reach)))
 
