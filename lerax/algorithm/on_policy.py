@@ -255,4 +255,4 @@ def _step_hooks(
         return jax.vmap(hook)(own, *xs), None
 
     with closed("on_step"):
-        return tree.scan(step, state.step_state.callback_state, (row, ends, keys), unroll=8)[0]
+        return tree.scan(step, state.step_state.callback_state, (row, ends, keys), unroll=32)[0]
