@@ -68,25 +68,17 @@ def rollout(
     Returns:
         The states, one more than steps, and what each step gave.
     """
-    reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
-    first = env.initial(key=reset_key)
+    carry, step_key = _begin(env, policy, key)
+    _, first, _, blank = carry
 
-    def step(carry: tuple, count: Array) -> tuple:
-        state, observation, memory = carry
-        memory, taken = _act(
-            env,
-            policy,
-            state,
-            observation,
-            memory,
-            key=jr.fold_in(step_key, count),
-            deterministic=deterministic,
-        )
-        memory = tree.where(taken.done, policy.reset(key=policy_key), memory)
-        return (taken.state, taken.observation, memory), (taken.state, taken.reward, taken.done)
+    def step(carry: tuple, _: None) -> tuple:
+        count, state, observation, memory = carry
+        key = jr.fold_in(step_key, count)
+        memory, taken = _act(env, policy, state, observation, memory, key=key, deterministic=deterministic)
+        memory = tree.where(taken.done, blank, memory)
+        return (count + 1, taken.state, taken.observation, memory), (taken.state, taken.reward, taken.done)
 
-    carry = (first, env.observation(first, key=show_key), policy.reset(key=policy_key))
-    _, (states, rewards, dones) = tree.scan(step, carry, jnp.arange(num_steps))
+    _, (states, rewards, dones) = tree.scan(step, carry, length=num_steps)
     put_first = lambda one, rest: jnp.concatenate([one[None], rest]) if eqx.is_array(one) else one
     return Rollout(jax.tree.map(put_first, first, states), rewards, dones)
 

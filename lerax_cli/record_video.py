@@ -13,7 +13,7 @@ from . import options, policies, report
 from .recording import Plan, outcome_of, record_plan, summarize
 from .report import BadInput, Interrupted
 from .signals import Signals
-from .train import PROGRESS, known_envs, one_of
+from .train import PROGRESS, Debug, Progress, Quiet, known_envs
 
 ENDINGS = (".mp4", ".gif")
 LARGEST = 16_384  # pixels, each way
@@ -84,17 +84,10 @@ def record_video(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the video if it exists already.")
     ] = False,
-    progress: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(PROGRESS), help="How to show progress.", autocompletion=one_of(PROGRESS)
-        ),
-    ] = "auto",
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    progress: Progress = "auto",
+    debug: Debug = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was recorded as JSON.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show nothing but warnings and errors.")
-    ] = False,
+    quiet: Quiet = False,
 ) -> int:
     """Record a video of a policy; prints the path of the file on standard output."""
     warned = report.Warnings()

@@ -30,6 +30,14 @@ def one_of(choices: tuple[str, ...]) -> Any:
     return lambda incomplete: [word for word in choices if word.startswith(incomplete)]
 
 
+Progress = Annotated[
+    str,
+    typer.Option(metavar="|".join(PROGRESS), help="How to show progress.", autocompletion=one_of(PROGRESS)),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but warnings and errors.")]
+
+
 def train(
     env: Annotated[
         str | None,
@@ -77,12 +85,7 @@ def train(
     ] = None,
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder that holds the runs.")] = "logs",
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; generated.")] = None,
-    progress: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(PROGRESS), help="How to show progress.", autocompletion=one_of(PROGRESS)
-        ),
-    ] = "auto",
+    progress: Progress = "auto",
     device: Annotated[
         str,
         typer.Option(metavar="|".join(DEVICES), help="What to train on.", autocompletion=one_of(DEVICES)),
@@ -100,11 +103,9 @@ def train(
         typer.Option(metavar="N", help="Record a video of the policy every N iterations; 0, for never."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there was any warning.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Debug = False,
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show nothing but warnings and errors.")
-    ] = False,
+    quiet: Quiet = False,
 ) -> int:
     """Train a policy; prints the path of the run on standard output."""
     warned = report.Warnings()

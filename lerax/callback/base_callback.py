@@ -120,6 +120,11 @@ class TrainingContext(eqx.Module):
     locals: dict[str, Any]
 
 
+def next_multiple(iteration: int, interval: int) -> int:
+    """The schedule of what happens every `interval` iterations: the next of them after `iteration`."""
+    return (iteration // interval + 1) * interval
+
+
 class AbstractCallback(eqx.Module):
     """Watches and steers training.
 

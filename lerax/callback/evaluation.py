@@ -18,7 +18,7 @@ from lerax.policy import AbstractPolicy
 from lerax.settings import setting_values
 
 from . import outbox
-from .base_callback import AbstractCallback, TrainingContext
+from .base_callback import AbstractCallback, TrainingContext, next_multiple
 from .logging import LoggingCallback
 
 
@@ -92,7 +92,7 @@ class EvalCallback(AbstractCallback):
         return ctx.state
 
     def next_due(self, iteration: int) -> int:
-        return (iteration // self.interval + 1) * self.interval
+        return next_multiple(iteration, self.interval)
 
     def on_host(self, state: Any, iteration: int) -> None:
         env = state.env if self.env is None else self.env

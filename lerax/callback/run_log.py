@@ -18,9 +18,10 @@ from lerax.settings import setting_values
 from lerax.tree import is_traced
 
 from . import outbox
-from .base_callback import TrainingContext
+from .base_callback import IterationContext, TrainingContext
+from .episode import iteration_scalars
 from .records import Record, Steps, records_of
-from .video import VideoRecorder, VideoSettings
+from .video import VideoRecorder, VideoSettings, send_clip
 
 
 class RunLog:
@@ -242,6 +243,16 @@ def emit_start(handle: Int[Array, ""], ctx: TrainingContext, alpha: float) -> No
     about = (names, ctx.algorithm.steps_per_iteration, tuple(settings.items()))
     values = {"done": ctx.iteration_count, "total": ctx.locals["total_iterations"]}
     outbox.emit(handle, values, kind="start", about=about)
+
+
+def emit_iteration(handle: Int[Array, ""], ctx: IterationContext, video: VideoSettings | None) -> None:
+    """Sends a `RunLog` an iteration's scalars, from `on_iteration`.
+
+    And a clip when one is due, where no host drives the loop that would record it.
+    """
+    outbox.emit(handle, iteration_scalars(ctx), kind="iteration")
+    if video is not None and not outbox.collecting():
+        send_clip(handle, ctx, video)
 
 
 def _warn(text: str, stacklevel: int) -> None:

@@ -26,9 +26,9 @@ from .base_callback import (
     StepContext,
     TrainingContext,
 )
-from .episode import EpisodeStatistics, checked_alpha, iteration_scalars
-from .run_log import RunLog, check_buildable, emit_start
-from .video import VideoSettings, send_clip
+from .episode import EpisodeStatistics, checked_alpha
+from .run_log import RunLog, check_buildable, emit_iteration, emit_start
+from .video import VideoSettings
 
 TensorBoardCallbackStepState = EpisodeStatistics
 """The step state of `TensorBoardCallback`: cumulative and average returns and lengths."""
@@ -244,9 +244,7 @@ class TensorBoardCallback(AbstractCallback):
         return ctx.state
 
     def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> EmptyCallbackState:
-        outbox.emit(self.handle, iteration_scalars(ctx), kind="iteration")
-        if self.video is not None and not outbox.collecting():
-            send_clip(self.handle, ctx, self.video)
+        emit_iteration(self.handle, ctx, self.video)
         return ctx.state
 
     def next_due(self, iteration: int) -> int | None:

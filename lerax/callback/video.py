@@ -19,10 +19,10 @@ from jaxtyping import Array, Int
 from lerax import tree
 from lerax.backend import Dispatcher
 from lerax.env.base_env import unstack
-from lerax.evaluate import rollout
+from lerax.evaluate import Rollout, rollout
 
 from . import outbox
-from .base_callback import IterationContext
+from .base_callback import IterationContext, next_multiple
 from .records import Steps
 
 TAG = "eval/video"
@@ -47,6 +47,12 @@ class VideoSettings(NamedTuple):
     height: int
     fps: float
     deterministic: bool
+
+    def play(self, env: Any, policy: Any) -> Rollout:
+        """The steps of a clip."""
+        return rollout(
+            env, policy, key=jr.key(SEED), num_steps=self.num_steps, deterministic=self.deterministic
+        )
 
     def check(self) -> "VideoSettings | None":
         """The settings, or None where the interval is 0.
@@ -85,22 +91,14 @@ class VideoRecorder:
 
     def next_due(self, iteration: int) -> int:
         """The first iteration after `iteration` at which a clip is due."""
-        return (iteration // self.settings.interval + 1) * self.settings.interval
+        return next_multiple(iteration, self.settings.interval)
 
     def record(self, env: Any, policy: Any, step: int) -> None:
         """Records a clip of a policy that has learned for `step` environment steps."""
         if not self._is_free():
             return
         try:
-            key = jr.key(SEED)
-            played = rollout(
-                env,
-                policy,
-                key=key,
-                num_steps=self.settings.num_steps,
-                deterministic=self.settings.deterministic,
-            )
-            env, states = tree.on_host((env, played.states))
+            env, states = tree.on_host((env, self.settings.play(env, policy).states))
         except Exception as error:
             self._fail(error)
             self.tell()
@@ -197,14 +195,7 @@ def send_clip(handle: Int[Array, ""], ctx: IterationContext, settings: VideoSett
 
     def played(inputs: Any) -> list[Array]:
         env, policy = eqx.combine(inputs, static)
-        clip = rollout(
-            env,
-            policy,
-            key=jr.key(SEED),
-            num_steps=settings.num_steps,
-            deterministic=settings.deterministic,
-        )
-        arrays, rest = eqx.partition((env, clip.states), eqx.is_array)
+        arrays, rest = eqx.partition((env, settings.play(env, policy).states), eqx.is_array)
         leaves, structure = jax.tree.flatten(tree.without_keys(arrays))
         parts[:] = [structure, rest]
         return [*leaves, jnp.array(True)]
