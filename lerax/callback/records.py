@@ -40,10 +40,9 @@ def records_of(values: dict[str, np.ndarray], running: np.ndarray | None, steps:
             mean and standard deviation over them as `...` and `..._std`.
         steps: The count of environment steps.
     """
-    columns = {tag: array.tolist() for tag, array in values.items()}
     records = []
-    for i in range(len(columns["iteration"])):
-        row = {tag: column[i] for tag, column in columns.items()}
+    for i, row in enumerate(zip(*(array.tolist() for array in values.values()), strict=True)):
+        row = dict(zip(values, row, strict=True))
         if running is None:
             iteration, scalars = row["iteration"], _of_one(row)
         else:
@@ -59,13 +58,11 @@ def records_of(values: dict[str, np.ndarray], running: np.ndarray | None, steps:
 
 
 def _of_one(row: dict[str, float]) -> dict[str, float]:
-    """Leaves out what is not logged, and averages over no episode."""
+    """Takes out what is not logged, and averages over no episode."""
     begun = row["episode/count"] > 0
-    return {
-        tag: value
-        for tag, value in row.items()
-        if tag not in NOT_LOGGED and (begun or not tag.startswith("episode/"))
-    }
+    for tag in NOT_LOGGED:
+        del row[tag]
+    return row if begun else {tag: value for tag, value in row.items() if not tag.startswith("episode/")}
 
 
 def _of_all(lanes: dict[int, dict[str, float]]) -> dict[str, float]:

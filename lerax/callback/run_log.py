@@ -189,13 +189,14 @@ class RunLog:
         if self._phase is None:  # nobody tells where training is traced as a whole
             self.phase("training")
         iterations = len(times) if running is None else int(running.sum())
-        rate = self._rate(iterations, float(times[-1]))
+        moments = times.tolist()
+        rate = self._rate(iterations, moments[-1])
         records = records_of(values, running, self._steps)
         if self._plain:
             self.log_finite(records)
         else:
             self._warn_of_non_finite(records)
-            for (_, scalars), moment in zip(records, times.tolist(), strict=True):
+            for (_, scalars), moment in zip(records, moments, strict=True):
                 scalars["time/steps_per_second"] = rate
                 scalars["time/elapsed"] = moment - self._began
             self.log(records)
