@@ -15,7 +15,6 @@ from lerax.evaluate import episode
 from lerax.policy import AbstractPolicy, RandomPolicy
 from lerax.render import VideoFacts, side_by_side, write_caption, write_video
 
-THREADS = 2  # of the encoder: nothing else is in its way
 EPISODE_STEPS = 10_000  # after which an episode that does not end is cut
 
 
@@ -107,7 +106,7 @@ def record(
                     on_frame()
                 yield frame
 
-    video = write_video(path, frames(), env.render_fps if fps is None else fps, threads=THREADS)
+    video = write_video(path, frames(), env.render_fps if fps is None else fps)
     return Recording(video, [played for player in players for played in player.played])
 
 
