@@ -9,8 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+import log_sections as logs
+import picture_sections as pictures
 from rounds import Contestant, Rows, worker
-from settings import EVALUATION_EPISODES, LOGGING, SOLVED, ZOO, Settings
+from settings import EVALUATION_EPISODES, SOLVED, ZOO, Settings
 from tables import check, markdown, ratios, spread, values
 
 JAX_PEERS = ("rejax", "sbx")
@@ -115,47 +117,6 @@ def _solved_report(rows: Rows) -> str:
     return "\n".join([markdown(header, lines), "", *checks])
 
 
-def _logging(num_envs: int, num_steps: int, quick: bool, directory: Path) -> list[Contestant]:
-    size = {"timesteps": 50_000, "calls": 1} if quick else {"calls": 7}
-    command = worker("logging", "lerax", num_envs=num_envs, num_steps=num_steps, **size)
-    return [Contestant("lerax", command)]
-
-
-def _logging_report(rows: Rows) -> str:
-    def pooled(mode: str, clock: str) -> list[float]:
-        return [figure for row in rows.get("lerax", []) for figure in row[mode][clock]]
-
-    def over_none(mode: str, clock: str) -> list[float]:
-        pairs = zip(pooled(mode, clock), pooled("none", clock), strict=True)
-        return [figure / other for figure, other in pairs]
-
-    if not rows.get("lerax"):
-        return "Not measured."
-    header = ["", "training s", "x none", "x none, best of each", "CPU s, x none"]
-    lines = []
-    for mode in LOGGING:
-        wall, best = pooled(mode, "wall"), min(pooled("none", "wall"))
-        ratio, cpu = spread(over_none(mode, "wall")), spread(over_none(mode, "cpu"))
-        lines.append([mode, spread(wall), ratio, f"{min(wall) / best:.3f}", cpu])
-    held = check(f"{LOGGING[-1]} over none, s", over_none(LOGGING[-1], "wall"), "at most", 1.02)
-    return "\n".join([markdown(header, lines), "", held])
-
-
-def _record(quick: bool, directory: Path) -> list[Contestant]:
-    calls = 50 if quick else 1000
-    return [
-        Contestant(f"{group} a chunk", worker("record", "lerax", group=group, calls=calls))
-        for group in (1, 16)
-    ]
-
-
-def _record_report(rows: Rows) -> str:
-    header = ["", "us of the wall", "us of the thread's CPU"]
-    lines = [[name, *(spread(values(rows, name, key)) for key in ("wall", "cpu"))] for name in rows]
-    checks = [check(f"{name}, us a record", values(rows, name, "wall"), "at most", 50) for name in rows]
-    return "\n".join([markdown(header, lines), "", *checks])
-
-
 def _help(quick: bool, directory: Path) -> list[Contestant]:
     return [
         Contestant("python -c pass", lambda seed: [sys.executable, "-c", "pass"], warm_up=True),
@@ -219,16 +180,22 @@ SECTIONS = [
         Section(
             f"logging-{envs}x{steps}",
             f"Cost of logging, {envs} envs x {steps} steps ({Settings.timesteps:,} steps)",
-            partial(_logging, envs, steps),
-            _logging_report,
+            partial(logs.logging, envs, steps),
+            logs.logging_report,
         )
         for envs, steps in ((4, 128), (8, 32), (8, 256))
     ),
     Section(
         "record",
         "What one record of 20 scalars to TensorBoard, JSONL and console costs the training thread",
-        _record,
-        _record_report,
+        logs.record,
+        logs.record_report,
+    ),
+    Section(
+        "faults",
+        "A backend that does nothing, raises, hangs or is slow (600,000 steps)",
+        logs.faults,
+        logs.faults_report,
     ),
     Section("help", "The command's start", _help, _help_report, least_rounds=21),
     *(
@@ -239,5 +206,24 @@ SECTIONS = [
             _step_report,
         )
         for envs in (64, 1024)
+    ),
+    Section("draw", "Pictures of CartPole-v1, 640 x 480", pictures.draw, pictures.draw_report),
+    Section(
+        "video",
+        "An mp4 of the same 500 steps of CartPole-v1, 640 x 480, in a process that has imported everything",
+        pictures.video,
+        pictures.video_report,
+    ),
+    Section(
+        "pipeline",
+        "Playing, drawing and encoding 1,000 steps, 640 x 480, compiling included",
+        pictures.pipeline,
+        pictures.pipeline_report,
+    ),
+    Section(
+        "mujoco",
+        "Pictures of Gymnasium's MuJoCo models, 640 x 480, with shadows, on the CPU",
+        pictures.mujoco,
+        pictures.mujoco_report,
     ),
 ]

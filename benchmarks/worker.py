@@ -64,6 +64,26 @@ def _record(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
     return peer.record(arguments.group, arguments.calls)
 
 
+def _faults(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    return peer.faults(_settings(arguments, "none"), arguments.seed, arguments.calls)
+
+
+def _draw(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    return peer.draw(arguments.calls)
+
+
+def _video(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    return peer.video(arguments.seed)
+
+
+def _pipeline(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    return peer.pipeline(arguments.env, arguments.timesteps)
+
+
+def _mujoco(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    return peer.mujoco_pictures(arguments.opengl, arguments.calls)
+
+
 def _timed(run: Callable[[int], int], seed: int, calls: int) -> dict[str, Any]:
     """Times the first call, which compiles, and the later ones with other seeds."""
     seconds = []
@@ -92,7 +112,8 @@ def _settings(arguments: argparse.Namespace, logging: str) -> Settings:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for measure in (_train, _step, _solve, _logging, _record):
+    pictures = (_draw, _video, _pipeline, _mujoco)
+    for measure in (_train, _step, _solve, _logging, _record, _faults, *pictures):
         command = commands.add_parser(measure.__name__[1:])
         command.set_defaults(measure=measure)
         command.add_argument("peer")
@@ -103,6 +124,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--timesteps", type=int, default=Settings.timesteps)
         command.add_argument("--logging", default="none")
         command.add_argument("--group", type=int, default=1, help="records that are handed over together")
+        command.add_argument("--env", default="CartPole", help="a class of lerax.env.classic_control")
+        command.add_argument("--opengl", default="software", help="or egl or osmesa")
         command.add_argument("--full", action="store_true", help="do not stop when solved")
     return parser
 

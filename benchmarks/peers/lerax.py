@@ -26,20 +26,7 @@ from lerax.policy import MLPActorCriticPolicy
 
 def train(settings: Settings) -> Callable[[int], int]:
     """A function that trains with a seed and returns the environment steps it took."""
-    algorithm = PPO(
-        num_envs=settings.num_envs,
-        num_steps=settings.num_steps,
-        num_epochs=settings.num_epochs,
-        num_batches=settings.num_minibatches,
-        learning_rate=settings.learning_rate,
-        gamma=settings.gamma,
-        gae_lambda=settings.gae_lambda,
-        clip_coefficient=settings.clip,
-        entropy_loss_coefficient=settings.entropy_coefficient,
-        value_loss_coefficient=settings.value_coefficient,
-        max_grad_norm=settings.max_grad_norm,
-    )
-
+    algorithm = algorithm_of(settings)
     backends = _backends(settings.logging)
 
     def run(seed: int) -> int:
@@ -54,6 +41,23 @@ def train(settings: Settings) -> Callable[[int], int]:
         return settings.steps
 
     return run
+
+
+def algorithm_of(settings: Settings) -> PPO:
+    """The algorithm that trains with settings."""
+    return PPO(
+        num_envs=settings.num_envs,
+        num_steps=settings.num_steps,
+        num_epochs=settings.num_epochs,
+        num_batches=settings.num_minibatches,
+        learning_rate=settings.learning_rate,
+        gamma=settings.gamma,
+        gae_lambda=settings.gae_lambda,
+        clip_coefficient=settings.clip,
+        entropy_loss_coefficient=settings.entropy_coefficient,
+        value_loss_coefficient=settings.value_coefficient,
+        max_grad_norm=settings.max_grad_norm,
+    )
 
 
 def step(num_envs: int, num_steps: int) -> Callable[[int], int]:
