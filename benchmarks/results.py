@@ -8,7 +8,8 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGES = (
-    "lerax jax jaxlib equinox optax numpy rejax gymnax sbx-rl stable-baselines3 torch gymnasium pygame moviepy mujoco"
+    "lerax jax jaxlib equinox optax numpy rejax gymnax sbx-rl stable-baselines3 torch gymnasium "
+    "pygame moviepy mujoco"
 ).split()
 NOTES = "Write what the figures mean here; a new run keeps this block."
 
