@@ -63,6 +63,25 @@ ENVS = _entries(
         "lerax.env.classic_control:Acrobot",
         "Swing two links above a line; 500 steps at most.",
     ),
+    ("Ant-v5", "lerax.env.mujoco:Ant", "Run on four legs; 1,000 steps at most."),
+    ("HalfCheetah-v5", "lerax.env.mujoco:HalfCheetah", "Run on two legs in a plane; 1,000 steps."),
+    ("Hopper-v5", "lerax.env.mujoco:Hopper", "Hop on one leg in a plane; 1,000 steps at most."),
+    ("Humanoid-v5", "lerax.env.mujoco:Humanoid", "Walk like a human; 1,000 steps at most."),
+    ("HumanoidStandup-v5", "lerax.env.mujoco:HumanoidStandup", "Stand up from the ground; 1,000 steps."),
+    (
+        "InvertedDoublePendulum-v5",
+        "lerax.env.mujoco:InvertedDoublePendulum",
+        "Balance two poles on a cart; 1,000 steps at most.",
+    ),
+    (
+        "InvertedPendulum-v5",
+        "lerax.env.mujoco:InvertedPendulum",
+        "Balance a pole on a cart; 1,000 steps at most.",
+    ),
+    ("Pusher-v5", "lerax.env.mujoco:Pusher", "Push an object to its goal; 100 steps."),
+    ("Reacher-v5", "lerax.env.mujoco:Reacher", "Reach a target with an arm of two links; 50 steps."),
+    ("Swimmer-v5", "lerax.env.mujoco:Swimmer", "Swim with three links; 1,000 steps."),
+    ("Walker2d-v5", "lerax.env.mujoco:Walker2d", "Walk on two legs in a plane; 1,000 steps at most."),
 )
 ALGORITHMS = _entries(
     ("ppo", "lerax.algorithm:PPO", "Proximal policy optimization; discrete and box actions."),

@@ -118,7 +118,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
 
         keys = jr.split(key, (5, self.num_steps, self.num_envs))
         noise = jax.vmap(jax.vmap(lambda k: policy.noise(key=k)))(keys[0])
-        fresh = jax.vmap(jax.vmap(lambda k: env.initial(key=k)))(keys[1])
+        fresh = jax.vmap(jax.vmap(lambda k: env.draw(key=k)))(keys[1])
         drawn = (noise, fresh, (keys[2], keys[3]))
         step_state, (row, ends) = tree.scan(step, state.step_state, drawn)
         observation, action, mask, log_prob, reward = row

@@ -64,6 +64,18 @@ class AbstractEnvLike(eqx.Module, Generic[StateT]):
     def initial(self, *, key: Key[Array, ""]) -> StateT:
         """A state that an episode begins in."""
 
+    def draw(self, *, key: Key[Array, ""]) -> StateT:
+        """What is random about `initial`: a state that is valid once `begin` has completed it.
+
+        Loops draw one for each step, all at once, and use few. An environment whose `initial` is expensive
+        puts what is cheap here and the rest into `begin`; by default all is here.
+        """
+        return self.initial(key=key)
+
+    def begin(self, state: StateT) -> StateT:
+        """Completes a state from `draw`; any other stays as it is."""
+        return state
+
     @abstractmethod
     def transition(self, state: StateT, action: PyTree, *, key: Key[Array, ""]) -> StateT:
         """The state after an action."""
@@ -207,8 +219,8 @@ def advance(
         state: The state to act in.
         action: The action.
         key: PRNG key.
-        fresh: The state that a new episode would begin in. Loops draw those of many steps at once, which
-            is several times cheaper than one by one; None draws it here.
+        fresh: The state that a new episode would begin in, from `env.draw`. Loops draw those of many steps at
+            once, which is several times cheaper than one by one; None draws it here.
     """
     # Folding in a number, instead of splitting, costs nothing for the keys that nobody reads.
     keys = [jr.fold_in(key, i) for i in range(6)]
@@ -218,10 +230,11 @@ def advance(
     truncated = env.truncate(stepped)
     next_observation = env.observation(stepped, key=keys[3])
     done = terminal | truncated
-    fresh = env.initial(key=keys[4]) if fresh is None else fresh
+    fresh = env.draw(key=keys[4]) if fresh is None else fresh
+    following = env.begin(tree.where(done, fresh, stepped))
     return Transition(
-        state=tree.where(done, fresh, stepped),
-        observation=tree.where(done, env.observation(fresh, key=keys[5]), next_observation),
+        state=following,
+        observation=tree.where(done, env.observation(following, key=keys[5]), next_observation),
         next_state=stepped,
         next_observation=next_observation,
         reward=jnp.asarray(reward, jnp.float32),

@@ -9,10 +9,11 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from lerax.env.timed import AbstractTimedEnv, AbstractTimedState
 from lerax.render import WHITE, AbstractRenderer, PygameRenderer, Transform
 from lerax.space import Box, Discrete
 
-from .base import INK, LIGHT, MARK, PALE, SLATE, WOOD, AbstractTimedEnv, AbstractTimedState, wrap
+from .base import INK, LIGHT, MARK, PALE, SLATE, WOOD, wrap
 
 # Both links are alike: 1 m long, 1 kg, the centre of mass in the middle.
 GRAVITY = 9.8  # m/s^2

@@ -9,10 +9,11 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from lerax.env.timed import AbstractTimedEnv, AbstractTimedState
 from lerax.render import WHITE, AbstractRenderer, PygameRenderer, Transform
 from lerax.space import Box, Discrete
 
-from .base import DARK, INK, LIGHT, LINE, MARK, PALE, SLATE, WOOD, AbstractTimedEnv, AbstractTimedState
+from .base import DARK, INK, LIGHT, LINE, MARK, PALE, SLATE, WOOD
 
 GRAVITY = 9.8  # m/s^2
 POLE_MASS = 0.1  # kg

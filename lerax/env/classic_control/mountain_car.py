@@ -11,10 +11,11 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from lerax.env.timed import AbstractTimedEnv, AbstractTimedState
 from lerax.render import WHITE, AbstractRenderer, PygameRenderer, Transform
 from lerax.space import Box, Discrete
 
-from .base import DARK, INK, LIGHT, LINE, MARK, PALE, SLATE, WOOD, AbstractTimedEnv, AbstractTimedState
+from .base import DARK, INK, LIGHT, LINE, MARK, PALE, SLATE, WOOD
 
 GRAVITY = 0.0025  # of velocity a step, where the slope is steepest
 LEFT, RIGHT = -1.2, 0.6  # positions; the left one is a wall

@@ -9,10 +9,11 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from lerax.env.timed import AbstractTimedEnv, AbstractTimedState
 from lerax.render import WHITE, AbstractRenderer, PygameRenderer, Transform
 from lerax.space import Box
 
-from .base import DARK, INK, LIGHT, MARK, PALE, WOOD, AbstractTimedEnv, AbstractTimedState, wrap
+from .base import DARK, INK, LIGHT, MARK, PALE, WOOD, wrap
 
 MASS = 1.0  # kg
 LENGTH = 1.0  # m

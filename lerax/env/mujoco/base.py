@@ -1,0 +1,241 @@
+"""What all MuJoCo tasks share: a model that MuJoCo's own engine simulates, as an environment."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax import lax
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+
+from lerax.env.timed import AbstractTimedEnv, AbstractTimedState
+from lerax.render import HeadlessMujocoRenderer, RenderError
+from lerax.space import Box
+
+from . import host_call
+from .data import Data
+from .model import load_model
+from .native import Native
+
+UPPER_HALF_OF_1 = 0x3FF00000  # as float64
+
+
+def static(default: Any, *, kw_only: bool = False, tuple_of_pairs: bool = False) -> Any:
+    """A static field of a task: part of compiled programs.
+
+    Args:
+        default: Its default; what is given instead must be hashable.
+        kw_only: Give it by name only.
+        tuple_of_pairs: Take a mapping, too, and keep it as its pairs.
+    """
+    more = {"converter": _pairs} if tuple_of_pairs else {}
+    return eqx.field(default=default, static=True, kw_only=kw_only, **more)
+
+
+def wobble(
+    model: Any, scale: float, *, key: Key[Array, ""], normal_velocity: bool = False
+) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
+    """The beginning that most tasks share: positions and velocities a little off, uniformly.
+
+    Args:
+        model: The `mujoco.MjModel`.
+        scale: How far off at most.
+        key: PRNG key.
+        normal_velocity: Draw velocities from a normal distribution of this scale instead.
+    """
+    position_key, velocity_key = jr.split(key)
+    uniform = lambda key, size: jr.uniform(key, (size,), minval=-scale, maxval=scale)
+    normal = lambda key, size: scale * jr.normal(key, (size,))
+    return uniform(position_key, model.nq), (normal if normal_velocity else uniform)(velocity_key, model.nv)
+
+
+class MujocoState(AbstractTimedState):
+    """A simulation, what the task says of it, and the steps taken.
+
+    Attributes:
+        row: The simulation, as words of float64 numbers (`lerax.env.mujoco.native`).
+        seen: Observation, reward of the step that led here, and whether the task ended.
+        steps: Steps of the episode.
+    """
+
+    row: UInt32[Array, " words"]
+    seen: Float[Array, " size"]
+    steps: Int[Array, ""]
+
+
+class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
+    """A task whose physics MuJoCo's own engine computes, on the host, inside compiled programs.
+
+    A task says which `fields` of the simulation it reads, beside `qpos`, `qvel` and `ctrl`, and computes from
+    them: `observe`, `track` and `judge` are NumPy code on float64 arrays that have a leading axis of
+    simulations, `offsets` is JAX. All its attributes are static: they are part of compiled programs.
+
+    Attributes:
+        xml_file: The model: a path, or the name of one that comes with Gymnasium.
+        frame_skip: Steps of the engine in one step of the environment.
+        default_camera_config: What `mujoco.MjvCamera` is set to where the model has no camera: `distance`,
+            `lookat`, `elevation`, `azimuth`, `trackbodyid`.
+        max_episode_steps: Steps after which an episode is truncated; None for no limit.
+        threads: Threads that simulate; 0 for one per core that the process may use.
+        fields: Names of arrays of `mujoco.MjData` that the task reads.
+
+    Raises:
+        FileNotFoundError: There is no such model.
+        ValueError: The model is not valid, or a number is out of range.
+    """
+
+    xml_file: eqx.AbstractVar[str]
+    frame_skip: eqx.AbstractVar[int]
+    default_camera_config: eqx.AbstractVar[tuple]
+    max_episode_steps: int | None = static(1000, kw_only=True)
+    threads: int = static(0, kw_only=True)
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    def __check_init__(self):
+        for name, least in (("frame_skip", 1), ("threads", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: must be at least {least} (got {getattr(self, name)})")
+        arrays = [field for field in jax.tree.leaves(self) if eqx.is_array_like(field)]
+        if arrays:
+            raise TypeError(
+                f"{self.name}: its fields must be static (got {arrays[0]!r}); use eqx.field(static=True)"
+            )
+
+    @abstractmethod
+    def observe(self, data: Data) -> Any:
+        """The observation of a simulation."""
+
+    @abstractmethod
+    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
+        """The reward of a step, and whether the task is over.
+
+        Args:
+            data: The simulation after the step.
+            action: The action.
+            before: What `track` said before the step.
+        """
+
+    def track(self, data: Data) -> Any:
+        """What `judge` compares with the next step, such as a position; by default nothing."""
+        return data.qpos[..., :0]
+
+    @abstractmethod
+    def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
+        """How positions and velocities at the beginning of an episode differ from the model's own."""
+
+    @property
+    def mujoco_model(self) -> Any:
+        """The `mujoco.MjModel`; never change it."""
+        return _loaded(self)[0]
+
+    @property
+    def dt(self) -> float:
+        """Seconds between two steps."""
+        return self.mujoco_model.opt.timestep * self.frame_skip
+
+    @property
+    def render_fps(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return float(round(1 / self.dt))
+
+    @property
+    def action_space(self) -> Box:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return Box(*self.mujoco_model.actuator_ctrlrange.T)
+
+    @property
+    def observation_space(self) -> Box:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return Box(-jnp.inf, jnp.inf, shape=(_loaded(self)[1].seen_size,))
+
+    def draw(self, *, key: Key[Array, ""]) -> MujocoState:
+        native = _loaded(self)[1]
+        words = lax.bitcast_convert_type(jnp.concatenate(self.offsets(key=key)), jnp.uint32)
+        row = jnp.zeros(2 * native.row_size, jnp.uint32).at[: len(words)].set(words)
+        row = row.at[-1].set(UPPER_HALF_OF_1)
+        return MujocoState(row, jnp.zeros(native.seen_size + 2), jnp.array(0, jnp.int32))
+
+    def begin(self, state: MujocoState) -> MujocoState:
+        row, seen = _call(self, "begin", state.row, state.seen)
+        return MujocoState(row, seen, state.steps)
+
+    def initial(self, *, key: Key[Array, ""]) -> MujocoState:
+        return self.begin(self.draw(key=key))
+
+    def transition(
+        self, state: MujocoState, action: Float[Array, " nu"], *, key: Key[Array, ""] | None = None
+    ) -> MujocoState:
+        row, seen = _call(self, "step", state.row, jnp.asarray(action, jnp.float32))
+        return MujocoState(row, seen, state.steps + 1)
+
+    def observation(self, state: MujocoState, *, key: Key[Array, ""] | None = None) -> Float[Array, " size"]:
+        return state.seen[:-2]
+
+    def reward(
+        self,
+        state: MujocoState,
+        action: Float[Array, " nu"],
+        next_state: MujocoState,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> Float[Array, ""]:
+        return next_state.seen[-2]
+
+    def terminal(self, state: MujocoState, *, key: Key[Array, ""] | None = None) -> Bool[Array, ""]:
+        return state.seen[-1] > 0
+
+    def mujoco_data(self, state: MujocoState) -> Any:
+        """A new `mujoco.MjData` in this state, brought up to date with `mj_forward`."""
+        return _loaded(self)[1].data(np.asarray(state.row))
+
+    def render(self, state: MujocoState, renderer: Any) -> None:
+        if not hasattr(renderer, "render_data"):
+            raise RenderError(
+                f"{self.name} is drawn by a HeadlessMujocoRenderer (got {type(renderer).__name__})"
+            )
+        renderer.render_data(self.mujoco_data(state))
+
+    def default_renderer(self) -> Any:
+        return HeadlessMujocoRenderer(self.mujoco_model)
+
+
+_natives: dict[Any, tuple[Any, Native, dict[str, int]]] = {}
+
+
+def _loaded(env: AbstractMujocoEnv) -> tuple[Any, Native, dict[str, int]]:
+    """The model of an environment, its physics, and the numbers of its host functions."""
+    key = (type(env), tuple(env.__dict__.items()))
+    if key not in _natives:
+        model = load_model(env.xml_file)
+        native = Native(env, model, env.threads)
+        numbers = {
+            function.__name__: host_call.register(key, function.__name__.encode() + native.key, function)
+            for function in (native.begin, native.step)
+        }
+        _natives[key] = model, native, numbers
+    return _natives[key]
+
+
+def _call(env: AbstractMujocoEnv, name: str, row: Array, given: Array) -> tuple[Array, Array]:
+    """Asks the engine for the next row, and for what the task says of it."""
+    _, native, numbers = _loaded(env)
+    shapes = (
+        jax.ShapeDtypeStruct((2 * native.row_size,), jnp.uint32),
+        jax.ShapeDtypeStruct((native.seen_size + 2,), jnp.float32),
+    )
+    ask = jax.custom_jvp(lambda row, given: host_call.call(numbers[name], shapes, row, given))
+
+    @ask.defjvp
+    def _(*_: Any) -> Any:
+        raise TypeError(
+            f"{env.name}: MuJoCo's engine has no derivatives (got a gradient through a step); "
+            "use jax.lax.stop_gradient on the action"
+        )
+
+    return ask(row, given)  # type: ignore[return-value]
+
+
+def _pairs(config: Any) -> tuple:
+    """A mapping, or its pairs, as pairs that can be hashed."""
+    pairs = dict(config or ()).items()
+    return tuple((name, value if isinstance(value, int | float) else tuple(value)) for name, value in pairs)

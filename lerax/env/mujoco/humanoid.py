@@ -1,0 +1,93 @@
+"""Humanoid, equal to https://gymnasium.farama.org/environments/mujoco/humanoid/."""
+
+import math
+from typing import Any, ClassVar
+
+from jaxtyping import Array, Float, Key
+
+from .base import AbstractMujocoEnv, static, wobble
+from .data import Data
+
+CAMERA = (("trackbodyid", 1), ("distance", 4.0), ("lookat", (0.0, 0.0, 2.0)), ("elevation", -20.0))
+ROOT = 6  # velocities of the torso itself, which no actuator moves
+
+
+class Humanoid(AbstractMujocoEnv):
+    """A body with arms and legs that is to walk forward, along x, without falling.
+
+    The reward is the speed of its centre of mass, a bonus while it stands, and the prices of the torques and
+    of contact forces.
+
+    Args:
+        xml_file: The model: a path, or the name of one that comes with Gymnasium.
+        frame_skip: Steps of the engine in one step of the environment.
+        default_camera_config: How the model is looked at.
+        forward_reward_weight: Reward for a speed of 1 m/s.
+        ctrl_cost_weight: Price of the squared torques.
+        contact_cost_weight: Price of the squared contact forces.
+        contact_cost_range: What that price is clipped to.
+        healthy_reward: Bonus of a healthy step.
+        terminate_when_unhealthy: End the episode when the body is not healthy.
+        healthy_z_range: Healthy heights of the torso, in m.
+        reset_noise_scale: How far an episode's beginning lies from the model's.
+        exclude_current_positions_from_observation: Leave x and y out of the observation.
+        include_cinert_in_observation: Put masses and inertias of the bodies into it.
+        include_cvel_in_observation: Put velocities of the bodies into it.
+        include_qfrc_actuator_in_observation: Put forces of the actuators into it.
+        include_cfrc_ext_in_observation: Put contact forces into it.
+    """
+
+    xml_file: str = static("humanoid.xml")
+    frame_skip: int = static(5)
+    default_camera_config: tuple = static(CAMERA, tuple_of_pairs=True)
+    forward_reward_weight: float = static(1.25)
+    ctrl_cost_weight: float = static(0.1)
+    contact_cost_weight: float = static(5e-7)
+    contact_cost_range: tuple[float, float] = static((-math.inf, 10.0))
+    healthy_reward: float = static(5.0)
+    terminate_when_unhealthy: bool = static(True)
+    healthy_z_range: tuple[float, float] = static((1.0, 2.0))
+    reset_noise_scale: float = static(1e-2)
+    exclude_current_positions_from_observation: bool = static(True)
+    include_cinert_in_observation: bool = static(True)
+    include_cvel_in_observation: bool = static(True)
+    include_qfrc_actuator_in_observation: bool = static(True)
+    include_cfrc_ext_in_observation: bool = static(True)
+
+    name: ClassVar[str] = "Humanoid-v5"
+    fields: ClassVar[tuple[str, ...]] = ("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext")
+
+    def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
+        return wobble(self.mujoco_model, self.reset_noise_scale, key=key)
+
+    def observe(self, data: Data) -> Any:
+        return observe_body(self, data)
+
+    def track(self, data: Data) -> Any:
+        masses = data.model.body_mass
+        return ((masses[:, None] * data.xipos).sum(axis=-2) / masses.sum())[..., :1]
+
+    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
+        speed = (self.track(data) - before)[..., 0] / data.dt
+        z, (low, high) = data.qpos[..., 2], self.healthy_z_range
+        healthy = (low < z) & (z < high)
+        impact = self.contact_cost_weight * (data.cfrc_ext**2).sum(axis=(-2, -1))
+        costs = self.ctrl_cost_weight * (data.ctrl**2).sum(axis=-1)
+        costs = costs + data.np.clip(impact, *self.contact_cost_range)
+        reward = self.forward_reward_weight * speed + self.healthy_reward * healthy - costs
+        return reward, ~healthy & self.terminate_when_unhealthy
+
+
+def observe_body(env: Any, data: Data) -> Any:
+    """The observation that both tasks of this body share."""
+    flat = lambda array: array.reshape(*array.shape[:-2], -1)
+    parts = [data.qpos[..., 2 if env.exclude_current_positions_from_observation else 0 :], data.qvel]
+    if env.include_cinert_in_observation:
+        parts.append(flat(data.cinert[..., 1:, :]))
+    if env.include_cvel_in_observation:
+        parts.append(flat(data.cvel[..., 1:, :]))
+    if env.include_qfrc_actuator_in_observation:
+        parts.append(data.qfrc_actuator[..., ROOT:])
+    if env.include_cfrc_ext_in_observation:
+        parts.append(flat(data.cfrc_ext[..., 1:, :]))
+    return data.np.concatenate(parts, axis=-1)

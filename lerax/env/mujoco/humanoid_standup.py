@@ -1,0 +1,64 @@
+"""HumanoidStandup, equal to https://gymnasium.farama.org/environments/mujoco/humanoid_standup/."""
+
+import math
+from typing import Any, ClassVar
+
+from jaxtyping import Array, Float, Key
+
+from .base import AbstractMujocoEnv, static, wobble
+from .data import Data
+from .humanoid import observe_body
+
+CAMERA = (("trackbodyid", 1), ("distance", 4.0), ("lookat", (0.0, 0.0, 0.8925)), ("elevation", -20.0))
+
+
+class HumanoidStandup(AbstractMujocoEnv):
+    """A body that lies on the ground and is to stand up, and to stay so.
+
+    The reward is the torso's height, per step of the engine, less the prices of the torques and of contact
+    forces, and 1.
+
+    Args:
+        xml_file: The model: a path, or the name of one that comes with Gymnasium.
+        frame_skip: Steps of the engine in one step of the environment.
+        default_camera_config: How the model is looked at.
+        uph_cost_weight: Weight of the height; as in Gymnasium, nothing reads it.
+        ctrl_cost_weight: Price of the squared torques.
+        impact_cost_weight: Price of the squared contact forces.
+        impact_cost_range: What that price is clipped to.
+        reset_noise_scale: How far an episode's beginning lies from the model's.
+        exclude_current_positions_from_observation: Leave x and y out of the observation.
+        include_cinert_in_observation: Put masses and inertias of the bodies into it.
+        include_cvel_in_observation: Put velocities of the bodies into it.
+        include_qfrc_actuator_in_observation: Put forces of the actuators into it.
+        include_cfrc_ext_in_observation: Put contact forces into it.
+    """
+
+    xml_file: str = static("humanoidstandup.xml")
+    frame_skip: int = static(5)
+    default_camera_config: tuple = static(CAMERA, tuple_of_pairs=True)
+    uph_cost_weight: float = static(1.0)
+    ctrl_cost_weight: float = static(0.1)
+    impact_cost_weight: float = static(5e-7)
+    impact_cost_range: tuple[float, float] = static((-math.inf, 10.0))
+    reset_noise_scale: float = static(1e-2)
+    exclude_current_positions_from_observation: bool = static(True)
+    include_cinert_in_observation: bool = static(True)
+    include_cvel_in_observation: bool = static(True)
+    include_qfrc_actuator_in_observation: bool = static(True)
+    include_cfrc_ext_in_observation: bool = static(True)
+
+    name: ClassVar[str] = "HumanoidStandup-v5"
+    fields: ClassVar[tuple[str, ...]] = ("cinert", "cvel", "qfrc_actuator", "cfrc_ext")
+
+    def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
+        return wobble(self.mujoco_model, self.reset_noise_scale, key=key)
+
+    def observe(self, data: Data) -> Any:
+        return observe_body(self, data)
+
+    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
+        height = data.qpos[..., 2] / data.model.opt.timestep
+        torques = self.ctrl_cost_weight * (data.ctrl**2).sum(axis=-1)
+        impact = self.impact_cost_weight * (data.cfrc_ext**2).sum(axis=(-2, -1))
+        return height - torques - data.np.clip(impact, *self.impact_cost_range) + 1, False

@@ -1,0 +1,52 @@
+"""InvertedDoublePendulum, equal to https://gymnasium.farama.org/environments/mujoco/inverted_double_pendulum/."""
+
+from typing import Any, ClassVar
+
+from jaxtyping import Array, Float, Key
+
+from .base import AbstractMujocoEnv, static, wobble
+from .data import Data
+
+CAMERA = (("trackbodyid", 0), ("distance", 4.1225), ("lookat", (0.0, 0.0, 0.1225)))
+LEAST_HEIGHT = 1.0  # m, of the tip
+MOST = 10.0  # in an observation: velocities, and the force on the cart
+
+
+class InvertedDoublePendulum(AbstractMujocoEnv):
+    """Two poles, one on the other on a cart, that are to be kept upright by pushing the cart.
+
+    The reward is a bonus, less what the tip lies off its place and what the poles turn.
+
+    Args:
+        xml_file: The model: a path, or the name of one that comes with Gymnasium.
+        frame_skip: Steps of the engine in one step of the environment.
+        default_camera_config: How the model is looked at.
+        healthy_reward: Bonus of a step that ends upright.
+        reset_noise_scale: How far an episode's beginning lies from the model's.
+    """
+
+    xml_file: str = static("inverted_double_pendulum.xml")
+    frame_skip: int = static(5)
+    default_camera_config: tuple = static(CAMERA, tuple_of_pairs=True)
+    healthy_reward: float = static(10.0)
+    reset_noise_scale: float = static(0.1)
+
+    name: ClassVar[str] = "InvertedDoublePendulum-v5"
+    fields: ClassVar[tuple[str, ...]] = ("site_xpos", "qfrc_constraint")
+
+    def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
+        return wobble(self.mujoco_model, self.reset_noise_scale, key=key, normal_velocity=True)
+
+    def observe(self, data: Data) -> Any:
+        angles = data.qpos[..., 1:]
+        speeds, force = data.np.clip(data.qvel, -MOST, MOST), data.np.clip(data.qfrc_constraint, -MOST, MOST)
+        parts = [data.qpos[..., :1], data.np.sin(angles), data.np.cos(angles), speeds, force[..., :1]]
+        return data.np.concatenate(parts, axis=-1)
+
+    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
+        x, y = data.site_xpos[..., 0, 0], data.site_xpos[..., 0, 2]
+        first, second = data.qvel[..., 1], data.qvel[..., 2]
+        fallen = y <= LEAST_HEIGHT
+        off = 0.01 * x**2 + (y - 2) ** 2
+        turning = 1e-3 * first**2 + 5e-3 * second**2
+        return self.healthy_reward * (1.0 - fallen) - off - turning, fallen

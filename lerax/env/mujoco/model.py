@@ -1,0 +1,81 @@
+"""MuJoCo itself: imported safely, its models loaded, its warnings collected."""
+
+import importlib.util
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lerax.render.gl import import_mujoco
+
+DEPRECATED = (
+    "is deprecated"  # what MuJoCo says of some of Gymnasium's model files, once for each model loaded
+)
+
+_said: list[str] = []
+_warned: set[str] = set()
+
+
+def engine() -> Any:
+    """The mujoco package, whose warnings go to `tell_warnings` instead of into a MUJOCO_LOG.TXT.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    mujoco: Any = import_mujoco()
+    if mujoco.get_mju_user_warning() is None:
+        mujoco.set_mju_user_warning(_said.append)
+    return mujoco
+
+
+def tell_warnings(model: str) -> None:
+    """Warns of what the engine complained about since the last call, once of each kind and model."""
+    while _said:
+        text = _said.pop(0)
+        kind = f"{model}: {re.sub('[0-9.]+', '', text)}"
+        if DEPRECATED not in text and kind not in _warned:
+            _warned.add(kind)
+            warnings.warn(f"{model}: MuJoCo: {text}", RuntimeWarning, stacklevel=2)
+
+
+def load_model(file: str) -> Any:
+    """A `mujoco.MjModel` from a file of MJCF.
+
+    Args:
+        file: A path; a bare name is one of the models that come with Gymnasium.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It holds no valid model.
+    """
+    path = Path(file).expanduser()
+    if path == Path(path.name) and not path.is_file():
+        path = _assets() / file
+    if not path.is_file():
+        known = ", ".join(sorted(model.name for model in _assets().glob("*.xml")))
+        raise FileNotFoundError(f"xml_file: not found (got {file!r}); give a path or one of: {known}")
+    mujoco = engine()
+    try:
+        model = mujoco.MjModel.from_xml_path(str(path))
+    except ValueError as error:
+        raise ValueError(f"xml_file: {path} is no valid model ({error})") from None
+    tell_warnings(path.name)
+    return model
+
+
+def model_bytes(model: Any) -> bytes:
+    """All of a model."""
+    mujoco = engine()
+    buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, buffer)
+    return buffer.tobytes()
+
+
+def _assets() -> Path:
+    """Where Gymnasium keeps its models; found without importing it."""
+    found = importlib.util.find_spec("gymnasium")
+    if found is None or not found.submodule_search_locations:
+        raise FileNotFoundError("xml_file: MuJoCo's tasks need Gymnasium's models: pip install gymnasium")
+    return Path(found.submodule_search_locations[0]) / "envs" / "mujoco" / "assets"

@@ -1,0 +1,239 @@
+"""MuJoCo's own engine as a pure function of a row of numbers, on all cores.
+
+A row holds an engine's state (`mjSTATE_INTEGRATION`), what the task compares with the next step, and a mark if
+it holds, instead, how an episode that is to begin differs from the model's own beginning. It is float64, and
+travels through JAX's float32 programs as uint32 words, bit for bit: rounded to float32 a simulation would drift
+within a few hundred steps.
+"""
+
+import functools
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from .data import Data
+from .model import engine, model_bytes, tell_warnings
+
+AFTER_STEP = ("cacc", "cfrc_int", "cfrc_ext")  # fields that only mj_rnePostConstraint computes
+KEPT_SIZES = 8  # numbers of rows for which simulations are kept
+
+
+class Task(Protocol):
+    """What the bridge asks of an environment; arrays have a leading axis of simulations."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def frame_skip(self) -> int: ...
+
+    @property
+    def fields(self) -> tuple[str, ...]: ...
+
+    def track(self, data: Data) -> Any: ...
+
+    def observe(self, data: Data) -> Any: ...
+
+    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]: ...
+
+
+class Native:
+    """Steps simulations of one model; holds them as scratch space only.
+
+    Args:
+        task: The environment.
+        model: Its `mujoco.MjModel`.
+        threads: How many to step with; 0 for one per core that this process may use.
+
+    Attributes:
+        row_size: Numbers in a row.
+        seen_size: Numbers in an observation.
+        key: What the results depend on.
+    """
+
+    def __init__(self, task: Task, model: Any, threads: int = 0):
+        self._mujoco, self._task, self._model = engine(), task, model
+        self._threads = threads or len(os.sched_getaffinity(0))
+        mujoco = self._mujoco
+        self._kind = mujoco.mjtState.mjSTATE_INTEGRATION.value
+        data = mujoco.MjData(model)
+        mujoco.mj_forward(model, data)
+        self._fields, self._dt = ("qpos", "qvel", "ctrl", *task.fields), model.opt.timestep * task.frame_skip
+        one = Data(np, model, self._dt, {name: np.array(getattr(data, name))[None] for name in self._fields})
+        # Methods of a Module are bound anew, slowly, each time they are asked for.
+        bound = lambda name: functools.partial(getattr(type(task), name), task)
+        self._track, self._observe, self._judge = bound("track"), bound("observe"), bound("judge")
+        self._template = np.empty(mujoco.mj_stateSize(model, self._kind))
+        mujoco.mj_resetData(model, data)
+        mujoco.mj_getState(model, data, self._template, self._kind)
+        self._tracked = np.asarray(self._track(one)).shape[-1]
+        self.row_size = len(self._template) + self._tracked + 1
+        self.seen_size = np.asarray(self._observe(one)).shape[-1]
+        self._lock = threading.Lock()
+        self._simulations: dict[int, _Batched | _Threaded] = {}
+        self.key = model_bytes(model) + repr((task, self.row_size, mujoco.__version__)).encode()
+
+    def begin(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
+        """Begins the episodes of those rows that hold only what is random about it; all others stay.
+
+        Args:
+            inputs: Rows as words, and what the task says of them: observation, reward, end.
+            outputs: The same, filled here.
+        """
+        rows, begun, seen = _rows(inputs[0]), _rows(outputs[0]), _flat(outputs[1])
+        begun[:], seen[:] = rows, _flat(inputs[1])
+        fresh = np.flatnonzero(rows[:, -1])
+        if fresh.size:
+            with self._lock, np.errstate(all="ignore"):
+                simulations = self._of_size(len(rows))
+                simulations.state[fresh] = self._template
+                data, nq = simulations.data, self._model.nq
+                offsets = rows[fresh].view(np.float32)[:, : nq + self._model.nv]
+                data.qpos[fresh], data.qvel[fresh] = self._model.qpos0 + offsets[:, :nq], offsets[:, nq:]
+                simulations.forward(fresh)
+                packed = np.empty_like(rows)
+                self._pack(simulations, packed)
+                begun[fresh] = packed[fresh]
+                seen[fresh, :-2] = self._observe(data)[fresh]
+        tell_warnings(self._task.name)
+
+    def step(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
+        """One step of each row.
+
+        Args:
+            inputs: Rows as words, and actions.
+            outputs: The next rows, and what the task says of them, filled here.
+        """
+        rows, stepped, seen = _rows(inputs[0]), _rows(outputs[0]), _flat(outputs[1])
+        with self._lock, np.errstate(all="ignore"):
+            simulations = self._of_size(len(rows))
+            data = simulations.data
+            simulations.state[:] = rows[:, : len(self._template)]
+            data.ctrl[:] = action = _flat(inputs[1]).astype(np.float64)
+            failed = simulations.step(self._task.frame_skip)
+            self._pack(simulations, stepped)
+            seen[:, :-2] = self._observe(data)
+            reward, terminal = self._judge(data, action, rows[:, len(self._template) : -1])
+            seen[:, -2], seen[:, -1] = reward, terminal
+            seen[failed, -2:] = 0, 1
+        tell_warnings(self._task.name)
+
+    def data(self, words: np.ndarray) -> Any:
+        """A new `mujoco.MjData` in the state of a row, given as words, and brought up to date."""
+        data = self._mujoco.MjData(self._model)
+        row = _rows(np.asarray(words))[0, : len(self._template)]
+        self._mujoco.mj_setState(self._model, data, row, self._kind)
+        self._mujoco.mj_forward(self._model, data)
+        return data
+
+    def _pack(self, simulations: "_Batched | _Threaded", rows: Float[np.ndarray, "row size"]) -> None:
+        """Fills rows with what they keep of the simulations."""
+        size = len(self._template)
+        rows[:, :size], rows[:, -1] = simulations.state, 0
+        rows[:, size:-1] = self._track(simulations.data)
+
+    def _of_size(self, count: int) -> "_Batched | _Threaded":
+        """Scratch simulations, as many as there are rows."""
+        if count not in self._simulations:
+            if len(self._simulations) == KEPT_SIZES:
+                del self._simulations[next(iter(self._simulations))]
+            kind = _Threaded if set(AFTER_STEP) & set(self._task.fields) else _Batched
+            simulations = kind(self._model, count, min(count, self._threads), self._fields, self._dt)
+            self._simulations[count] = simulations
+        return self._simulations[count]
+
+
+class _Batched:
+    """Simulations that MuJoCo's own thread pool steps."""
+
+    def __init__(self, model: Any, count: int, threads: int, fields: Sequence[str], dt: float):
+        from mujoco import batch  # type: ignore[attr-defined]
+
+        self._batch = batch.Batch(model, count, nthread=threads)
+        self._failures = batch.SimulationError
+        self.state: np.ndarray = self._batch.state
+        self.data = Data(np, model, dt, {name: self._batch.bind(name) for name in fields})
+
+    def forward(self, which: Int[np.ndarray, " some"]) -> None:
+        """Computes the fields of some simulations from their states."""
+        self._batch.forward(which)
+
+    def step(self, frame_skip: int) -> Int[np.ndarray, " some"]:
+        """Steps all. Returns those in which the engine gave up; they stay as they were."""
+        try:
+            self._batch.step(nstep=frame_skip)
+        except self._failures as error:
+            return error.ids
+        return np.empty(0, int)
+
+
+class _Threaded:
+    """Simulations of which contact forces are wanted, which have to be asked for after each step."""
+
+    def __init__(self, model: Any, count: int, threads: int, fields: Sequence[str], dt: float):
+        self._mujoco, self._model = engine(), model
+        self._kind = self._mujoco.mjtState.mjSTATE_INTEGRATION.value
+        self.state = np.zeros((count, self._mujoco.mj_stateSize(model, self._kind)))
+        self._datas = [self._mujoco.MjData(model) for _ in range(threads)]
+        in_state = {name: self._where(name) for name in ("qpos", "qvel", "ctrl")}
+        arrays = {name: self.state[:, start : start + size] for name, (start, size) in in_state.items()}
+        self._derived = [name for name in fields if name not in in_state]
+        for name in self._derived:
+            arrays[name] = np.zeros((count, *np.shape(getattr(self._datas[0], name))))
+        self.data = Data(np, model, dt, arrays)
+        self._pool = ThreadPoolExecutor(threads)
+
+    def _where(self, name: str) -> tuple[int, int]:
+        """Where in a state a part of it lies, and how long it is."""
+        bit = getattr(self._mujoco.mjtState, f"mjSTATE_{name.upper()}").value
+        before = self._mujoco.mj_stateSize(self._model, self._kind & (bit - 1))
+        return before, self._mujoco.mj_stateSize(self._model, bit)
+
+    def forward(self, which: Int[np.ndarray, " some"]) -> None:
+        """Computes the fields of some simulations from their states."""
+        mujoco, model, data = self._mujoco, self._model, self._datas[0]
+        for i in which.tolist():
+            mujoco.mj_resetData(model, data)
+            mujoco.mj_setState(model, data, self.state[i], self._kind)
+            mujoco.mj_forward(model, data)
+            self._take(i, data)
+
+    def step(self, frame_skip: int) -> Int[np.ndarray, " some"]:
+        """Steps all. Returns those in which the engine gave up; they stay as they were."""
+        parts = np.array_split(np.arange(len(self.state)), len(self._datas))
+        work = [part.tolist() for part in parts]
+        failed = self._pool.map(lambda data, rows: self._steps(data, rows, frame_skip), self._datas, work)
+        return np.array([i for part in failed for i in part], int)
+
+    def _steps(self, data: Any, rows: list[int], frame_skip: int) -> list[int]:
+        mujoco, model, failed = self._mujoco, self._model, []
+        for i in rows:
+            mujoco.mj_setState(model, data, self.state[i], self._kind)
+            try:
+                mujoco.mj_step(model, data, nstep=frame_skip)
+                mujoco.mj_rnePostConstraint(model, data)
+            except mujoco.FatalError:
+                failed.append(i)
+                continue
+            self._take(i, data)
+        return failed
+
+    def _take(self, i: int, data: Any) -> None:
+        self._mujoco.mj_getState(self._model, data, self.state[i], self._kind)
+        for name in self._derived:
+            self.data[name][i] = getattr(data, name)
+
+
+def _rows(words: np.ndarray) -> Float[np.ndarray, "row size"]:
+    """Words as rows of float64, without a copy."""
+    return _flat(words).view(np.float64)
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    """The array with one leading axis, whatever it had."""
+    return array.reshape(-1, array.shape[-1])

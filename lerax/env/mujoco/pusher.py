@@ -1,0 +1,61 @@
+"""Pusher, equal to https://gymnasium.farama.org/environments/mujoco/pusher/."""
+
+from typing import Any, ClassVar
+
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Float, Key
+
+from .base import AbstractMujocoEnv, static
+from .data import Data
+
+LEAST_WAY = 0.17  # m, from the object to its goal when an episode begins
+TRIES = 40  # places to choose the object's from: three of five lie far enough away
+
+
+class Pusher(AbstractMujocoEnv):
+    """An arm of seven joints that is to push an object to its goal.
+
+    The reward is minus the distances of the object from the goal and of the tip from the object, less the
+    price of the torques.
+
+    Args:
+        xml_file: The model: a path, or the name of one that comes with Gymnasium.
+        frame_skip: Steps of the engine in one step of the environment.
+        default_camera_config: How the model is looked at.
+        reward_near_weight: Price of 1 m between tip and object.
+        reward_dist_weight: Price of 1 m between object and goal.
+        reward_control_weight: Price of the squared torques.
+    """
+
+    xml_file: str = static("pusher_v5.xml")
+    frame_skip: int = static(5)
+    default_camera_config: tuple = static((("trackbodyid", -1), ("distance", 4.0)), tuple_of_pairs=True)
+    reward_near_weight: float = static(0.5)
+    reward_dist_weight: float = static(1.0)
+    reward_control_weight: float = static(0.1)
+    max_episode_steps: int | None = static(100, kw_only=True)
+
+    name: ClassVar[str] = "Pusher-v5"
+    fields: ClassVar[tuple[str, ...]] = ("xpos",)
+
+    def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, "11"], Float[Array, "11"]]:
+        place_key, speed_key = jr.split(key)
+        places = jr.uniform(
+            place_key, (TRIES, 2), minval=jnp.array([-0.3, -0.2]), maxval=jnp.array([0.0, 0.2])
+        )
+        place = places[jnp.argmax(jnp.linalg.norm(places, axis=1) > LEAST_WAY)]
+        speed = jr.uniform(speed_key, (7,), minval=-5e-3, maxval=5e-3)
+        zeros = lambda count: jnp.zeros(count)
+        return jnp.concatenate([zeros(7), place, zeros(2)]), jnp.concatenate([speed, zeros(4)])
+
+    def observe(self, data: Data) -> Any:
+        places = [data.xpos[..., data.body(name), :] for name in ("tips_arm", "object", "goal")]
+        return data.np.concatenate([data.qpos[..., :7], data.qvel[..., :7], *places], axis=-1)
+
+    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
+        tip, thing, goal = (data.xpos[..., data.body(name), :] for name in ("tips_arm", "object", "goal"))
+        near = data.np.sqrt(((thing - tip) ** 2).sum(axis=-1))
+        way = data.np.sqrt(((thing - goal) ** 2).sum(axis=-1))
+        cost = self.reward_control_weight * (action**2).sum(axis=-1)
+        return -self.reward_dist_weight * way - cost - self.reward_near_weight * near, False

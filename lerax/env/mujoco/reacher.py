@@ -1,0 +1,61 @@
+"""Reacher, equal to https://gymnasium.farama.org/environments/mujoco/reacher/."""
+
+import math
+from typing import Any, ClassVar
+
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Float, Key
+
+from .base import AbstractMujocoEnv, static
+from .data import Data
+
+REACH = 0.2  # m: the target lies within it
+
+
+class Reacher(AbstractMujocoEnv):
+    """An arm of two links whose tip is to reach a target.
+
+    The reward is minus their distance, less the price of the torques.
+
+    Args:
+        xml_file: The model: a path, or the name of one that comes with Gymnasium.
+        frame_skip: Steps of the engine in one step of the environment.
+        default_camera_config: How the model is looked at.
+        reward_dist_weight: Price of a distance of 1 m.
+        reward_control_weight: Price of the squared torques.
+    """
+
+    xml_file: str = static("reacher.xml")
+    frame_skip: int = static(2)
+    default_camera_config: tuple = static((("trackbodyid", 0),), tuple_of_pairs=True)
+    reward_dist_weight: float = static(1.0)
+    reward_control_weight: float = static(1.0)
+    max_episode_steps: int | None = static(50, kw_only=True)
+
+    name: ClassVar[str] = "Reacher-v5"
+    fields: ClassVar[tuple[str, ...]] = ("xpos",)
+
+    def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, "4"], Float[Array, "4"]]:
+        arm_key, distance_key, angle_key, speed_key = jr.split(key, 4)
+        arm = jr.uniform(arm_key, (2,), minval=-0.1, maxval=0.1)
+        # Uniform in a disc, which Gymnasium draws from a square until it hits.
+        distance = REACH * jnp.sqrt(jr.uniform(distance_key))
+        angle = jr.uniform(angle_key, minval=-math.pi, maxval=math.pi)
+        target = distance * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+        speed = jr.uniform(speed_key, (2,), minval=-5e-3, maxval=5e-3)
+        return jnp.concatenate([arm, target]), jnp.concatenate([speed, jnp.zeros(2)])
+
+    def observe(self, data: Data) -> Any:
+        angles = data.qpos[..., :2]
+        parts = [data.np.cos(angles), data.np.sin(angles), data.qpos[..., 2:], data.qvel[..., :2]]
+        return data.np.concatenate([*parts, self._way(data)[..., :2]], axis=-1)
+
+    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
+        distance = data.np.sqrt((self._way(data) ** 2).sum(axis=-1))
+        cost = self.reward_control_weight * (action**2).sum(axis=-1)
+        return -self.reward_dist_weight * distance - cost, False
+
+    def _way(self, data: Data) -> Any:
+        """From the target to the tip."""
+        return data.xpos[..., data.body("fingertip"), :] - data.xpos[..., data.body("target"), :]
