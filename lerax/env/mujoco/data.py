@@ -9,8 +9,8 @@ class Data:
     """Fields of `mujoco.MjData` by name, as attributes: `data.qpos[..., 0]`.
 
     Where MuJoCo's own engine simulates, they are NumPy's float64 arrays with a leading axis of simulations;
-    where MJX does, they are JAX's, for one simulation. Code that indexes from the right and takes its functions
-    from `data.np` serves both.
+    where MJX does, they are JAX's, for one simulation. Code that indexes from the right and takes its
+    functions from `data.np` serves both.
 
     Attributes:
         np: `numpy` or `jax.numpy`.

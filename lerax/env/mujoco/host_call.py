@@ -2,8 +2,8 @@
 
 On a CPU the function is reached through a handler of XLA's foreign function interface, made with ctypes alone
 (https://openxla.org/xla/custom_call; the structures are those of `xla/ffi/api/c_api.h`). It reads and writes
-XLA's own buffers, costs 10 microseconds a call where a callback costs 100 and, unlike one, lets the program be
-stored in the compile cache. Elsewhere `jax.pure_callback` does the same.
+XLA's own buffers, costs 10 microseconds a call where a callback costs 100 and, unlike one, lets the program
+be stored in the compile cache. Elsewhere `jax.pure_callback` does the same.
 """
 
 import ctypes

@@ -1,9 +1,9 @@
 """MuJoCo's own engine as a pure function of a row of numbers, on all cores.
 
-A row holds an engine's state (`mjSTATE_INTEGRATION`), what the task compares with the next step, and a mark if
-it holds, instead, how an episode that is to begin differs from the model's own beginning. It is float64, and
-travels through JAX's float32 programs as uint32 words, bit for bit: rounded to float32 a simulation would drift
-within a few hundred steps.
+A row holds an engine's state (`mjSTATE_INTEGRATION`), what the task compares with the next step, and a mark
+if it holds, instead, how an episode that is to begin differs from the model's own beginning. It is float64,
+and travels through JAX's float32 programs as uint32 words, bit for bit: rounded to float32 a simulation would
+drift within a few hundred steps.
 """
 
 import functools
@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -32,8 +32,7 @@ class Task(Protocol):
     @property
     def frame_skip(self) -> int: ...
 
-    @property
-    def fields(self) -> tuple[str, ...]: ...
+    fields: ClassVar[tuple[str, ...]]
 
     def track(self, data: Data) -> Any: ...
 
