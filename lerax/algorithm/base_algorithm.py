@@ -48,6 +48,7 @@ class AlgorithmState(eqx.Module):
         policy: The policy.
         opt_state: The optimizer's state.
         step_state: Where the environments stand.
+        memory: What else the algorithm keeps; None where it keeps nothing.
         callback_state: The callbacks' states; None before training starts.
     """
 
@@ -58,6 +59,7 @@ class AlgorithmState(eqx.Module):
     policy: AbstractPolicy
     opt_state: PyTree
     step_state: StepState
+    memory: PyTree
     callback_state: PyTree
 
 
@@ -87,6 +89,10 @@ class AbstractAlgorithm(eqx.Module):
     @abstractmethod
     def optimizer(self) -> optax.GradientTransformation:
         """The optimizer; it works on all parameters raveled into one vector and holds its learning rate."""
+
+    def memory(self) -> PyTree:
+        """What the algorithm keeps beside policy and optimizer, at the start of training; by default None."""
+        return None
 
     @abstractmethod
     def iteration(
@@ -260,5 +266,6 @@ def _init(
         policy=policy,
         opt_state=algorithm.optimizer().init(parameters),
         step_state=StepState(env_state, observation, policy_state, None),
+        memory=algorithm.memory(),
         callback_state=None,
     )

@@ -1,7 +1,7 @@
 """The iteration of on-policy algorithms: collect, estimate advantages, update. A subclass gives the loss."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import equinox as eqx
 import jax
@@ -19,8 +19,11 @@ from lerax.callback.outbox import closed
 from lerax.env import AbstractEnvLike, advance
 from lerax.policy import AbstractActorCriticPolicy
 from lerax.space import Box
+from lerax.statistics import RunningStatistics
 
 from .base_algorithm import AbstractAlgorithm, AlgorithmState, StepState
+
+MOST_REWARD = 10.0  # standard deviations of the return that a scaled reward may be
 
 
 class Rollout(eqx.Module):
@@ -45,6 +48,36 @@ class Rollout(eqx.Module):
     returns: Float[Array, "*batch"]
 
 
+class RewardScale(eqx.Module):
+    """What rewards are divided by: the standard deviation of discounted returns so far.
+
+    Attributes:
+        returns: Of each environment the sum of rewards until now, earlier ones discounted.
+        seen: Statistics of these sums.
+    """
+
+    returns: Float[Array, " env"]
+    seen: RunningStatistics
+
+    @classmethod
+    def initial(cls, num_envs: int) -> Self:
+        """Before the first reward."""
+        return cls(jnp.zeros(num_envs), RunningStatistics.empty())
+
+    def scaled(
+        self, reward: Float[Array, "time env"], done: Bool[Array, "time env"], gamma: float
+    ) -> tuple[Self, Float[Array, "time env"]]:
+        """The scale after a rollout, and its rewards in that scale."""
+
+        def step(returns: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
+            returns = gamma * returns + now[0]
+            return returns * ~now[1], returns
+
+        last, returns = lax.scan(step, self.returns, (reward, done))
+        seen = self.seen.updated(returns.reshape(-1))
+        return type(self)(last, seen), seen.scale(reward, MOST_REWARD)
+
+
 class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
     """Learns from fresh rollouts only.
 
@@ -55,6 +88,8 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
         gamma: Discount factor.
         gae_lambda: Lambda of generalized advantage estimation.
         max_grad_norm: Largest norm of the gradient; longer ones are scaled down.
+        normalize_rewards: Whether rewards are divided by the running standard deviation of discounted
+            returns, for learning only: what is logged stays as it is.
     """
 
     num_steps: eqx.AbstractVar[int]
@@ -63,6 +98,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
     gamma: eqx.AbstractVar[float]
     gae_lambda: eqx.AbstractVar[float]
     max_grad_norm: eqx.AbstractVar[float]
+    normalize_rewards: eqx.AbstractVar[bool]
 
     @abstractmethod
     def loss(
@@ -86,20 +122,24 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
     def optimizer(self) -> optax.GradientTransformation:
         return optax.inject_hyperparams(optax.adam)(learning_rate=self.learning_rate, eps=1e-5)
 
+    def memory(self) -> "RewardScale | None":
+        return RewardScale.initial(self.num_envs) if self.normalize_rewards else None
+
     def iteration(
         self, state: AlgorithmState, *, key: Key[Array, ""], callback: AbstractCallback
     ) -> tuple[AlgorithmState, dict[str, Float[Array, ""]]]:
         collect_key, update_key = jr.split(key)
-        step_state, rollout = self._collect(state, collect_key, callback)
+        step_state, memory, rollout = self._collect(state, collect_key, callback)
         vector, opt_state, log = self._update(state, rollout, update_key)
-        policy = tree.ravel(state.policy)[1](vector)
-        where = lambda s: (s.step_state, s.policy, s.opt_state)
-        state = eqx.tree_at(where, state, (step_state, policy, opt_state))
+        policy = tree.ravel(state.policy)[1](vector).having_seen(rollout.observation)
+        where = lambda s: (s.step_state, s.memory, s.policy, s.opt_state)
+        parts = (step_state, memory, policy, opt_state)
+        state = eqx.tree_at(where, state, parts, is_leaf=lambda x: x is None)
         return state, log | {"explained_variance": explained_variance(rollout.value, rollout.returns)}
 
     def _collect(
         self, state: AlgorithmState, key: Key[Array, ""], callback: AbstractCallback
-    ) -> tuple[StepState, Rollout]:
+    ) -> tuple[StepState, PyTree, Rollout]:
         """Steps every environment `num_steps` times, and estimates the advantages."""
         policy, env = self._actor_critic(state), state.env
         act = jax.vmap(lambda s, o, m, n: policy.action_and_value(s, o, noise=n, action_mask=m))
@@ -127,6 +167,9 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
         value, next_value = self._values(policy, observation, step_state.observation, *ends)
         terminal: Bool[Array, "time env"] = ends[0]
         truncated: Bool[Array, "time env"] = ends[1]
+        memory = state.memory
+        if memory is not None:
+            memory, reward = memory.scaled(reward, terminal | truncated, self.gamma)
         advantage = gae(
             reward,
             value,
@@ -137,7 +180,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
             gae_lambda=self.gae_lambda,
         )
         rollout = Rollout(observation, action, mask, log_prob, value, advantage, advantage + value)
-        return step_state, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rollout)
+        return step_state, memory, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rollout)
 
     def _actor_critic(self, state: AlgorithmState) -> AbstractActorCriticPolicy:
         policy = state.policy

@@ -30,6 +30,7 @@ class PPO(AbstractOnPolicyAlgorithm):
     clip_coefficient: float = setting(0.2, "How far the probability ratio may move.", above=0)
     anneal_clip: bool = setting(False, "Let the clip coefficient fall linearly to 0.")
     clip_value_loss: bool = setting(False, "Clip the change of the value, too.")
+    normalize_rewards: bool = setting(False, "Divide rewards by the spread of returns.")
     normalize_advantages: bool = setting(True, "Normalize advantages in each minibatch.")
     value_loss_coefficient: float = setting(0.5, "Weight of the value loss.", at_least=0)
     entropy_loss_coefficient: float = setting(0.01, "Weight of the entropy bonus.", at_least=0)

@@ -1,9 +1,10 @@
 """Policies that also estimate the value of a state."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import equinox as eqx
+import jax
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree
@@ -13,8 +14,11 @@ from lerax.env import AbstractEnvLike
 from lerax.network import ACTIVATIONS, MLP
 from lerax.settings import check_settings, setting
 from lerax.space import AbstractSpace, Box, Discrete
+from lerax.statistics import RunningStatistics
 
 from .base_policy import AbstractPolicy
+
+MOST = 10.0  # standard deviations that a normalized observation may lie from the mean
 
 
 class AbstractActorCriticPolicy(AbstractPolicy):
@@ -75,6 +79,17 @@ class AbstractActorCriticPolicy(AbstractPolicy):
     def value(self, state: PyTree, observation: PyTree) -> tuple[PyTree, Float[Array, ""]]:
         """Next memory and value of the observation."""
 
+    def having_seen(self, observation: PyTree) -> Self:
+        """The policy after a rollout: what it learns from observations other than by gradients.
+
+        Args:
+            observation: Those of the rollout, `[sample, ...]`.
+
+        Returns:
+            By default the policy as it is.
+        """
+        return self
+
 
 class MLPActorCriticPolicy(AbstractActorCriticPolicy):
     """Separate perceptrons for the action distribution and the value.
@@ -84,6 +99,8 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
 
     Args:
         env: The environment to act in. Only its two spaces are kept.
+        normalize_observations: Subtract the mean of all observations seen in training and divide by their
+            standard deviation. Both are part of the policy, and change in training only.
         hidden_sizes: Widths of the hidden layers of each perceptron.
         activation: Name of the activation function.
         log_std_init: Initial logarithm of the standard deviation in a box.
@@ -97,11 +114,13 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
     actor: MLP
     critic: MLP
     log_std: Float[Array, "..."] | None
+    seen: RunningStatistics | None
     action_space: AbstractSpace = eqx.field(static=True)
     observation_space: AbstractSpace = eqx.field(static=True)
     hidden_sizes: tuple[int, ...] = setting((64, 64), "Widths of the hidden layers.", at_least=1)
     activation: str = setting("tanh", "Activation function.", choices=tuple(ACTIVATIONS))
     log_std_init: float = setting(0.0, "Initial log standard deviation (box actions).")
+    normalize_observations: bool = setting(False, "Normalize observations by all that was seen.")
 
     name: ClassVar[str] = "MLPActorCriticPolicy"
 
@@ -112,11 +131,12 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
         hidden_sizes: tuple[int, ...] = (64, 64),
         activation: str = "tanh",
         log_std_init: float = 0.0,
+        normalize_observations: bool = False,
         key: Key[Array, ""],
     ):
         self.action_space, self.observation_space = env.action_space, env.observation_space
         self.hidden_sizes, self.activation = hidden_sizes, activation
-        self.log_std_init = log_std_init
+        self.log_std_init, self.normalize_observations = log_std_init, normalize_observations
         check_settings(self)
         if isinstance(self.action_space, Discrete):
             outputs, self.log_std = self.action_space.n, None
@@ -130,6 +150,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
             )
         actor_key, critic_key = jr.split(key)
         layers = (self.observation_space.flat_size, *self.hidden_sizes)
+        self.seen = RunningStatistics.empty(layers[0]) if self.normalize_observations else None
         # A small last layer: the first policy is close to uniform.
         self.actor = MLP((*layers, outputs), activation=activation, output_scale=0.01, key=actor_key)
         self.critic = MLP((*layers, 1), activation=activation, key=critic_key)
@@ -138,7 +159,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
         self, observation: PyTree, action_mask: Bool[Array, "..."] | None = None
     ) -> AbstractDistribution:
         """The distribution of actions for an observation."""
-        output = self.actor(self.observation_space.flatten(observation))
+        output = self.actor(self._input(observation))
         if self.log_std is None:
             return Categorical(output, action_mask)
         return Normal(output.reshape(self.action_space.shape), self.log_std)
@@ -183,4 +204,14 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
         return None, value, distribution.log_prob(action), distribution.entropy()
 
     def value(self, state: None, observation: PyTree) -> tuple[None, Float[Array, ""]]:
-        return None, self.critic(self.observation_space.flatten(observation))[0]
+        return None, self.critic(self._input(observation))[0]
+
+    def having_seen(self, observation: PyTree) -> Self:
+        if self.seen is None:
+            return self
+        seen = self.seen.updated(jax.vmap(self.observation_space.flatten)(observation))
+        return eqx.tree_at(lambda policy: policy.seen, self, seen)
+
+    def _input(self, observation: PyTree) -> Float[Array, " size"]:
+        flat = self.observation_space.flatten(observation)
+        return flat if self.seen is None else self.seen.normalize(flat, MOST)

@@ -1,0 +1,49 @@
+"""Running means and variances, as part of what is trained and saved."""
+
+from typing import Self
+
+import equinox as eqx
+from jax import lax
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+
+EPSILON = 1e-8
+
+
+class RunningStatistics(eqx.Module):
+    """Mean and variance of all that has been seen, after Chan, Golub and LeVeque (1979).
+
+    They are constants to gradients. Before anything is seen the mean is 0 and the variance 1.
+
+    Attributes:
+        mean: Means.
+        variance: Variances, not below 0.
+        count: How much was seen.
+    """
+
+    mean: Float[Array, "*shape"]
+    variance: Float[Array, "*shape"]
+    count: Float[Array, ""]
+
+    @classmethod
+    def empty(cls, *shape: int) -> Self:
+        """Of nothing yet."""
+        return cls(jnp.zeros(shape), jnp.ones(shape), jnp.array(0.0))
+
+    def updated(self, seen: Float[Array, " sample *shape"]) -> Self:
+        """Those of everything before, and of what is new."""
+        new = jnp.float32(seen.shape[0])
+        count = self.count + new
+        mean, variance = jnp.mean(seen, axis=0), jnp.var(seen, axis=0)
+        change, part = mean - self.mean, new / count
+        spread = self.variance * (1 - part) + variance * part + change**2 * part * (1 - part)
+        return type(self)(self.mean + change * part, spread, count)
+
+    def normalize(self, value: Float[Array, "*shape"], most: float) -> Float[Array, "*shape"]:
+        """In standard deviations from the mean, at most `most` of them."""
+        mean, variance = lax.stop_gradient((self.mean, self.variance))
+        return jnp.clip((value - mean) * lax.rsqrt(variance + EPSILON), -most, most)
+
+    def scale(self, value: Float[Array, "*batch"], most: float) -> Float[Array, "*batch"]:
+        """In standard deviations, at most `most` of them, wherever the mean is."""
+        return jnp.clip(value * lax.rsqrt(lax.stop_gradient(self.variance) + EPSILON), -most, most)
