@@ -1,7 +1,5 @@
 """Running means and variances, as part of what is trained and saved."""
 
-from typing import Self
-
 import equinox as eqx
 from jax import lax
 from jax import numpy as jnp
@@ -26,11 +24,11 @@ class RunningStatistics(eqx.Module):
     count: Float[Array, ""]
 
     @classmethod
-    def empty(cls, *shape: int) -> Self:
+    def empty(cls, *shape: int) -> "RunningStatistics":
         """Of nothing yet."""
         return cls(jnp.zeros(shape), jnp.ones(shape), jnp.array(0.0))
 
-    def updated(self, seen: Float[Array, " sample *shape"]) -> Self:
+    def updated(self, seen: Float[Array, " sample *shape"]) -> "RunningStatistics":
         """Those of everything before, and of what is new."""
         new = jnp.float32(seen.shape[0])
         count = self.count + new

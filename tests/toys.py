@@ -156,7 +156,7 @@ def rollout_of(algorithm, env, policy, *, key):
 
     @eqx.filter_jit
     def collect(state):
-        return algorithm._collect(loop.start(algorithm, state, callback, 1), key, callback)[1]
+        return algorithm._collect(loop.start(algorithm, state, callback, 1), key, callback)[-1]
 
     rollout = collect(algorithm.init(env, policy, key=key))
     lead = (algorithm.num_steps, algorithm.num_envs)

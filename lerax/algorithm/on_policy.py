@@ -1,7 +1,7 @@
 """The iteration of on-policy algorithms: collect, estimate advantages, update. A subclass gives the loss."""
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -60,13 +60,13 @@ class RewardScale(eqx.Module):
     seen: RunningStatistics
 
     @classmethod
-    def initial(cls, num_envs: int) -> Self:
+    def initial(cls, num_envs: int) -> "RewardScale":
         """Before the first reward."""
         return cls(jnp.zeros(num_envs), RunningStatistics.empty())
 
     def scaled(
         self, reward: Float[Array, "time env"], done: Bool[Array, "time env"], gamma: float
-    ) -> tuple[Self, Float[Array, "time env"]]:
+    ) -> tuple["RewardScale", Float[Array, "time env"]]:
         """The scale after a rollout, and its rewards in that scale."""
 
         def step(returns: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:

@@ -1,7 +1,7 @@
 """Policies that also estimate the value of a state."""
 
 from abc import abstractmethod
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -79,7 +79,7 @@ class AbstractActorCriticPolicy(AbstractPolicy):
     def value(self, state: PyTree, observation: PyTree) -> tuple[PyTree, Float[Array, ""]]:
         """Next memory and value of the observation."""
 
-    def having_seen(self, observation: PyTree) -> Self:
+    def having_seen(self, observation: PyTree) -> "AbstractActorCriticPolicy":
         """The policy after a rollout: what it learns from observations other than by gradients.
 
         Args:
@@ -206,7 +206,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
     def value(self, state: None, observation: PyTree) -> tuple[None, Float[Array, ""]]:
         return None, self.critic(self._input(observation))[0]
 
-    def having_seen(self, observation: PyTree) -> Self:
+    def having_seen(self, observation: PyTree) -> "MLPActorCriticPolicy":
         if self.seen is None:
             return self
         seen = self.seen.updated(jax.vmap(self.observation_space.flatten)(observation))
