@@ -78,7 +78,10 @@ def test_normalizing_makes_a_policy_blind_to_shift_and_scale(normalizing):
     standard = jnp.asarray((observations[0] - observations.mean(axis=0)) / observations.std(axis=0))
     fresh = eqx.tree_at(lambda p: p.seen, normalizing, None, is_leaf=lambda x: x is None)
     np.testing.assert_allclose(
-        policy.value(None, jnp.asarray(observations[0]))[1], fresh.value(None, standard)[1], rtol=1e-2, atol=1e-3
+        policy.value(None, jnp.asarray(observations[0]))[1],
+        fresh.value(None, standard)[1],
+        rtol=1e-2,
+        atol=1e-3,
     )
 
 

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -23,6 +23,7 @@ AFTER_STEP = ("cacc", "cfrc_int", "cfrc_ext")  # fields that only mj_rnePostCons
 KEPT_SIZES = 8  # numbers of rows for which simulations are kept
 
 
+@runtime_checkable
 class Task(Protocol):
     """What the bridge asks of an environment; arrays have a leading axis of simulations."""
 

@@ -1,0 +1,72 @@
+"""Wrappers that change actions."""
+
+import equinox as eqx
+import numpy as np
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+
+from lerax.env import AbstractEnvLike
+from lerax.space import AbstractSpace, Box
+
+from .base_wrapper import AbstractWrapper
+
+
+class ClipAction(AbstractWrapper):
+    """Takes any action and brings it to the nearest one that the environment knows.
+
+    Algorithms and `evaluate` clip by themselves: this is for an environment that is stepped by hand.
+
+    Raises:
+        TypeError: The actions lie in no Box.
+    """
+
+    env: AbstractEnvLike
+
+    def __check_init__(self):
+        _box(self.env, "ClipAction")
+
+    def inner_action(self, action: Float[Array, "..."]) -> Float[Array, "..."]:
+        return _box(self.env, "ClipAction").clip(action)
+
+    def outer_action_space(self, space: AbstractSpace) -> Box:
+        return Box(-jnp.inf, jnp.inf, shape=space.shape)
+
+
+class RescaleAction(AbstractWrapper):
+    """Stretches actions between two bounds to those of the environment, linearly.
+
+    Args:
+        env: The environment; its actions lie in a bounded Box.
+        low: What stands for its lower bounds.
+        high: What stands for its upper bounds.
+
+    Raises:
+        TypeError: The actions lie in no Box.
+        ValueError: The Box has no bounds, or `low` is not below `high`.
+    """
+
+    env: AbstractEnvLike
+    low: float = eqx.field(default=-1.0, static=True)
+    high: float = eqx.field(default=1.0, static=True)
+
+    def __check_init__(self):
+        bounds = _box(self.env, "RescaleAction").bounds
+        if not np.isfinite(bounds).all():
+            raise ValueError(f"RescaleAction: needs bounded actions (got {self.env.action_space})")
+        if not self.low < self.high:
+            raise ValueError(f"RescaleAction: low must be below high (got {self.low} and {self.high})")
+
+    def inner_action(self, action: Float[Array, "..."]) -> Float[Array, "..."]:
+        space = _box(self.env, "RescaleAction")
+        least, most = space.bounds
+        part = (action - self.low) / (self.high - self.low)
+        return space.clip(jnp.asarray(least + part * (most - least)))
+
+    def outer_action_space(self, space: AbstractSpace) -> Box:
+        return Box(self.low, self.high, shape=space.shape)
+
+
+def _box(env: AbstractEnvLike, wrapper: str) -> Box:
+    if not isinstance(env.action_space, Box):
+        raise TypeError(f"{wrapper}: needs actions in a Box (got {env.action_space})")
+    return env.action_space

@@ -1,0 +1,101 @@
+"""What wrappers share: they change one thing of an environment and pass on all others."""
+
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from lerax.env import AbstractEnv, AbstractEnvLike
+from lerax.space import AbstractSpace
+
+
+class AbstractWrapper(AbstractEnvLike[Any]):
+    """An environment around another one.
+
+    A wrapper says how its actions, states and rewards become those of the environment in it, and back; by
+    default all are the same.
+
+    Attributes:
+        env: The environment in it, wrapped or not.
+    """
+
+    env: eqx.AbstractVar[AbstractEnvLike]
+
+    def inner_action(self, action: PyTree) -> PyTree:
+        """The action that the environment in it gets."""
+        return action
+
+    def inner_state(self, state: Any) -> Any:
+        """The state of the environment in it."""
+        return state
+
+    def outer_state(self, inner: Any, before: Any) -> Any:
+        """The wrapper's own state; `before` is that before the step, None where an episode begins."""
+        return inner
+
+    def outer_reward(self, reward: Float[Array, ""]) -> Float[Array, ""]:
+        """The reward that the wrapper gives."""
+        return reward
+
+    def outer_truncate(self, state: Any, truncated: Bool[Array, ""]) -> Bool[Array, ""]:
+        """Whether time is up, given whether it is in the environment in it."""
+        return truncated
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.env.name
+
+    @property
+    def render_fps(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.env.render_fps
+
+    @property
+    def unwrapped(self) -> AbstractEnv:
+        return self.env.unwrapped
+
+    @property
+    def action_space(self) -> AbstractSpace:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.outer_action_space(self.env.action_space)
+
+    @property
+    def observation_space(self) -> AbstractSpace:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.env.observation_space
+
+    def outer_action_space(self, space: AbstractSpace) -> AbstractSpace:
+        """The space of the wrapper's actions."""
+        return space
+
+    def draw(self, *, key: Key[Array, ""]) -> Any:
+        return self.outer_state(self.env.draw(key=key), None)
+
+    def begin(self, state: Any) -> Any:
+        return eqx.tree_at(self.inner_state, state, self.env.begin(self.inner_state(state)))
+
+    def initial(self, *, key: Key[Array, ""]) -> Any:
+        return self.outer_state(self.env.initial(key=key), None)
+
+    def transition(self, state: Any, action: PyTree, *, key: Key[Array, ""]) -> Any:
+        inner = self.env.transition(self.inner_state(state), self.inner_action(action), key=key)
+        return self.outer_state(inner, state)
+
+    def observation(self, state: Any, *, key: Key[Array, ""]) -> PyTree:
+        return self.env.observation(self.inner_state(state), key=key)
+
+    def reward(self, state: Any, action: PyTree, next_state: Any, *, key: Key[Array, ""]) -> Float[Array, ""]:
+        states = self.inner_state(state), self.inner_state(next_state)
+        return self.outer_reward(self.env.reward(states[0], self.inner_action(action), states[1], key=key))
+
+    def terminal(self, state: Any, *, key: Key[Array, ""]) -> Bool[Array, ""]:
+        return self.env.terminal(self.inner_state(state), key=key)
+
+    def truncate(self, state: Any) -> Bool[Array, ""]:
+        return self.outer_truncate(state, self.env.truncate(self.inner_state(state)))
+
+    def action_mask(self, state: Any, *, key: Key[Array, ""]) -> Bool[Array, "..."] | None:
+        return self.env.action_mask(self.inner_state(state), key=key)
+
+    def render(self, state: Any, renderer: Any) -> None:
+        self.env.render(self.inner_state(state), renderer)
+
+    def default_renderer(self) -> Any:
+        return self.env.default_renderer()

@@ -1,0 +1,46 @@
+"""A time limit for environments that have none."""
+
+from typing import Any
+
+import equinox as eqx
+from jax import numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from lerax.env import AbstractEnvLike, AbstractEnvLikeState, AbstractEnvState
+
+from .base_wrapper import AbstractWrapper
+
+
+class TimeLimitState(AbstractEnvLikeState):
+    """The state of the environment within, and the steps of its episode."""
+
+    inner: AbstractEnvLikeState
+    steps: Int[Array, ""]
+
+    @property
+    def unwrapped(self) -> AbstractEnvState:
+        return self.inner.unwrapped
+
+
+class TimeLimit(AbstractWrapper):
+    """Truncates episodes after a number of steps, if the environment has not done so before.
+
+    Raises:
+        ValueError: The limit is below 1.
+    """
+
+    env: AbstractEnvLike
+    max_episode_steps: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        if self.max_episode_steps < 1:
+            raise ValueError(f"max_episode_steps: must be at least 1 (got {self.max_episode_steps})")
+
+    def inner_state(self, state: TimeLimitState) -> Any:
+        return state.inner
+
+    def outer_state(self, inner: Any, before: TimeLimitState | None) -> TimeLimitState:
+        return TimeLimitState(inner, jnp.array(0, jnp.int32) if before is None else before.steps + 1)
+
+    def outer_truncate(self, state: TimeLimitState, truncated: Bool[Array, ""]) -> Bool[Array, ""]:
+        return truncated | (state.steps >= self.max_episode_steps)
