@@ -10,6 +10,7 @@ from statistics import median
 from typing import NamedTuple
 
 import log_sections as logs
+import physics_sections as physics
 import picture_sections as pictures
 from rounds import Contestant, Rows, worker
 from settings import EVALUATION_EPISODES, SOLVED, ZOO, Settings
@@ -225,5 +226,23 @@ SECTIONS = [
         "Pictures of Gymnasium's MuJoCo models, 640 x 480, with shadows, on the CPU",
         pictures.mujoco,
         pictures.mujoco_report,
+    ),
+    Section(
+        "physics",
+        "Random steps of MuJoCo tasks, 64 envs",
+        physics.physics,
+        physics.physics_report,
+    ),
+    Section(
+        "train-physics",
+        "PPO on HalfCheetah-v5, 8 envs x 256 steps (10 epochs, 32 minibatches, 64x64 tanh, both normalized)",
+        physics.train_physics,
+        physics.train_physics_report,
+    ),
+    Section(
+        "first-step",
+        "Process start to the end of one iteration of PPO on HalfCheetah-v5, without a compilation cache",
+        physics.first_step,
+        physics.first_step_report,
     ),
 ]

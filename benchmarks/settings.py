@@ -13,6 +13,9 @@ CLASSIC = ("CartPole", "Acrobot", "Pendulum", "MountainCar", "ContinuousMountain
 MODELS = ("ant", "half_cheetah", "hopper", "humanoid", "inverted_pendulum", "pusher_v5", "reacher", "swimmer")
 
 
+TASKS = ("HalfCheetah-v5", "Hopper-v5", "Ant-v5", "Humanoid-v5")
+
+
 @dataclass(frozen=True)
 class Settings:
     """PPO with separate 64x64 tanh networks for policy and value, and a constant learning rate.
@@ -61,5 +64,16 @@ ZOO = Settings(
     gae_lambda=0.8,
     clip=0.2,
     learning_rate=1e-3,
+    entropy_coefficient=0.0,
+)
+
+
+# For MuJoCo's tasks: what most implementations use, but for eight environments.
+CONTINUOUS = Settings(
+    num_envs=8,
+    num_steps=256,
+    num_epochs=10,
+    num_minibatches=32,
+    learning_rate=3e-4,
     entropy_coefficient=0.0,
 )

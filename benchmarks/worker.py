@@ -10,10 +10,11 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-from settings import LOGGING, Settings
+from settings import CONTINUOUS, LOGGING, Settings
 
 
 def main() -> None:
@@ -84,6 +85,15 @@ def _mujoco(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
     return peer.mujoco_pictures(arguments.opengl, arguments.calls)
 
 
+def _physics(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    return peer.physics(arguments.env, arguments.calls)
+
+
+def _train_physics(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    settings = replace(CONTINUOUS, timesteps=arguments.timesteps)
+    return _timed(peer.train(arguments.env, settings, arguments.way), arguments.seed, arguments.calls)
+
+
 def _timed(run: Callable[[int], int], seed: int, calls: int) -> dict[str, Any]:
     """Times the first call, which compiles, and the later ones with other seeds."""
     seconds = []
@@ -92,7 +102,7 @@ def _timed(run: Callable[[int], int], seed: int, calls: int) -> dict[str, Any]:
         began = time.perf_counter()
         steps = run(seed + call)
         seconds.append(time.perf_counter() - began)
-    best = min(seconds[1:])
+    best = min(seconds[1:] or seconds)
     return {
         "first_call_seconds": seconds[0],
         "compile_seconds": max(0.0, seconds[0] - best),
@@ -113,8 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     pictures = (_draw, _video, _pipeline, _mujoco)
-    for measure in (_train, _step, _solve, _logging, _record, _faults, *pictures):
-        command = commands.add_parser(measure.__name__[1:])
+    for measure in (_train, _step, _solve, _logging, _record, _faults, *pictures, _physics, _train_physics):
+        command = commands.add_parser(measure.__name__[1:].replace("_", "-"))
         command.set_defaults(measure=measure)
         command.add_argument("peer")
         command.add_argument("--seed", type=int, default=0)
@@ -124,7 +134,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--timesteps", type=int, default=Settings.timesteps)
         command.add_argument("--logging", default="none")
         command.add_argument("--group", type=int, default=1, help="records that are handed over together")
-        command.add_argument("--env", default="CartPole", help="a class of lerax.env.classic_control")
+        command.add_argument("--env", default="CartPole", help="a class or a name of an environment")
+        command.add_argument("--way", default="", help="how it is simulated")
         command.add_argument("--opengl", default="software", help="or egl or osmesa")
         command.add_argument("--full", action="store_true", help="do not stop when solved")
     return parser
