@@ -43,6 +43,7 @@ class Reacher(AbstractMujocoEnv):
         distance = REACH * jnp.sqrt(jr.uniform(distance_key))
         angle = jr.uniform(angle_key, minval=-math.pi, maxval=math.pi)
         target = distance * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+        target = target - self.mujoco_model.qpos0[2:]  # where it is, not how far off
         speed = jr.uniform(speed_key, (2,), minval=-5e-3, maxval=5e-3)
         return jnp.concatenate([arm, target]), jnp.concatenate([speed, jnp.zeros(2)])
 
