@@ -1,5 +1,6 @@
 """What all MuJoCo tasks share: a model that MuJoCo's own engine simulates, as an environment."""
 
+import dataclasses
 from abc import abstractmethod
 from typing import Any, ClassVar
 
@@ -85,6 +86,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     Raises:
         FileNotFoundError: There is no such model.
         ValueError: The model is not valid, or a number is out of range.
+        TypeError: An attribute is not static, or is an array or a list.
     """
 
     xml_file: eqx.AbstractVar[str]
@@ -96,13 +98,16 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
 
     def __check_init__(self):
         for name, least in (("frame_skip", 1), ("threads", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: must be at least {least} (got {getattr(self, name)})")
-        arrays = [field for field in jax.tree.leaves(self) if eqx.is_array_like(field)]
-        if arrays:
-            raise TypeError(
-                f"{self.name}: its fields must be static (got {arrays[0]!r}); use eqx.field(static=True)"
-            )
+            given = getattr(self, name)
+            if not isinstance(given, int) or given < least:
+                raise ValueError(f"{name}: must be a whole number of at least {least} (got {given!r})")
+        for field in dataclasses.fields(self):
+            given = getattr(self, field.name)
+            if not field.metadata.get("static", False):
+                raise TypeError(f"{field.name}: must be static; declare it with lerax.env.mujoco.static")
+            if not _can_be_hashed(given):
+                raise TypeError(f"{field.name}: must be a number, text or a tuple of these (got {given!r})")
+        _loaded(self)
 
     @abstractmethod
     def observe(self, data: Data) -> Any:
@@ -233,6 +238,14 @@ def _call(env: AbstractMujocoEnv, name: str, row: Array, given: Array) -> tuple[
         )
 
     return ask(row, given)  # type: ignore[return-value]
+
+
+def _can_be_hashed(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _pairs(config: Any) -> tuple:

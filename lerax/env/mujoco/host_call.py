@@ -23,7 +23,6 @@ Function = Callable[[list[np.ndarray], list[np.ndarray]], None]
 """Reads its first arguments and fills the second; their leading axes are those of any `jax.vmap`."""
 
 TARGET = "lerax_host_call"
-TRANSPORTS = ("auto", "ffi", "callback")
 DTYPES = {1: np.bool_, 4: np.int32, 8: np.uint32, 11: np.float32, 12: np.float64}  # by XLA's numbers
 METADATA = 1  # the extension by which XLA asks a handler for its version
 VERSION = (0, 3)

@@ -30,6 +30,11 @@ def engine() -> Any:
     return mujoco
 
 
+def gave_up(reason: str) -> None:
+    """Has `tell_warnings` say that the engine could not go on with a simulation."""
+    _said.append(f"the engine gave up, and the episode ends ({' '.join(reason.split())})")
+
+
 def tell_warnings(model: str) -> None:
     """Warns of what the engine complained about since the last call, once of each kind and model."""
     while _said:
@@ -60,7 +65,8 @@ def load_model(file: str) -> Any:
     try:
         model = mujoco.MjModel.from_xml_path(str(path))
     except ValueError as error:
-        raise ValueError(f"xml_file: {path} is no valid model ({error})") from None
+        reason = " ".join(str(error).split())
+        raise ValueError(f"xml_file: {path} is no valid model ({reason})") from None
     tell_warnings(path.name)
     return model
 

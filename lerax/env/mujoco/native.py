@@ -7,6 +7,7 @@ drift within a few hundred steps.
 """
 
 import functools
+import math
 import os
 import threading
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .data import Data
-from .model import engine, model_bytes, tell_warnings
+from .model import engine, gave_up, model_bytes, tell_warnings
 
 AFTER_STEP = ("cacc", "cfrc_int", "cfrc_ext")  # fields that only mj_rnePostConstraint computes
 KEPT_SIZES = 8  # numbers of rows for which simulations are kept
@@ -168,6 +169,7 @@ class _Batched:
         try:
             self._batch.step(nstep=frame_skip)
         except self._failures as error:
+            gave_up(self._batch.error(int(error.ids[0])))
             return error.ids
         return np.empty(0, int)
 
@@ -217,7 +219,8 @@ class _Threaded:
             try:
                 mujoco.mj_step(model, data, nstep=frame_skip)
                 mujoco.mj_rnePostConstraint(model, data)
-            except mujoco.FatalError:
+            except mujoco.FatalError as error:
+                gave_up(str(error))
                 failed.append(i)
                 continue
             self._take(i, data)
@@ -236,4 +239,4 @@ def _rows(words: np.ndarray) -> Float[np.ndarray, "row size"]:
 
 def _flat(array: np.ndarray) -> np.ndarray:
     """The array with one leading axis, whatever it had."""
-    return array.reshape(-1, array.shape[-1])
+    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
