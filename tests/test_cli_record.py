@@ -24,6 +24,9 @@ from lerax_cli import progress
 SMALL = ("--width", "160")
 ENDLESS = (terminal.LERAX, "record-video", "CartPole-v1", "--steps", "500_000_000", *SMALL, "-o", "new/a.mp4")
 ENV = CartPole()
+MUJOCO = [name for name, entry in registry.ENVS.items() if ".mujoco:" in entry.target]
+# Of MuJoCo's tasks, which have their pictures from one renderer, one whose model has a camera and one without.
+DRAWN = [name for name in registry.ENVS if name not in MUJOCO] + ["Hopper-v5", "Reacher-v5"]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
@@ -101,7 +104,7 @@ def test_random_policy_by_default(tmp_path: Path):
     assert moved(frames[0], frames[-1])
 
 
-@pytest.mark.parametrize("name", registry.ENVS)
+@pytest.mark.parametrize("name", DRAWN)
 def test_every_environment_is_recorded(tmp_path: Path, name: str):
     """At its own rate, in an odd size, from its own first state on; something moves."""
     arguments = (name, "--steps", "30", "--width", "639", "--height", "481", "--json")

@@ -50,6 +50,14 @@ def test_an_mp4_holds_every_frame_at_its_rate_and_colour(tmp_path, fps):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_rate_that_is_not_common_is_kept_for_large_frames(tmp_path):
+    """Of these ffmpeg takes a few to guess the rate by, and takes 125 for 120."""
+    path, frames = tmp_path / "clip.mp4", clip(40, 640, 480)
+    write_video(path, frames, 125)
+    decoded, rate, duration = decode(path)
+    assert (len(decoded), rate) == (40, 125) and duration == pytest.approx(40 / 125, rel=0.01)
+
+
 def test_an_mp4_is_what_browsers_play(tmp_path):
     path = tmp_path / "clip.mp4"
     write_video(path, clip(), 30)

@@ -17,7 +17,8 @@ def headless_renderer(
             its `default_renderer` shows is drawn with pygame.
         width: Width of the picture, in pixels.
         height: Height of the picture, in pixels.
-        camera: Name or number of one of the model's cameras, where there is a model; None for the default.
+        camera: Name or number of one of the model's cameras, where there is a model; None for what the
+            environment's `mujoco_camera` says, if it has one.
 
     Raises:
         RenderError: The environment cannot be drawn, or what draws it is not installed.
@@ -25,6 +26,7 @@ def headless_renderer(
     """
     model = getattr(env.unwrapped, "mujoco_model", None)
     if model is not None:
+        camera = getattr(env.unwrapped, "mujoco_camera", None) if camera is None else camera
         return HeadlessMujocoRenderer(model, width, height, camera)
     if camera is not None:
         raise ValueError(f"camera: {env.name} has none to choose from (got {camera!r})")

@@ -154,7 +154,7 @@ class VideoWriter:
         colors += " -color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"
         command = [
             *(_ffmpeg(), *"-y -loglevel error -nostdin -progress pipe:1 -stats_period 3600".split()),
-            *("-s", f"{width}x{height}", "-framerate", f"{fps:.6g}", *source.split()),
+            *("-s", f"{width}x{height}", "-r", f"{fps:.6g}", *source.split()),
             *("-crf", str(crf), "-threads", str(threads), *colors.split()),
             *("-movflags", "+faststart", "-f", "mp4", os.fspath(self._beside.absolute())),
         ]

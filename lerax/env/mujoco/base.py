@@ -18,7 +18,7 @@ from lerax.space import Box
 
 from . import host_call
 from .data import Data
-from .model import load_model
+from .model import free_camera, load_model
 from .native import Native
 
 UPPER_HALF_OF_1 = 0x3FF00000  # as float64
@@ -77,7 +77,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     Attributes:
         xml_file: The model: a path, or the name of one that comes with Gymnasium.
         frame_skip: Steps of the engine in one step of the environment.
-        default_camera_config: What `mujoco.MjvCamera` is set to where the model has no camera: `distance`,
+        default_camera_config: What a `mujoco.MjvCamera` is set to where the model has no camera: `distance`,
             `lookat`, `elevation`, `azimuth`, `trackbodyid`.
         max_episode_steps: Steps after which an episode is truncated; None for no limit.
         threads: Threads that simulate; 0 for one per core that the process may use.
@@ -135,6 +135,13 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     def mujoco_model(self) -> Any:
         """The `mujoco.MjModel`; never change it."""
         return _loaded(self)[0]
+
+    @property
+    def mujoco_camera(self) -> Any:
+        """How the model is looked at: None for the first of its cameras, if it has one, else a camera set up
+        after `default_camera_config`.
+        """
+        return None if self.mujoco_model.ncam else free_camera(self.mujoco_model, self.default_camera_config)
 
     @property
     def dt(self) -> float:
@@ -201,7 +208,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         renderer.render_data(self.mujoco_data(state))
 
     def default_renderer(self) -> Any:
-        return HeadlessMujocoRenderer(self.mujoco_model)
+        return HeadlessMujocoRenderer(self.mujoco_model, camera=self.mujoco_camera)
 
 
 _natives: dict[Any, tuple[Any, Native, dict[str, int]]] = {}

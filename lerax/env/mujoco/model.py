@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,27 @@ def load_model(file: str) -> Any:
         raise ValueError(f"xml_file: {path} is no valid model ({reason})") from None
     tell_warnings(path.name)
     return model
+
+
+def free_camera(model: Any, config: Iterable[tuple[str, Any]]) -> Any:
+    """A `mujoco.MjvCamera` as Gymnasium sets it up: it looks at the middle of the model's geoms.
+
+    Args:
+        model: The `mujoco.MjModel`.
+        config: Attributes that are set otherwise. With a `trackbodyid` above 0 it follows that body.
+    """
+    mujoco = engine()
+    data, camera = mujoco.MjData(model), mujoco.MjvCamera()
+    mujoco.mj_forward(model, data)
+    camera.lookat[:] = np.median(data.geom_xpos, axis=0) if model.ngeom else 0
+    camera.distance = model.stat.extent
+    for name, value in config:
+        if not hasattr(camera, name):
+            raise ValueError(f"default_camera_config: a mujoco.MjvCamera has no {name!r}")
+        setattr(camera, name, value)
+    if camera.trackbodyid > 0:
+        camera.type = mujoco.mjtCamera.mjCAMERA_TRACKING.value
+    return camera
 
 
 def model_bytes(model: Any) -> bytes:
