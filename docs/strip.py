@@ -1,4 +1,4 @@
-"""Makes a picture of each environment, docs/cartpole.png and so on: frames of an episode side by side."""
+"""Makes pictures of the environments: docs/cartpole.png and so on, of frames side by side, and docs/mujoco.png."""
 
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,34 @@ from lerax.render import headless_renderer, write_caption
 
 FRAMES = 5
 SIZE = (320, 240)
+COLUMNS = 4
 SEED = 32
-COLORS = 64  # few enough for a small file, many enough for smooth edges
+COLORS = 64  # few enough for a small file, many enough for smooth edges; shaded surfaces take 256
 
 
 def main() -> None:
-    """A random policy plays an episode of each."""
+    """A random policy plays an episode of each; of MuJoCo's tasks, one picture shows all."""
+    simulated = [entry for entry in registry.ENVS.values() if ".mujoco:" in entry.target]
     for entry in registry.ENVS.values():
-        name = entry.name.partition("-")[0].lower()
-        strip = Image.fromarray(_strip(entry.load()())).quantize(COLORS, dither=Image.Dither.NONE)
-        strip.save(Path(__file__).with_name(f"{name}.png"), optimize=True)
+        if entry not in simulated:
+            _save(entry.name.partition("-")[0].lower(), _strip(entry.load()()))
+    tiles = [_first(entry.load()()) for entry in simulated]
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % COLUMNS)
+    rows = [np.concatenate(tiles[i : i + COLUMNS], axis=1) for i in range(0, len(tiles), COLUMNS)]
+    _save("mujoco", np.concatenate(rows), 256)
+
+
+def _save(name: str, picture: np.ndarray, colors: int = COLORS) -> None:
+    reduced = Image.fromarray(picture).quantize(colors, dither=Image.Dither.NONE)
+    reduced.save(Path(__file__).with_name(f"{name}.png"), optimize=True)
+
+
+def _first(env: Any) -> np.ndarray:
+    with headless_renderer(env, *SIZE) as renderer:
+        env.render(env.initial(key=jr.key(SEED)), renderer)
+        frame = renderer.as_array()
+    write_caption(frame, [env.name])
+    return frame
 
 
 def _strip(env: Any) -> np.ndarray:

@@ -60,6 +60,12 @@ def test_own_environment(run, tmp_path: Path):
     assert decoded(video) == (257, 640, 480)
 
 
+def test_own_mujoco_task(run):
+    """It learns on a model of its own; a load that is brought to the goal at once and rests gets about 140."""
+    before, after, most = run("own_mujoco_task.py")
+    assert before < 70 and 115 < after < most == 150
+
+
 def test_several_seeds(run, tmp_path: Path):
     """Every seed has its curve, and what is printed is their mean."""
     mean_return, _, *returns = run("several_seeds.py")

@@ -1,0 +1,71 @@
+"""A task on a MuJoCo model of one's own: a crane that is to bring its load to a goal and to rest there."""
+
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+
+from jax import numpy as jnp
+from jax import random as jr
+
+from lerax.algorithm import PPO
+from lerax.env.mujoco import AbstractMujocoEnv, static
+from lerax.evaluate import evaluate
+from lerax.policy import MLPActorCriticPolicy
+
+CRANE = """
+<mujoco model="crane">
+  <option timestep="0.02"/>
+  <worldbody>
+    <light pos="0 0 3"/>
+    <geom type="capsule" fromto="-1.2 0 1 1.2 0 1" size=".02" contype="0" conaffinity="0"/>
+    <body name="trolley" pos="0 0 1">
+      <joint name="rail" type="slide" axis="1 0 0" range="-1 1" limited="true" damping="1"/>
+      <geom type="box" size=".1 .06 .05" mass="1" rgba=".85 .55 .3 1"/>
+      <body name="rope">
+        <joint name="swing" type="hinge" axis="0 1 0" damping=".01"/>
+        <geom type="capsule" fromto="0 0 0 0 0 -.6" size=".01" mass=".05"/>
+        <body name="load" pos="0 0 -.6"><geom type="sphere" size=".08" mass=".5" rgba=".2 .5 .7 1"/></body>
+      </body>
+    </body>
+  </worldbody>
+  <actuator><motor joint="rail" gear="6" ctrlrange="-1 1" ctrllimited="true"/></actuator>
+</mujoco>
+"""
+
+
+class Crane(AbstractMujocoEnv):
+    """The reward of a step is between 0 and 1: how close the load is to the goal. It begins anywhere."""
+
+    xml_file: str = static("crane.xml")
+    frame_skip: int = static(2)
+    default_camera_config: tuple = static((("distance", 3.0), ("elevation", -10.0)))
+    goal: float = static(0.3)  # m, along the rail
+    max_episode_steps: int | None = static(150, kw_only=True)
+
+    name: ClassVar[str] = "Crane"
+    fields: ClassVar[tuple[str, ...]] = ("xpos",)  # of mujoco.MjData, beside qpos, qvel and ctrl
+
+    def offsets(self, *, key):  # how an episode's beginning differs from the model's; JAX
+        return jr.uniform(key, (2,), minval=-0.8, maxval=0.8) * jnp.array([1.0, 0.5]), jnp.zeros(2)
+
+    def observe(self, data):  # NumPy, with an axis of simulations in front
+        return data.np.concatenate([data.qpos, data.qvel], axis=-1)
+
+    def judge(self, data, action, before):
+        away = data.xpos[..., data.body("load"), 0] - self.goal
+        return data.np.exp(-10 * away**2), False
+
+
+with tempfile.TemporaryDirectory() as folder:
+    file = Path(folder, "crane.xml")
+    file.write_text(CRANE)
+    env = Crane(str(file))
+
+    untrained = MLPActorCriticPolicy(env=env, hidden_sizes=(32, 32), key=jr.key(0))
+    algorithm = PPO(num_envs=16, num_steps=128, gamma=0.98, learning_rate=1e-3)
+    trained = algorithm.learn(env, untrained, 2**17, key=jr.key(1))
+    before, after = (
+        evaluate(env, policy, key=jr.key(2), num_episodes=50).returns.mean()
+        for policy in (untrained, trained)
+    )
+    print(f"mean return {before:.1f} before, {after:.1f} after; 150 at most")
