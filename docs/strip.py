@@ -1,4 +1,4 @@
-"""Makes pictures of the environments: docs/cartpole.png and so on, of frames side by side, and docs/mujoco.png."""
+"""Makes pictures of the environments: docs/cartpole.png and so on, frames of episodes; docs/mujoco.png."""
 
 from pathlib import Path
 from typing import Any

@@ -25,7 +25,7 @@ SMALL = ("--width", "160")
 ENDLESS = (terminal.LERAX, "record-video", "CartPole-v1", "--steps", "500_000_000", *SMALL, "-o", "new/a.mp4")
 ENV = CartPole()
 MUJOCO = [name for name, entry in registry.ENVS.items() if ".mujoco:" in entry.target]
-# Of MuJoCo's tasks, which have their pictures from one renderer, one whose model has a camera and one without.
+# Of MuJoCo's tasks, which share a renderer, one whose model has a camera and one without.
 DRAWN = [name for name in registry.ENVS if name not in MUJOCO] + ["Hopper-v5", "Reacher-v5"]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 

@@ -61,7 +61,7 @@ def test_own_environment(run, tmp_path: Path):
 
 
 def test_own_mujoco_task(run):
-    """It learns on a model of its own; a load that is brought to the goal at once and rests gets about 140."""
+    """It learns on a model of its own; a load that is brought to the goal at once gets about 140."""
     before, after, most = run("own_mujoco_task.py")
     assert before < 70 and 115 < after < most == 150
 
