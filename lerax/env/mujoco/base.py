@@ -1,4 +1,4 @@
-"""What all MuJoCo tasks share: a model that MuJoCo's own engine simulates, as an environment."""
+"""What all MuJoCo tasks share: a model that MuJoCo's own engine or MJX simulates, as an environment."""
 
 import dataclasses
 from abc import abstractmethod
@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import numpy as np
-from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
@@ -16,12 +15,11 @@ from lerax.env.timed import AbstractTimedEnv, AbstractTimedState
 from lerax.render import HeadlessMujocoRenderer, RenderError
 from lerax.space import Box
 
-from . import host_call
 from .data import Data
 from .model import free_camera, load_model
-from .native import Native
+from .physics import Physics, make_physics
 
-UPPER_HALF_OF_1 = 0x3FF00000  # as float64
+PHYSICS = ("native", "mjx")
 
 
 def static(default: Any, *, kw_only: bool = False, tuple_of_pairs: bool = False) -> Any:
@@ -57,22 +55,23 @@ class MujocoState(AbstractTimedState):
     """A simulation, what the task says of it, and the steps taken.
 
     Attributes:
-        row: The simulation, as words of float64 numbers (`lerax.env.mujoco.native`).
+        row: The simulation: words of float64 numbers (`lerax.env.mujoco.native`), or float32 numbers for MJX.
         seen: Observation, reward of the step that led here, and whether the task ended.
         steps: Steps of the episode.
     """
 
-    row: UInt32[Array, " words"]
+    row: UInt32[Array, " words"] | Float[Array, " numbers"]
     seen: Float[Array, " size"]
     steps: Int[Array, ""]
 
 
 class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
-    """A task whose physics MuJoCo's own engine computes, on the host, inside compiled programs.
+    """A task whose physics MuJoCo's own engine computes, on the host, inside compiled programs; or MJX.
 
     A task says which `fields` of the simulation it reads, beside `qpos`, `qvel` and `ctrl`, and computes from
     them: `observe`, `track` and `judge` are NumPy code on float64 arrays that have a leading axis of
-    simulations, `offsets` is JAX. All its attributes are static: they are part of compiled programs.
+    simulations, and serve MJX, too, if they take functions from `data.np` and index from the right; `offsets`
+    is JAX. All its attributes are static: they are part of compiled programs.
 
     Attributes:
         xml_file: The model: a path, or the name of one that comes with Gymnasium.
@@ -80,12 +79,14 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         default_camera_config: What a `mujoco.MjvCamera` is set to where the model has no camera: `distance`,
             `lookat`, `elevation`, `azimuth`, `trackbodyid`.
         max_episode_steps: Steps after which an episode is truncated; None for no limit.
-        threads: Threads that simulate; 0 for one per core that the process may use.
+        threads: Threads that simulate natively; 0 for one per core that the process may use.
+        physics: `native`, or `mjx`: MuJoCo written in JAX, in float32, for accelerators.
         fields: Names of arrays of `mujoco.MjData` that the task reads.
 
     Raises:
         FileNotFoundError: There is no such model.
-        ValueError: The model is not valid, or a number is out of range.
+        ImportError: MJX is asked for and not installed.
+        ValueError: The model is not valid, MJX cannot simulate it, or a number is out of range.
         TypeError: An attribute is not static, or is an array or a list.
     """
 
@@ -94,6 +95,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     default_camera_config: eqx.AbstractVar[tuple]
     max_episode_steps: int | None = static(1000, kw_only=True)
     threads: int = static(0, kw_only=True)
+    physics: str = static("native", kw_only=True)
     fields: ClassVar[tuple[str, ...]] = ()
 
     def __check_init__(self):
@@ -107,6 +109,8 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
                 raise TypeError(f"{field.name}: must be static; declare it with lerax.env.mujoco.static")
             if not _can_be_hashed(given):
                 raise TypeError(f"{field.name}: must be a number, text or a tuple of these (got {given!r})")
+        if self.physics not in PHYSICS:
+            raise ValueError(f"physics: must be one of {', '.join(PHYSICS)} (got {self.physics!r})")
         _loaded(self)
 
     @abstractmethod
@@ -161,14 +165,12 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         return Box(-jnp.inf, jnp.inf, shape=(_loaded(self)[1].seen_size,))
 
     def draw(self, *, key: Key[Array, ""]) -> MujocoState:
-        native = _loaded(self)[1]
-        words = lax.bitcast_convert_type(jnp.concatenate(self.offsets(key=key)), jnp.uint32)
-        row = jnp.zeros(2 * native.row_size, jnp.uint32).at[: len(words)].set(words)
-        row = row.at[-1].set(UPPER_HALF_OF_1)
-        return MujocoState(row, jnp.zeros(native.seen_size + 2), jnp.array(0, jnp.int32))
+        physics = _loaded(self)[1]
+        row, seen = physics.draw(*self.offsets(key=key)), jnp.zeros(physics.seen_size + 2)
+        return MujocoState(row, seen, jnp.array(0, jnp.int32))
 
     def begin(self, state: MujocoState) -> MujocoState:
-        row, seen = _call(self, "begin", state.row, state.seen)
+        row, seen = _loaded(self)[1].begin(state.row, state.seen)
         return MujocoState(row, seen, state.steps)
 
     def initial(self, *, key: Key[Array, ""]) -> MujocoState:
@@ -177,7 +179,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     def transition(
         self, state: MujocoState, action: Float[Array, " nu"], *, key: Key[Array, ""] | None = None
     ) -> MujocoState:
-        row, seen = _call(self, "step", state.row, jnp.asarray(action, jnp.float32))
+        row, seen = _loaded(self)[1].step(state.row, jnp.asarray(action, jnp.float32))
         return MujocoState(row, seen, state.steps + 1)
 
     def observation(self, state: MujocoState, *, key: Key[Array, ""] | None = None) -> Float[Array, " size"]:
@@ -211,40 +213,16 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         return HeadlessMujocoRenderer(self.mujoco_model, camera=self.mujoco_camera)
 
 
-_natives: dict[Any, tuple[Any, Native, dict[str, int]]] = {}
+_known: dict[Any, tuple[Any, Physics]] = {}
 
 
-def _loaded(env: AbstractMujocoEnv) -> tuple[Any, Native, dict[str, int]]:
-    """The model of an environment, its physics, and the numbers of its host functions."""
+def _loaded(env: AbstractMujocoEnv) -> tuple[Any, Physics]:
+    """The model of an environment, and its physics."""
     key = (type(env), tuple(env.__dict__.items()))
-    if key not in _natives:
+    if key not in _known:
         model = load_model(env.xml_file)
-        native = Native(env, model, env.threads)
-        numbers = {
-            function.__name__: host_call.register(key, function.__name__.encode() + native.key, function)
-            for function in (native.begin, native.step)
-        }
-        _natives[key] = model, native, numbers
-    return _natives[key]
-
-
-def _call(env: AbstractMujocoEnv, name: str, row: Array, given: Array) -> tuple[Array, Array]:
-    """Asks the engine for the next row, and for what the task says of it."""
-    _, native, numbers = _loaded(env)
-    shapes = (
-        jax.ShapeDtypeStruct((2 * native.row_size,), jnp.uint32),
-        jax.ShapeDtypeStruct((native.seen_size + 2,), jnp.float32),
-    )
-    ask = jax.custom_jvp(lambda row, given: host_call.call(numbers[name], shapes, row, given))
-
-    @ask.defjvp
-    def _(*_: Any) -> Any:
-        raise TypeError(
-            f"{env.name}: MuJoCo's engine has no derivatives (got a gradient through a step); "
-            "use jax.lax.stop_gradient on the action"
-        )
-
-    return ask(row, given)  # type: ignore[return-value]
+        _known[key] = model, make_physics(env.physics, env, model, env.threads, key)
+    return _known[key]
 
 
 def _can_be_hashed(value: Any) -> bool:

@@ -1,0 +1,98 @@
+"""What computes a task's physics, and MuJoCo's own engine as such."""
+
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax import lax
+from jax import numpy as jnp
+from jaxtyping import Array, Float, UInt32
+
+from . import host_call
+from .mjx import Mjx
+from .native import Native, Task
+
+UPPER_HALF_OF_1 = 0x3FF00000  # as float64
+
+
+class Physics(Protocol):
+    """Steps simulations, of which a row of numbers holds all; rows are for JAX to map."""
+
+    seen_size: int
+
+    def draw(self, positions: Any, velocities: Any) -> Any:
+        """A row that is to begin with these differences from the model's own beginning."""
+        ...
+
+    def begin(self, row: Any, seen: Any) -> tuple[Any, Any]:
+        """Begins the episode of a row from `draw`; any other stays."""
+        ...
+
+    def step(self, row: Any, action: Any) -> tuple[Any, Any]:
+        """The next row, and what the task says of it: observation, reward, end."""
+        ...
+
+    def data(self, row: Any) -> Any:
+        """A new `mujoco.MjData` in the state of a row, and brought up to date."""
+        ...
+
+
+class OnHost:
+    """MuJoCo's own engine, called on the host from compiled programs.
+
+    Args:
+        task: The environment.
+        model: Its `mujoco.MjModel`.
+        threads: Threads that simulate; 0 for one per core that the process may use.
+        owner: What tells environments apart.
+
+    Attributes:
+        seen_size: Numbers in an observation.
+    """
+
+    def __init__(self, task: Task, model: Any, threads: int, owner: Any):
+        self._native, self._name = Native(task, model, threads), task.name
+        self.seen_size = self._native.seen_size
+        self._shapes = (
+            jax.ShapeDtypeStruct((2 * self._native.row_size,), jnp.uint32),
+            jax.ShapeDtypeStruct((self.seen_size + 2,), jnp.float32),
+        )
+        self._numbers = {
+            function.__name__: host_call.register(
+                owner, function.__name__.encode() + self._native.key, function
+            )
+            for function in (self._native.begin, self._native.step)
+        }
+
+    def draw(
+        self, positions: Float[Array, " nq"], velocities: Float[Array, " nv"]
+    ) -> UInt32[Array, " words"]:
+        words = lax.bitcast_convert_type(jnp.concatenate([positions, velocities]), jnp.uint32)
+        row = jnp.zeros(2 * self._native.row_size, jnp.uint32)
+        return row.at[: len(words)].set(words).at[-1].set(UPPER_HALF_OF_1)
+
+    def begin(self, row: UInt32[Array, " words"], seen: Float[Array, " seen"]) -> tuple[Any, Any]:
+        return self._call("begin", row, seen)
+
+    def step(self, row: UInt32[Array, " words"], action: Float[Array, " nu"]) -> tuple[Any, Any]:
+        return self._call("step", row, action)
+
+    def data(self, row: UInt32[np.ndarray, " words"]) -> Any:
+        return self._native.data(row)
+
+    def _call(self, name: str, row: Array, given: Array) -> tuple[Any, Any]:
+        ask = jax.custom_jvp(lambda row, given: host_call.call(self._numbers[name], self._shapes, row, given))
+
+        @ask.defjvp
+        def _(*_: Any) -> Any:
+            raise TypeError(
+                f"{self._name}: MuJoCo's engine has no derivatives (got a gradient through a step); "
+                'use jax.lax.stop_gradient on the action, or physics="mjx"'
+            )
+
+        return ask(row, given)  # type: ignore[return-value]
+
+
+def make_physics(kind: str, task: Task, model: Any, threads: int, owner: Any) -> Physics:
+    """The physics that a task asks for by name."""
+    return Mjx(task, model) if kind == "mjx" else OnHost(task, model, threads, owner)
