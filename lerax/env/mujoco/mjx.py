@@ -96,10 +96,12 @@ class Mjx:
 
     def _begun(self, row: Array, seen: Array) -> tuple[Array, Array]:
         nq, nv = self._host_model.nq, self._host_model.nv
-        data = self._start.replace(qpos=self._start.qpos + row[:nq], qvel=row[nq : nq + nv])
+        qpos = self._start.qpos + row[:nq]
+        data = self._start.replace(qpos=qpos, qvel=row[nq : nq + nv])
         if self._task.fields:  # what a task reads beside the state has to be computed
             with jax.default_matmul_precision("highest"):
                 data = self._mjx.forward(self._model, data)
+            data = data.replace(qpos=qpos)  # whose rotations it has normalized
         read, state = self._read(self._values(data)), self._mjx.get_state(self._model, data, self._kind)
         return self._pack(state, read), self._seen(read, 0, False)
 
@@ -165,13 +167,10 @@ def _field(data: Any, name: str) -> Any:
 
 
 def _misfit(error: Exception) -> str:
-    """One line that says what to install."""
-    found = []
-    for package in ("mujoco", "mujoco-mjx"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found.append(f"{package} {metadata.version(package)}")
-    reason = " ".join(str(error).split())[:200]
-    return (
-        f'physics: "mjx" needs {NEEDED} (got {" and ".join(found)}: {reason}); '
-        "pip install 'lerax[mjx]', or use physics=\"native\""
-    )
+    """One line that says what is there and what to install."""
+    got = f"mujoco {engine().__version__}"
+    try:
+        got += f" and mujoco-mjx {metadata.version('mujoco-mjx')}: {' '.join(str(error).split())[:200]}"
+    except metadata.PackageNotFoundError:
+        got += " without it"
+    return f'physics: "mjx" needs {NEEDED} (got {got}); pip install \'lerax[mjx]\', or use physics="native"'

@@ -1,6 +1,6 @@
 """What computes a task's physics, and MuJoCo's own engine as such."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ from .native import Native, Task
 UPPER_HALF_OF_1 = 0x3FF00000  # as float64
 
 
+@runtime_checkable
 class Physics(Protocol):
     """Steps simulations, of which a row of numbers holds all; rows are for JAX to map."""
 
