@@ -15,13 +15,11 @@ from jax import random as jr
 from lerax.env import advance
 from lerax.env.mujoco import (
     AbstractMujocoEnv,
-    Ant,
     HalfCheetah,
     Hopper,
     Humanoid,
     InvertedDoublePendulum,
     InvertedPendulum,
-    Pusher,
     static,
     wobble,
 )
@@ -136,12 +134,9 @@ def test_contact_forces_are_those_of_the_native_physics(made):
 
 @needs_mjx
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("task", "steps"),
-    [(InvertedDoublePendulum, 4), (HalfCheetah, 4), (Pusher, 4), (Ant, 2)],  # Ant's feet touch in the fourth
-)
-def test_the_tasks_are_those_of_the_native_physics(task, steps):
-    assert_agree(task(), task(physics="mjx"), steps=steps)
+@pytest.mark.parametrize("task", [InvertedDoublePendulum, HalfCheetah])
+def test_the_tasks_are_those_of_the_native_physics(task):
+    assert_agree(task(), task(physics="mjx"), steps=4)
 
 
 @needs_mjx
