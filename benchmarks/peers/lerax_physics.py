@@ -24,8 +24,8 @@ def physics(name: str, calls: int) -> dict[str, float]:
     """Environment steps per second of random actions, three ways in turns.
 
     Returns:
-        `bare`: a Python loop around `mujoco.batch`, which takes neither observation nor reward; `scan`: steps of
-        the environment in a compiled scan; `advance`: the same with automatic resets.
+        `bare`: a Python loop around `mujoco.batch`, which takes neither observation nor reward; `scan`: steps
+        of the environment in a compiled scan; `advance`: the same with automatic resets.
     """
     env = registry.find("environment", registry.ENVS, name).load()()
     length = max(20, int(SECONDS * _bare(env, 20) / ENVS))

@@ -5,7 +5,6 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
@@ -166,7 +165,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
 
     def draw(self, *, key: Key[Array, ""]) -> MujocoState:
         physics = _loaded(self)[1]
-        row, seen = physics.draw(*self.offsets(key=key)), jnp.zeros(physics.seen_size + 2)
+        row, seen = physics.draw(*self.offsets(key=key)), jnp.zeros(physics.seen_size + 2, jnp.float32)
         return MujocoState(row, seen, jnp.array(0, jnp.int32))
 
     def begin(self, state: MujocoState) -> MujocoState:

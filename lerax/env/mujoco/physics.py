@@ -68,7 +68,8 @@ class OnHost:
     def draw(
         self, positions: Float[Array, " nq"], velocities: Float[Array, " nv"]
     ) -> UInt32[Array, " words"]:
-        words = lax.bitcast_convert_type(jnp.concatenate([positions, velocities]), jnp.uint32)
+        offsets = jnp.concatenate([positions, velocities]).astype(jnp.float32)  # JAX may be in its x64 mode
+        words = lax.bitcast_convert_type(offsets, jnp.uint32)
         row = jnp.zeros(2 * self._native.row_size, jnp.uint32)
         return row.at[: len(words)].set(words).at[-1].set(UPPER_HALF_OF_1)
 
