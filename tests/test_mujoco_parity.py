@@ -196,7 +196,7 @@ def test_arguments_and_their_defaults_are_gymnasiums(cls):
     reference = type(gymnasium.make(cls.name).unwrapped)
     theirs = inspect.signature(reference.__init__).parameters
     named = [name for name in theirs if name not in ("self", "kwargs")]
-    assert set(ours) == {*named, "max_episode_steps", "threads"}
+    assert set(ours) == {*named, "max_episode_steps", "threads", "physics"}
     env = cls()
     for name in named:
         if name != "default_camera_config":
