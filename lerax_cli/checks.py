@@ -45,6 +45,7 @@ def all_checks() -> dict[str, Check]:
         "jax": Check(_jax, "pip install --upgrade jax"),
         "cache": Check(_cache, "export JAX_COMPILATION_CACHE_DIR=FOLDER", needed=False),
         "disk": Check(_disk, "cd FOLDER"),
+        "physics": Check(_physics, "pip install --force-reinstall mujoco gymnasium"),
         "pygame": Check(_pygame, "pip install --force-reinstall pygame"),
         "egl": Check(lambda: _opengl("egl"), PACKAGES, one_of=PICTURES),
         "osmesa": Check(lambda: _opengl("osmesa"), "apt-get install libosmesa6", one_of=PICTURES),
@@ -108,6 +109,24 @@ def _disk() -> str:
     if free < LEAST_BYTES:
         raise OSError(f"only {free / 2**20:.0f} MiB are free in {os.getcwd()}")
     return f"{free / 2**30:.1f} GiB are free in {os.getcwd()}"
+
+
+def _physics() -> str:
+    import jax
+    from jax import numpy as jnp
+    from jax import random as jr
+
+    from lerax.env.mujoco import InvertedPendulum
+
+    env = InvertedPendulum()
+    step = jax.jit(lambda state: env.transition(state, jnp.ones(1)))
+    before = env.initial(key=jr.key(0))
+    after = step(before)
+    if not float(env.observation(after)[2]) > float(env.observation(before)[2]):
+        raise RuntimeError("a cart that is pushed does not move")
+    import mujoco
+
+    return f"mujoco {mujoco.__version__} steps in a compiled program"
 
 
 def _pygame() -> str:

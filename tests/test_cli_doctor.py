@@ -10,7 +10,7 @@ from lerax import registry
 from lerax_cli import doctor
 from lerax_cli.checks import Check
 
-NAMES = ("jax", "cache", "disk", "pygame", "egl", "osmesa", "mp4", "gif", *registry.BACKENDS)
+NAMES = ("jax", "cache", "disk", "physics", "pygame", "egl", "osmesa", "mp4", "gif", *registry.BACKENDS)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_every_capability_has_a_row(rows: dict[str, dict]):
     assert [name for name in rows if name != "software"] == list(NAMES)
 
 
-@pytest.mark.parametrize("name", ["jax", "disk", "pygame", "gif", *registry.BACKENDS])
+@pytest.mark.parametrize("name", ["jax", "disk", "physics", "pygame", "gif", *registry.BACKENDS])
 def test_what_the_tests_use_works(rows: dict[str, dict], name: str):
     """With a word about it, and nothing to mend."""
     row = rows[name]
