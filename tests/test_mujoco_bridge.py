@@ -21,7 +21,9 @@ from lerax.env.mujoco import Ant, HalfCheetah, Hopper, InvertedPendulum, Swimmer
 from lerax.policy import MLPActorCriticPolicy
 
 ROOT = str(Path(lerax.__file__).parents[1])
-STATE = mujoco.mjtState.mjSTATE_INTEGRATION.value
+PARTS = mujoco.mjtState
+STATE = PARTS.mjSTATE_INTEGRATION.value & (2 * PARTS.mjSTATE_CTRL.value - 1)  # what a step changes
+REST = PARTS.mjSTATE_INTEGRATION.value & ~STATE
 LANES, STEPS = 6, 25
 
 
@@ -37,10 +39,19 @@ def bits(env, rows):
     return np.asarray(rows)[..., : 2 * mujoco.mj_stateSize(env.mujoco_model, STATE)]
 
 
-def state_of(model, data):
-    state = np.empty(mujoco.mj_stateSize(model, STATE))
-    mujoco.mj_getState(model, data, state, STATE)
+def state_of(model, data, parts=STATE):
+    state = np.empty(mujoco.mj_stateSize(model, parts))
+    mujoco.mj_getState(model, data, state, parts)
     return state.view(np.uint32)
+
+
+@pytest.mark.parametrize("env", [Hopper(), Ant()], ids=lambda env: env.name)
+def test_steps_change_no_more_of_a_state_than_a_row_carries(env):
+    data = mujoco.MjData(env.mujoco_model)
+    before = state_of(env.mujoco_model, data, REST)
+    data.ctrl[:] = 0.5
+    mujoco.mj_step(env.mujoco_model, data, nstep=200)
+    np.testing.assert_array_equal(before, state_of(env.mujoco_model, data, REST))
 
 
 def stepped(env, first, actions):

@@ -28,10 +28,13 @@ def physics(name: str, calls: int) -> dict[str, float]:
         of the environment in a compiled scan; `advance`: the same with automatic resets.
     """
     env = registry.find("environment", registry.ENVS, name).load()()
-    length = max(20, int(SECONDS * _bare(env, 20) / ENVS))
-    actions = jr.uniform(jr.key(0), (length, ENVS, env.action_space.flat_size), minval=-1.0, maxval=1.0)
     state = jax.vmap(lambda key: env.initial(key=key))(jr.split(jr.key(1), ENVS))
-    runs = {"bare": lambda: _bare(env, length, np.asarray(actions))}
+    draw = lambda length: jr.uniform(
+        jr.key(0), (length, ENVS, env.action_space.flat_size), minval=-1, maxval=1
+    )
+    length = max(20, int(SECONDS * _bare(env, state, draw(20)) / ENVS))
+    actions = draw(length)
+    runs = {"bare": lambda: _bare(env, state, actions)}
     began = time.perf_counter()
     for way in (_scan, _advance):
         compiled = jax.jit(way, static_argnums=0)
@@ -97,17 +100,19 @@ def _timed(compiled: Any, env: Any, state: Any, actions: jax.Array) -> float:
     return actions.shape[0] * ENVS / (time.perf_counter() - began)
 
 
-def _bare(env: Any, length: int, actions: np.ndarray | None = None) -> float:
-    """Steps per second of a Python loop around MuJoCo's own thread pool."""
+def _bare(env: Any, state: Any, actions: jax.Array) -> float:
+    """Steps per second of a Python loop around MuJoCo's own thread pool, from the same states."""
     from mujoco import batch
 
     simulations = batch.Batch(env.mujoco_model, ENVS)
-    noise = np.random.default_rng(0)
-    simulations.bind("qpos")[:] += noise.uniform(-0.01, 0.01, simulations.bind("qpos").shape)
-    control = simulations.bind("ctrl")
-    actions = noise.uniform(-1, 1, (length, *control.shape)) if actions is None else actions
+    rows = jax.device_get(state)
+    for i in range(ENVS):
+        data = env.mujoco_data(jax.tree.map(lambda array, i=i: array[i], rows))
+        for name in ("qpos", "qvel", "qacc_warmstart"):
+            simulations.bind(name)[i] = getattr(data, name)
+    control, controls = simulations.bind("ctrl"), np.asarray(actions)
     began = time.perf_counter()
-    for action in actions:
+    for action in controls:
         control[:] = action
         simulations.step(nstep=env.frame_skip)
-    return length * ENVS / (time.perf_counter() - began)
+    return len(controls) * ENVS / (time.perf_counter() - began)

@@ -1,8 +1,8 @@
 """MuJoCo's own engine as a pure function of a row of numbers, on all cores.
 
-A row holds an engine's state (`mjSTATE_INTEGRATION`), what the task compares with the next step, and a mark
-if it holds, instead, how an episode that is to begin differs from the model's own beginning. It is float64,
-and travels through JAX's float32 programs as uint32 words, bit for bit: rounded to float32 a simulation would
+A row holds what steps change of an engine's state, what the task compares with the next step, and a mark if
+it holds, instead, how an episode that is to begin differs from the model's own beginning. It is float64, and
+travels through JAX's float32 programs as uint32 words, bit for bit: rounded to float32 a simulation would
 drift within a few hundred steps.
 """
 
@@ -10,7 +10,7 @@ import functools
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -61,7 +61,7 @@ class Native:
         self._mujoco, self._task, self._model = engine(), task, model
         self._threads = threads or len(os.sched_getaffinity(0))
         mujoco = self._mujoco
-        self._kind = mujoco.mjtState.mjSTATE_INTEGRATION.value
+        self._kind = _carried(model)
         data = mujoco.MjData(model)
         mujoco.mj_forward(model, data)
         self._fields, self._dt = ("qpos", "qvel", "ctrl", *task.fields), model.opt.timestep * task.frame_skip
@@ -144,20 +144,20 @@ class Native:
             if len(self._simulations) == KEPT_SIZES:
                 del self._simulations[next(iter(self._simulations))]
             kind = _Threaded if set(AFTER_STEP) & set(self._task.fields) else _Batched
-            simulations = kind(self._model, count, min(count, self._threads), self._fields, self._dt)
-            self._simulations[count] = simulations
+            threads, size = min(count, self._threads), len(self._template)
+            self._simulations[count] = kind(self._model, count, threads, self._fields, self._dt, size)
         return self._simulations[count]
 
 
 class _Batched:
     """Simulations that MuJoCo's own thread pool steps."""
 
-    def __init__(self, model: Any, count: int, threads: int, fields: Sequence[str], dt: float):
+    def __init__(self, model: Any, count: int, threads: int, fields: Sequence[str], dt: float, size: int):
         from mujoco import batch  # type: ignore[attr-defined]
 
         self._batch = batch.Batch(model, count, nthread=threads)
         self._failures = batch.SimulationError
-        self.state: np.ndarray = self._batch.state
+        self.state: np.ndarray = self._batch.state[:, :size]
         self.data = Data(np, model, dt, {name: self._batch.bind(name) for name in fields})
 
     def forward(self, which: Int[np.ndarray, " some"]) -> None:
@@ -177,18 +177,23 @@ class _Batched:
 class _Threaded:
     """Simulations of which contact forces are wanted, which have to be asked for after each step."""
 
-    def __init__(self, model: Any, count: int, threads: int, fields: Sequence[str], dt: float):
+    def __init__(self, model: Any, count: int, threads: int, fields: Sequence[str], dt: float, size: int):
         self._mujoco, self._model = engine(), model
-        self._kind = self._mujoco.mjtState.mjSTATE_INTEGRATION.value
-        self.state = np.zeros((count, self._mujoco.mj_stateSize(model, self._kind)))
-        self._datas = [self._mujoco.MjData(model) for _ in range(threads)]
+        self._kind = _carried(model)
+        self.state = np.zeros((count, size))
+        self._rows = list(self.state)
         in_state = {name: self._where(name) for name in ("qpos", "qvel", "ctrl")}
         arrays = {name: self.state[:, start : start + size] for name, (start, size) in in_state.items()}
-        self._derived = [name for name in fields if name not in in_state]
-        for name in self._derived:
-            arrays[name] = np.zeros((count, *np.shape(getattr(self._datas[0], name))))
+        derived = [name for name in fields if name not in in_state]
+        datas = [self._mujoco.MjData(model) for _ in range(threads)]
+        # With each data the arrays to copy after a step, and where: asking for one by name makes it anew.
+        self._workers = []
+        for name in derived:
+            arrays[name] = np.zeros((count, *np.shape(getattr(datas[0], name))))
+        for data in datas:
+            self._workers.append((data, [(arrays[name], getattr(data, name)) for name in derived]))
         self.data = Data(np, model, dt, arrays)
-        self._pool = ThreadPoolExecutor(threads)
+        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
 
     def _where(self, name: str) -> tuple[int, int]:
         """Where in a state a part of it lies, and how long it is."""
@@ -198,24 +203,28 @@ class _Threaded:
 
     def forward(self, which: Int[np.ndarray, " some"]) -> None:
         """Computes the fields of some simulations from their states."""
-        mujoco, model, data = self._mujoco, self._model, self._datas[0]
+        mujoco, model, (data, derived) = self._mujoco, self._model, self._workers[0]
         for i in which.tolist():
             mujoco.mj_resetData(model, data)
-            mujoco.mj_setState(model, data, self.state[i], self._kind)
+            mujoco.mj_setState(model, data, self._rows[i], self._kind)
             mujoco.mj_forward(model, data)
-            self._take(i, data)
+            self._take(i, data, derived)
 
     def step(self, frame_skip: int) -> Int[np.ndarray, " some"]:
         """Steps all. Returns those in which the engine gave up; they stay as they were."""
-        parts = np.array_split(np.arange(len(self.state)), len(self._datas))
-        work = [part.tolist() for part in parts]
-        failed = self._pool.map(lambda data, rows: self._steps(data, rows, frame_skip), self._datas, work)
-        return np.array([i for part in failed for i in part], int)
+        waiting = iter(range(len(self._rows)))  # whoever is free takes the next: some take longer than others
+        failed: list[int] = []
+        own, *others = self._workers
+        running = [self._pool.submit(self._steps, other, waiting, frame_skip, failed) for other in others]
+        self._steps(own, waiting, frame_skip, failed)
+        for future in running:
+            future.result()
+        return np.array(failed, int)
 
-    def _steps(self, data: Any, rows: list[int], frame_skip: int) -> list[int]:
-        mujoco, model, failed = self._mujoco, self._model, []
-        for i in rows:
-            mujoco.mj_setState(model, data, self.state[i], self._kind)
+    def _steps(self, worker: Any, waiting: Iterator[int], frame_skip: int, failed: list[int]) -> None:
+        mujoco, model, (data, derived) = self._mujoco, self._model, worker
+        for i in waiting:
+            mujoco.mj_setState(model, data, self._rows[i], self._kind)
             try:
                 mujoco.mj_step(model, data, nstep=frame_skip)
                 mujoco.mj_rnePostConstraint(model, data)
@@ -223,13 +232,26 @@ class _Threaded:
                 gave_up(str(error))
                 failed.append(i)
                 continue
-            self._take(i, data)
-        return failed
+            self._take(i, data, derived)
 
-    def _take(self, i: int, data: Any) -> None:
-        self._mujoco.mj_getState(self._model, data, self.state[i], self._kind)
-        for name in self._derived:
-            self.data[name][i] = getattr(data, name)
+    def _take(self, i: int, data: Any, derived: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        self._mujoco.mj_getState(self._model, data, self._rows[i], self._kind)
+        for array, field in derived:
+            array[i] = field
+
+
+def _carried(model: Any) -> int:
+    """The parts of an engine's state that a step changes, as bits of `mjtState`.
+
+    For most models these are those up to the controls. Forces applied by hand, constraints switched off and
+    the like, more than half of it, stay as the model has them.
+    """
+    mujoco = engine()
+    parts = mujoco.mjtState
+    whole = parts.mjSTATE_INTEGRATION.value
+    if mujoco.mj_stateSize(model, parts.mjSTATE_PLUGIN.value | parts.mjSTATE_PLASTIC.value):
+        return whole
+    return whole & (2 * parts.mjSTATE_CTRL.value - 1)
 
 
 def _rows(words: np.ndarray) -> Float[np.ndarray, "row size"]:
