@@ -1,6 +1,6 @@
 """What wrappers share: they change one thing of an environment and pass on all others."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Key, PyTree
@@ -41,9 +41,23 @@ class AbstractWrapper(AbstractEnvLike[Any]):
         """Whether time is up, given whether it is in the environment in it."""
         return truncated
 
-    @property
-    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.env.name
+    if TYPE_CHECKING:  # type checkers would take these properties for arguments
+        name: ClassVar[str]
+        action_space: ClassVar[AbstractSpace]
+        observation_space: ClassVar[AbstractSpace]
+    else:
+
+        @property
+        def name(self) -> str:
+            return self.env.name
+
+        @property
+        def action_space(self) -> AbstractSpace:
+            return self.outer_action_space(self.env.action_space)
+
+        @property
+        def observation_space(self) -> AbstractSpace:
+            return self.env.observation_space
 
     @property
     def render_fps(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -52,14 +66,6 @@ class AbstractWrapper(AbstractEnvLike[Any]):
     @property
     def unwrapped(self) -> AbstractEnv:
         return self.env.unwrapped
-
-    @property
-    def action_space(self) -> AbstractSpace:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.outer_action_space(self.env.action_space)
-
-    @property
-    def observation_space(self) -> AbstractSpace:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.env.observation_space
 
     def outer_action_space(self, space: AbstractSpace) -> AbstractSpace:
         """The space of the wrapper's actions."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
 import numpy as np
@@ -155,13 +155,18 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     def render_fps(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
         return float(round(1 / self.dt))
 
-    @property
-    def action_space(self) -> Box:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return Box(*self.mujoco_model.actuator_ctrlrange.T)
+    if TYPE_CHECKING:  # type checkers would take these properties for arguments
+        action_space: ClassVar[Box]
+        observation_space: ClassVar[Box]
+    else:
 
-    @property
-    def observation_space(self) -> Box:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return Box(-jnp.inf, jnp.inf, shape=(_loaded(self)[1].seen_size,))
+        @property
+        def action_space(self) -> Box:
+            return Box(*self.mujoco_model.actuator_ctrlrange.T)
+
+        @property
+        def observation_space(self) -> Box:
+            return Box(-jnp.inf, jnp.inf, shape=(_loaded(self)[1].seen_size,))
 
     def draw(self, *, key: Key[Array, ""]) -> MujocoState:
         physics = _loaded(self)[1]

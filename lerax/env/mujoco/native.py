@@ -193,7 +193,7 @@ class _Threaded:
         for data in datas:
             self._workers.append((data, [(arrays[name], getattr(data, name)) for name in derived]))
         self.data = Data(np, model, dt, arrays)
-        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        self._pool = ThreadPoolExecutor(max(1, threads - 1))  # whose threads start when they are asked for
 
     def _where(self, name: str) -> tuple[int, int]:
         """Where in a state a part of it lies, and how long it is."""
