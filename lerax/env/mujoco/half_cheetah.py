@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Key
 
 from .base import AbstractMujocoEnv, static, wobble
 from .data import Data
+from .running import observe_motion, place, reward_and_cost
 
 
 class HalfCheetah(AbstractMujocoEnv):
@@ -37,13 +38,11 @@ class HalfCheetah(AbstractMujocoEnv):
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key, normal_velocity=True)
 
     def observe(self, data: Data) -> Any:
-        skipped = 1 if self.exclude_current_positions_from_observation else 0
-        return data.np.concatenate([data.qpos[..., skipped:], data.qvel], axis=-1)
+        return observe_motion(data, 1 if self.exclude_current_positions_from_observation else 0)
 
     def track(self, data: Data) -> Any:
-        return data.qpos[..., :1]
+        return place(data)
 
     def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        speed = (data.qpos[..., 0] - before[..., 0]) / data.dt
-        cost = self.ctrl_cost_weight * (action**2).sum(axis=-1)
-        return self.forward_reward_weight * speed - cost, False
+        reward, cost = reward_and_cost(self, data, action, before)
+        return reward - cost, False

@@ -7,9 +7,9 @@ from jaxtyping import Array, Float, Key
 
 from .base import AbstractMujocoEnv, static, wobble
 from .data import Data
+from .running import MOST_SPEED, observe_motion, place, reward_and_cost
 
 CAMERA = (("trackbodyid", 2), ("distance", 3.0), ("lookat", (0.0, 0.0, 1.15)), ("elevation", -20.0))
-MOST_SPEED = 10.0  # in an observation, m/s or rad/s
 
 
 class Hopper(AbstractMujocoEnv):
@@ -52,17 +52,15 @@ class Hopper(AbstractMujocoEnv):
 
     def observe(self, data: Data) -> Any:
         skipped = 1 if self.exclude_current_positions_from_observation else 0
-        velocity = data.np.clip(data.qvel, -MOST_SPEED, MOST_SPEED)
-        return data.np.concatenate([data.qpos[..., skipped:], velocity], axis=-1)
+        return observe_motion(data, skipped, MOST_SPEED)
 
     def track(self, data: Data) -> Any:
-        return data.qpos[..., :1]
+        return place(data)
 
     def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        speed = (data.qpos[..., 0] - before[..., 0]) / data.dt
-        cost = self.ctrl_cost_weight * (action**2).sum(axis=-1)
+        forward, cost = reward_and_cost(self, data, action, before)
         healthy = self._healthy(data)
-        reward = self.forward_reward_weight * speed + self.healthy_reward * healthy - cost
+        reward = forward + self.healthy_reward * healthy - cost
         return reward, ~healthy & self.terminate_when_unhealthy
 
     def _healthy(self, data: Data) -> Any:

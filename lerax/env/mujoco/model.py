@@ -11,9 +11,8 @@ import numpy as np
 
 from lerax.render.gl import import_mujoco
 
-DEPRECATED = (
-    "is deprecated"  # what MuJoCo says of some of Gymnasium's model files, once for each model loaded
-)
+# What MuJoCo says of some of Gymnasium's model files, once for each model loaded.
+DEPRECATED = "is deprecated"
 
 _said: list[str] = []
 _warned: set[str] = set()

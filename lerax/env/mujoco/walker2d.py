@@ -6,9 +6,9 @@ from jaxtyping import Array, Float, Key
 
 from .base import AbstractMujocoEnv, static, wobble
 from .data import Data
+from .running import MOST_SPEED, observe_motion, place, reward_and_cost
 
 CAMERA = (("trackbodyid", 2), ("distance", 4.0), ("lookat", (0.0, 0.0, 1.15)), ("elevation", -20.0))
-MOST_SPEED = 10.0  # in an observation, m/s or rad/s
 
 
 class Walker2d(AbstractMujocoEnv):
@@ -49,17 +49,15 @@ class Walker2d(AbstractMujocoEnv):
 
     def observe(self, data: Data) -> Any:
         skipped = 1 if self.exclude_current_positions_from_observation else 0
-        velocity = data.np.clip(data.qvel, -MOST_SPEED, MOST_SPEED)
-        return data.np.concatenate([data.qpos[..., skipped:], velocity], axis=-1)
+        return observe_motion(data, skipped, MOST_SPEED)
 
     def track(self, data: Data) -> Any:
-        return data.qpos[..., :1]
+        return place(data)
 
     def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        speed = (data.qpos[..., 0] - before[..., 0]) / data.dt
-        cost = self.ctrl_cost_weight * (action**2).sum(axis=-1)
+        forward, cost = reward_and_cost(self, data, action, before)
         z, angle = data.qpos[..., 1], data.qpos[..., 2]
         (low, high), (least, most) = self.healthy_z_range, self.healthy_angle_range
         healthy = (low < z) & (z < high) & (least < angle) & (angle < most)
-        reward = self.forward_reward_weight * speed + self.healthy_reward * healthy - cost
+        reward = forward + self.healthy_reward * healthy - cost
         return reward, ~healthy & self.terminate_when_unhealthy
