@@ -19,11 +19,9 @@ from lerax.callback.outbox import closed
 from lerax.env import AbstractEnvLike, advance
 from lerax.policy import AbstractActorCriticPolicy
 from lerax.space import Box
-from lerax.statistics import RunningStatistics
 
 from .base_algorithm import AbstractAlgorithm, AlgorithmState, StepState
-
-MOST_REWARD = 10.0  # standard deviations of the return that a scaled reward may be
+from .reward_scale import RewardScale
 
 
 class Rollout(eqx.Module):
@@ -46,36 +44,6 @@ class Rollout(eqx.Module):
     value: Float[Array, "*batch"]
     advantage: Float[Array, "*batch"]
     returns: Float[Array, "*batch"]
-
-
-class RewardScale(eqx.Module):
-    """What rewards are divided by: the standard deviation of discounted returns so far.
-
-    Attributes:
-        returns: Of each environment the sum of rewards until now, earlier ones discounted.
-        seen: Statistics of these sums.
-    """
-
-    returns: Float[Array, " env"]
-    seen: RunningStatistics
-
-    @classmethod
-    def initial(cls, num_envs: int) -> "RewardScale":
-        """Before the first reward."""
-        return cls(jnp.zeros(num_envs), RunningStatistics.empty())
-
-    def scaled(
-        self, reward: Float[Array, "time env"], done: Bool[Array, "time env"], gamma: float
-    ) -> tuple["RewardScale", Float[Array, "time env"]]:
-        """The scale after a rollout, and its rewards in that scale."""
-
-        def step(returns: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-            returns = gamma * returns + now[0]
-            return returns * ~now[1], returns
-
-        last, returns = lax.scan(step, self.returns, (reward, done))
-        seen = self.seen.updated(returns.reshape(-1))
-        return type(self)(last, seen), seen.scale(reward, MOST_REWARD)
 
 
 class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
@@ -122,7 +90,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
     def optimizer(self) -> optax.GradientTransformation:
         return optax.inject_hyperparams(optax.adam)(learning_rate=self.learning_rate, eps=1e-5)
 
-    def memory(self) -> "RewardScale | None":
+    def memory(self) -> RewardScale | None:
         return RewardScale.initial(self.num_envs) if self.normalize_rewards else None
 
     def iteration(
