@@ -43,17 +43,17 @@ class Crane(AbstractMujocoEnv):
     max_episode_steps: int | None = static(150, kw_only=True)
 
     name: ClassVar[str] = "Crane"
-    fields: ClassVar[tuple[str, ...]] = ("xpos",)  # of mujoco.MjData, beside qpos, qvel and ctrl
+    fields: ClassVar[tuple[str, ...]] = ("xpos",)  # of mujoco.MjData, beside qpos and qvel
 
     def offsets(self, *, key):  # how an episode's beginning differs from the model's; JAX
         return jr.uniform(key, (2,), minval=-0.8, maxval=0.8) * jnp.array([1.0, 0.5]), jnp.zeros(2)
 
-    def observe(self, data):  # NumPy, with an axis of simulations in front
-        return data.np.concatenate([data.qpos, data.qvel], axis=-1)
+    def observe(self, data):
+        return jnp.concatenate([data.qpos, data.qvel])
 
-    def judge(self, data, action, before):
-        away = data.xpos[..., data.body("load"), 0] - self.goal
-        return data.np.exp(-10 * away**2), False
+    def judge(self, data, action, moved):
+        away = data.xpos[data.body("load"), 0] - self.goal
+        return jnp.exp(-10 * away**2), False
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -8,6 +8,7 @@ import jax
 from jax import core, lax
 from jax import numpy as jnp
 from jax import random as jr
+from jax.custom_batching import custom_vmap
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Bool, Float, Key, PRNGKeyArray, PyTree
 
@@ -48,6 +49,32 @@ def scan(
 def where(condition: Bool[ArrayLike, "..."], yes: PyTree, no: PyTree) -> PyTree:
     """Selects between two trees, leaf by leaf; static parts are taken from `yes`."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b) if eqx.is_array(a) else a, yes, no)
+
+
+def map_where(condition: Bool[Array, ""], function: Callable[[PyTree], PyTree], tree: PyTree) -> PyTree:
+    """`function(tree)` where the condition holds, and the tree itself elsewhere; all leaves are arrays.
+
+    Under `jax.vmap` the function is computed only if the condition holds in one lane at least, where
+    `lax.cond` would compute it always.
+    """
+
+    @custom_vmap
+    def chosen(condition: Array, tree: PyTree) -> PyTree:
+        mapped, pick = function, where
+        for _ in range(condition.ndim):
+            mapped, pick = jax.vmap(mapped), jax.vmap(pick)
+        return lax.cond(
+            condition.any(), lambda tree: pick(condition, mapped(tree), tree), lambda tree: tree, tree
+        )
+
+    @chosen.def_vmap
+    def _(size: int, mapped: list, *given: PyTree) -> tuple[PyTree, PyTree]:
+        # Every leaf gets the axis of lanes in front, and the same function sees one axis more.
+        widen = lambda x, has_axis: x if has_axis else jnp.broadcast_to(x, (size, *x.shape))
+        condition, tree = jax.tree.map(widen, given, tuple(mapped))
+        return chosen(condition, tree), jax.tree.map(lambda _: True, tree)
+
+    return chosen(condition, tree)
 
 
 def copy_arrays(tree: PyTree) -> PyTree:

@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+import threading
 from pathlib import Path
 
 import equinox as eqx
@@ -262,3 +263,27 @@ def test_training_is_the_same_from_the_host_and_inside_jit_and_vmap():
 def leaves(policy):
 
     return [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(policy, eqx.is_inexact_array))]
+
+
+def test_a_thread_of_xlas_keeps_its_state_in_python():
+    """What Python would make anew, and throw away, for each call."""
+    local, calls = threading.local(), []
+
+    def count(inputs, outputs):
+        local.count = getattr(local, "count", 0) + 1
+        calls.append((threading.get_native_id(), local.count))
+        outputs[0][:] = inputs[0]
+
+    number = host_call.register("a test", b"counts its calls", count)
+    shape = jax.ShapeDtypeStruct((1,), jnp.float32)
+    step = lambda x, _: (host_call.call(number, [shape], x, transport="ffi")[0], None)
+    run = jax.jit(lambda x: jax.lax.scan(step, x, length=5)[0])
+    own, tries = threading.get_native_id(), 0
+    busy = jax.jit(lambda x: jnp.linalg.matrix_power(x, 64)[0, :1])  # what waits for it has a thread of XLA's
+    while tries < 5 or all(thread == own for thread, _ in calls):
+        run(busy(jnp.zeros((300, 300)))).block_until_ready()
+        tries += 1
+        assert tries < 200, "it always runs on the caller's own thread"
+    for thread in {thread for thread, _ in calls}:
+        counts = [count for at, count in calls if at == thread]
+        assert counts == list(range(1, len(counts) + 1))

@@ -152,10 +152,10 @@ class Pile(AbstractMujocoEnv):
         return jnp.zeros(self.mujoco_model.nq).at[2::7].set(up), jnp.zeros(self.mujoco_model.nv)
 
     def observe(self, data):
-        return data.qpos[..., 2:3]
+        return data.qpos[2:3]
 
-    def judge(self, data, action, before):
-        return data.qpos[..., 2], False
+    def judge(self, data, action, moved):
+        return data.qpos[2], False
 
 
 class Forces(Pile):

@@ -117,3 +117,69 @@ def test_strongly_typed_arrays_are_equal_but_not_weak():
 def test_keys_of_both_styles_become_typed():
     typed = tree.typed_key(jr.key(3))
     assert tree.typed_key(jr.PRNGKey(3)) == typed == jr.key(3)
+
+
+@pytest.fixture
+def counted():
+    """A function of a tree, and a list with an item for each time that it was computed."""
+    calls = []
+
+    def note(x):
+        calls.append(x)
+        return np.asarray(x)
+
+    def function(given):
+        noted = jax.pure_callback(
+            note, jax.ShapeDtypeStruct((), jnp.float32), given["x"], vmap_method="expand_dims"
+        )
+        return {"x": noted + 1, "y": given["y"] * 2}
+
+    return function, calls
+
+
+@pytest.mark.parametrize("lanes", [(), (4,), (2, 3)])
+@pytest.mark.parametrize("needed", [(), (0,), (-1,), slice(None)])
+def test_map_where_is_a_selection(counted, lanes, needed):
+    function, _ = counted
+    given = {"x": jnp.arange(1.0, 1.0 + np.prod(lanes)).reshape(lanes), "y": jnp.ones((*lanes, 2))}
+    condition = np.zeros(lanes, bool)
+    condition.reshape(-1)[list(needed) if isinstance(needed, tuple) else needed] = True
+    mapped = lambda condition, given: tree.map_where(condition, function, given)
+    for _ in lanes:
+        mapped = jax.vmap(mapped)
+    expected = {
+        "x": np.where(condition, given["x"] + 1, given["x"]),
+        "y": np.where(condition[..., None], given["y"] * 2, given["y"]),
+    }
+    assert_same(jax.jit(mapped)(condition, given), jax.tree.map(jnp.asarray, expected))
+    assert_same(mapped(jnp.asarray(condition), given), jax.tree.map(jnp.asarray, expected))
+
+
+def steps_with(function):
+    """A scan whose steps change what is to be changed."""
+
+    def step(given, condition):
+        return tree.map_where(condition, function, given), None
+
+    return lambda given, conditions: jax.lax.scan(step, given, conditions)[0]
+
+
+def in_scan(function, given, conditions):
+    mapped = jax.vmap(lambda given, condition: tree.map_where(condition, function, given))
+    return jax.lax.scan(lambda given, condition: (mapped(given, condition), None), given, conditions)[0]
+
+
+def around_scan(function, given, conditions):
+    return jax.vmap(steps_with(function), in_axes=(0, 1))(given, conditions)
+
+
+@pytest.mark.parametrize("loop", [in_scan, around_scan])
+def test_map_where_computes_only_where_a_lane_needs_it(counted, loop):
+    function, calls = counted
+    given = {"x": jnp.zeros(3), "y": jnp.ones((3, 2))}
+    conditions = np.zeros((10, 3), bool)
+    conditions[[2, 5, 5], [0, 1, 2]] = True
+    found = jax.jit(lambda *given: loop(function, *given))(given, conditions)
+    np.testing.assert_array_equal(found["x"], [1, 1, 1])
+    jax.effects_barrier()
+    assert 0 < len(calls) <= 2 * 3, "computed in steps without a need"

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from .base import AbstractMujocoEnv, static, wobble
@@ -54,24 +55,23 @@ class Ant(AbstractMujocoEnv):
 
     def observe(self, data: Data) -> Any:
         skipped = 2 if self.exclude_current_positions_from_observation else 0
-        parts = [data.qpos[..., skipped:], data.qvel]
+        parts = [data.qpos[skipped:], data.qvel]
         if self.include_cfrc_ext_in_observation:
-            forces = self._forces(data)[..., 1:, :]
-            parts.append(forces.reshape(*forces.shape[:-2], -1))
-        return data.np.concatenate(parts, axis=-1)
+            parts.append(self._forces(data)[1:].ravel())
+        return jnp.concatenate(parts)
 
     def track(self, data: Data) -> Any:
         return data.xpos[..., data.body(self.main_body), :1]
 
-    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        speed = (self.track(data) - before)[..., 0] / data.dt
-        z, (low, high) = data.qpos[..., 2], self.healthy_z_range
-        finite = data.np.isfinite(data.qpos).all(axis=-1) & data.np.isfinite(data.qvel).all(axis=-1)
+    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+        speed = moved[0] / data.dt
+        z, (low, high) = data.qpos[2], self.healthy_z_range
+        finite = jnp.isfinite(data.qpos).all() & jnp.isfinite(data.qvel).all()
         healthy = finite & (low <= z) & (z <= high)
-        costs = self.ctrl_cost_weight * (action**2).sum(axis=-1)
-        costs = costs + self.contact_cost_weight * (self._forces(data) ** 2).sum(axis=(-2, -1))
+        costs = self.ctrl_cost_weight * (action**2).sum()
+        costs = costs + self.contact_cost_weight * (self._forces(data) ** 2).sum()
         reward = self.forward_reward_weight * speed + self.healthy_reward * healthy - costs
         return reward, ~healthy & self.terminate_when_unhealthy
 
     def _forces(self, data: Data) -> Any:
-        return data.np.clip(data.cfrc_ext, *self.contact_force_range)
+        return jnp.clip(data.cfrc_ext, *self.contact_force_range)

@@ -2,14 +2,17 @@
 
 import dataclasses
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import equinox as eqx
+import jax
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
+from lerax import tree
 from lerax.env.timed import AbstractTimedEnv, AbstractTimedState
 from lerax.render import HeadlessMujocoRenderer, RenderError
 from lerax.space import Box
@@ -67,10 +70,10 @@ class MujocoState(AbstractTimedState):
 class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     """A task whose physics MuJoCo's own engine computes, on the host, inside compiled programs; or MJX.
 
-    A task says which `fields` of the simulation it reads, beside `qpos`, `qvel` and `ctrl`, and computes from
-    them: `observe`, `track` and `judge` are NumPy code on float64 arrays that have a leading axis of
-    simulations, and serve MJX, too, if they take functions from `data.np` and index from the right; `offsets`
-    is JAX. All its attributes are static: they are part of compiled programs.
+    A task says which `fields` of the simulation it reads, beside `qpos` and `qvel`, what is seen of them and
+    what they are worth: `offsets`, `observe` and `judge` are JAX, on one simulation in float32. `track` names
+    what has to be compared with the step before, which needs the engine's double precision. All attributes
+    are static: they are part of compiled programs.
 
     Attributes:
         xml_file: The model: a path, or the name of one that comes with Gymnasium.
@@ -113,21 +116,27 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         _loaded(self)
 
     @abstractmethod
-    def observe(self, data: Data) -> Any:
+    def observe(self, data: Data) -> Float[Array, " size"]:
         """The observation of a simulation."""
 
     @abstractmethod
-    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
+    def judge(
+        self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]
+    ) -> tuple[Any, Any]:
         """The reward of a step, and whether the task is over.
 
         Args:
             data: The simulation after the step.
             action: The action.
-            before: What `track` said before the step.
+            moved: By how much the step has changed what `track` names.
         """
 
     def track(self, data: Data) -> Any:
-        """What `judge` compares with the next step, such as a position; by default nothing."""
+        """Numbers of which the difference between two steps matters, such as a position; by default none.
+
+        Natively `data` is of many simulations here: NumPy's arrays with a leading axis. So this takes parts,
+        by indices from the right, and does sums; it calls no function of JAX or NumPy.
+        """
         return data.qpos[..., :0]
 
     @abstractmethod
@@ -137,7 +146,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     @property
     def mujoco_model(self) -> Any:
         """The `mujoco.MjModel`; never change it."""
-        return _loaded(self)[0]
+        return _loaded(self).model
 
     @property
     def mujoco_camera(self) -> Any:
@@ -166,24 +175,26 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
 
         @property
         def observation_space(self) -> Box:
-            return Box(-jnp.inf, jnp.inf, shape=(_loaded(self)[1].seen_size,))
+            return Box(-jnp.inf, jnp.inf, shape=(_loaded(self).seen_size,))
 
     def draw(self, *, key: Key[Array, ""]) -> MujocoState:
-        physics = _loaded(self)[1]
-        row, seen = physics.draw(*self.offsets(key=key)), jnp.zeros(physics.seen_size + 2, jnp.float32)
+        loaded = _loaded(self)
+        row, seen = loaded.physics.draw(*self.offsets(key=key)), jnp.zeros(loaded.seen_size + 2, jnp.float32)
         return MujocoState(row, seen, jnp.array(0, jnp.int32))
 
     def begin(self, state: MujocoState) -> MujocoState:
-        row, seen = _loaded(self)[1].begin(state.row, state.seen)
-        return MujocoState(row, seen, state.steps)
+        return tree.map_where(state.row[-1] != 0, self._begun, state)
 
     def initial(self, *, key: Key[Array, ""]) -> MujocoState:
-        return self.begin(self.draw(key=key))
+        return self._begun(self.draw(key=key))
 
     def transition(
         self, state: MujocoState, action: Float[Array, " nu"], *, key: Key[Array, ""] | None = None
     ) -> MujocoState:
-        row, seen = _loaded(self)[1].step(state.row, jnp.asarray(action, jnp.float32))
+        action = jnp.asarray(action, jnp.float32)
+        row, fields, moved, failed = _loaded(self).physics.step(state.row, action)
+        reward, terminal = self.judge(self._data(fields), action, moved)
+        seen = self._seen(fields, jnp.where(failed, 0, reward), failed | terminal)
         return MujocoState(row, seen, state.steps + 1)
 
     def observation(self, state: MujocoState, *, key: Key[Array, ""] | None = None) -> Float[Array, " size"]:
@@ -204,7 +215,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
 
     def mujoco_data(self, state: MujocoState) -> Any:
         """A new `mujoco.MjData` in this state, brought up to date with `mj_forward`."""
-        return _loaded(self)[1].data(np.asarray(state.row))
+        return _loaded(self).physics.data(np.asarray(state.row))
 
     def render(self, state: MujocoState, renderer: Any) -> None:
         if not hasattr(renderer, "render_data"):
@@ -216,16 +227,48 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     def default_renderer(self) -> Any:
         return HeadlessMujocoRenderer(self.mujoco_model, camera=self.mujoco_camera)
 
+    def _begun(self, state: MujocoState) -> MujocoState:
+        row, fields = _loaded(self).physics.begin(state.row)
+        return MujocoState(row, self._seen(fields, 0, False), state.steps)
 
-_known: dict[Any, tuple[Any, Physics]] = {}
+    def _data(self, fields: Mapping[str, Array]) -> Data:
+        return Data(self.mujoco_model, self.dt, fields)
+
+    def _seen(self, fields: Mapping[str, Array], reward: Any, terminal: Any) -> Float[Array, " size"]:
+        shown = self.observe(self._data(fields))
+        end = jnp.stack([jnp.asarray(reward, jnp.float32), jnp.asarray(terminal, jnp.float32)])
+        return jnp.concatenate([shown.astype(jnp.float32), end])
 
 
-def _loaded(env: AbstractMujocoEnv) -> tuple[Any, Physics]:
+class _Loaded(NamedTuple):
+    """What the arguments of an environment stand for.
+
+    Attributes:
+        model: Its `mujoco.MjModel`.
+        physics: What simulates it.
+        seen_size: Numbers in an observation.
+    """
+
+    model: Any
+    physics: Physics
+    seen_size: int
+
+
+_known: dict[Any, _Loaded] = {}
+
+
+def _loaded(env: AbstractMujocoEnv) -> _Loaded:
     """The model of an environment, and its physics."""
     key = (type(env), tuple(env.__dict__.items()))
     if key not in _known:
         model = load_model(env.xml_file)
-        _known[key] = model, make_physics(env.physics, env, model, env.threads, key)
+        physics = make_physics(env.physics, env, model, env.threads, key)
+        shown = lambda fields: env.observe(Data(model, model.opt.timestep * env.frame_skip, fields))
+        fields = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in physics.shapes.items()}
+        shape = jax.eval_shape(shown, fields).shape
+        if len(shape) != 1:
+            raise ValueError(f"{env.name}: observe must return a vector (got the shape {shape})")
+        _known[key] = _Loaded(model, physics, shape[0])
     return _known[key]
 
 

@@ -43,6 +43,6 @@ class HalfCheetah(AbstractMujocoEnv):
     def track(self, data: Data) -> Any:
         return place(data)
 
-    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        reward, cost = reward_and_cost(self, data, action, before)
+    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+        reward, cost = reward_and_cost(self, data, action, moved)
         return reward - cost, False

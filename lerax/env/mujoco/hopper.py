@@ -3,6 +3,7 @@
 import math
 from typing import Any, ClassVar
 
+from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from .base import AbstractMujocoEnv, static, wobble
@@ -57,18 +58,18 @@ class Hopper(AbstractMujocoEnv):
     def track(self, data: Data) -> Any:
         return place(data)
 
-    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        forward, cost = reward_and_cost(self, data, action, before)
+    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+        forward, cost = reward_and_cost(self, data, action, moved)
         healthy = self._healthy(data)
         reward = forward + self.healthy_reward * healthy - cost
         return reward, ~healthy & self.terminate_when_unhealthy
 
     def _healthy(self, data: Data) -> Any:
-        z, angle = data.qpos[..., 1], data.qpos[..., 2]
-        state = data.np.concatenate([data.qpos[..., 2:], data.qvel], axis=-1)
+        z, angle = data.qpos[1], data.qpos[2]
+        state = jnp.concatenate([data.qpos[2:], data.qvel])
         (low, high), (least, most) = self.healthy_state_range, self.healthy_angle_range
         return (
-            ((low < state) & (state < high)).all(axis=-1)
+            ((low < state) & (state < high)).all()
             & (self.healthy_z_range[0] < z)
             & (z < self.healthy_z_range[1])
             & (least < angle)

@@ -20,16 +20,17 @@ from jax import numpy as jnp
 from jaxtyping import Array
 
 Function = Callable[[list[np.ndarray], list[np.ndarray]], None]
-"""Reads its first arguments and fills the second; their leading axes are those of any `jax.vmap`."""
+"""Reads its first arguments and fills the second: arrays `[lane, number]`, of all lanes of any `jax.vmap`."""
 
 TARGET = "lerax_host_call"
-DTYPES = {1: np.bool_, 4: np.int32, 8: np.uint32, 11: np.float32, 12: np.float64}  # by XLA's numbers
+DTYPES = {8: np.dtype(np.uint32), 11: np.dtype(np.float32)}  # by XLA's numbers
 METADATA = 1  # the extension by which XLA asks a handler for its version
 VERSION = (0, 3)
 INTERNAL = 13  # the error code
 
 _functions: dict[int, tuple[Any, Function]] = {}
 _lock = threading.Lock()
+_thread = threading.local()
 
 
 def register(owner: Any, name: bytes, function: Function) -> int:
@@ -58,8 +59,8 @@ def call(
 
     Args:
         number: From `register`.
-        results: Shapes and types of what it fills; of 4 bytes a number.
-        arguments: What it reads.
+        results: Shapes and types of what it fills: vectors, of 4 bytes a number.
+        arguments: What it reads: vectors, too.
         transport: `ffi` or `callback`; by default the first on a CPU.
     """
     if transport == "auto":
@@ -74,11 +75,12 @@ def call(
 
 
 def _from_callback(number: int, results: Sequence[jax.ShapeDtypeStruct], *arguments: Any) -> tuple:
-    inputs = [np.asarray(argument) for argument in arguments]
-    lead = inputs[0].shape[: inputs[0].ndim - 1]  # every argument is one vector for each lane
-    outputs = [np.empty((*lead, *result.shape), result.dtype) for result in results]
+    lead = np.shape(arguments[0])[:-1]  # every argument and result is one vector for each lane
+    lanes = math.prod(lead)
+    inputs = [np.asarray(argument).reshape(lanes, argument.shape[-1]) for argument in arguments]
+    outputs = [np.empty((lanes, *result.shape), result.dtype) for result in results]
     _functions[number][1](inputs, outputs)
-    return tuple(outputs)
+    return tuple(output.reshape(*lead, -1) for output in outputs)
 
 
 def _structure(name: str, **fields: Any) -> type[ctypes.Structure]:
@@ -137,6 +139,9 @@ def _handler(frame: Any) -> int | None:
             version = frame.extension.contents.metadata.contents.version
             version.major, version.minor = VERSION
             return None
+        if not hasattr(_thread, "kept"):
+            # XLA's threads are not Python's, which would set one up, and throw it away, for each call.
+            _thread.kept = ctypes.pythonapi.PyGILState_Ensure()
         number = frame.attributes.values[0].contents.value[0]
         _functions[number][1](_arrays(frame.arguments), _arrays(frame.results))
         return None
@@ -151,10 +156,10 @@ def _arrays(buffers: Any) -> list[np.ndarray]:
     arrays = []
     for i in range(buffers.size):
         buffer = buffers.values[i].contents
-        shape = buffer.dims[: buffer.rank]
-        dtype = np.dtype(DTYPES[buffer.dtype])
+        *lanes, size = buffer.dims[: buffer.rank]
+        shape, dtype = (math.prod(lanes), size), DTYPES[buffer.dtype]
         raw: Any = (ctypes.c_char * (math.prod(shape) * dtype.itemsize)).from_address(buffer.data)
-        arrays.append(np.frombuffer(raw, dtype).reshape(shape))
+        arrays.append(np.ndarray(shape, dtype, raw))
     return arrays
 
 

@@ -3,6 +3,7 @@
 import math
 from typing import Any, ClassVar
 
+from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from .base import AbstractMujocoEnv, static, wobble
@@ -55,7 +56,7 @@ class Humanoid(AbstractMujocoEnv):
     include_cfrc_ext_in_observation: bool = static(True)
 
     name: ClassVar[str] = "Humanoid-v5"
-    fields: ClassVar[tuple[str, ...]] = ("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext")
+    fields: ClassVar[tuple[str, ...]] = ("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext", "ctrl")
 
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key)
@@ -67,27 +68,26 @@ class Humanoid(AbstractMujocoEnv):
         masses = data.model.body_mass
         return ((masses[:, None] * data.xipos).sum(axis=-2) / masses.sum())[..., :1]
 
-    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        speed = (self.track(data) - before)[..., 0] / data.dt
-        z, (low, high) = data.qpos[..., 2], self.healthy_z_range
+    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+        speed = moved[0] / data.dt
+        z, (low, high) = data.qpos[2], self.healthy_z_range
         healthy = (low < z) & (z < high)
-        impact = self.contact_cost_weight * (data.cfrc_ext**2).sum(axis=(-2, -1))
-        costs = self.ctrl_cost_weight * (data.ctrl**2).sum(axis=-1)
-        costs = costs + data.np.clip(impact, *self.contact_cost_range)
+        impact = self.contact_cost_weight * (data.cfrc_ext**2).sum()
+        costs = self.ctrl_cost_weight * (data.ctrl**2).sum()
+        costs = costs + jnp.clip(impact, *self.contact_cost_range)
         reward = self.forward_reward_weight * speed + self.healthy_reward * healthy - costs
         return reward, ~healthy & self.terminate_when_unhealthy
 
 
 def observe_body(env: Any, data: Data) -> Any:
     """The observation that both tasks of this body share."""
-    flat = lambda array: array.reshape(*array.shape[:-2], -1)
-    parts = [data.qpos[..., 2 if env.exclude_current_positions_from_observation else 0 :], data.qvel]
+    parts = [data.qpos[2 if env.exclude_current_positions_from_observation else 0 :], data.qvel]
     if env.include_cinert_in_observation:
-        parts.append(flat(data.cinert[..., 1:, :]))
+        parts.append(data.cinert[1:].ravel())
     if env.include_cvel_in_observation:
-        parts.append(flat(data.cvel[..., 1:, :]))
+        parts.append(data.cvel[1:].ravel())
     if env.include_qfrc_actuator_in_observation:
-        parts.append(data.qfrc_actuator[..., ROOT:])
+        parts.append(data.qfrc_actuator[ROOT:])
     if env.include_cfrc_ext_in_observation:
-        parts.append(flat(data.cfrc_ext[..., 1:, :]))
-    return data.np.concatenate(parts, axis=-1)
+        parts.append(data.cfrc_ext[1:].ravel())
+    return jnp.concatenate(parts)

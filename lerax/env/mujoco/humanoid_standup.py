@@ -3,6 +3,7 @@
 import math
 from typing import Any, ClassVar
 
+from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from .base import AbstractMujocoEnv, static, wobble
@@ -49,7 +50,7 @@ class HumanoidStandup(AbstractMujocoEnv):
     include_cfrc_ext_in_observation: bool = static(True)
 
     name: ClassVar[str] = "HumanoidStandup-v5"
-    fields: ClassVar[tuple[str, ...]] = ("cinert", "cvel", "qfrc_actuator", "cfrc_ext")
+    fields: ClassVar[tuple[str, ...]] = ("cinert", "cvel", "qfrc_actuator", "cfrc_ext", "ctrl")
 
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key)
@@ -57,8 +58,8 @@ class HumanoidStandup(AbstractMujocoEnv):
     def observe(self, data: Data) -> Any:
         return observe_body(self, data)
 
-    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        height = data.qpos[..., 2] / data.model.opt.timestep
-        torques = self.ctrl_cost_weight * (data.ctrl**2).sum(axis=-1)
-        impact = self.impact_cost_weight * (data.cfrc_ext**2).sum(axis=(-2, -1))
-        return height - torques - data.np.clip(impact, *self.impact_cost_range) + 1, False
+    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+        height = data.qpos[2] / data.model.opt.timestep
+        torques = self.ctrl_cost_weight * (data.ctrl**2).sum()
+        impact = self.impact_cost_weight * (data.cfrc_ext**2).sum()
+        return height - torques - jnp.clip(impact, *self.impact_cost_range) + 1, False

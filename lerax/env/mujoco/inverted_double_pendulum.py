@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from .base import AbstractMujocoEnv, static, wobble
@@ -38,14 +39,14 @@ class InvertedDoublePendulum(AbstractMujocoEnv):
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key, normal_velocity=True)
 
     def observe(self, data: Data) -> Any:
-        angles = data.qpos[..., 1:]
-        speeds, force = data.np.clip(data.qvel, -MOST, MOST), data.np.clip(data.qfrc_constraint, -MOST, MOST)
-        parts = [data.qpos[..., :1], data.np.sin(angles), data.np.cos(angles), speeds, force[..., :1]]
-        return data.np.concatenate(parts, axis=-1)
+        angles = data.qpos[1:]
+        speeds, force = jnp.clip(data.qvel, -MOST, MOST), jnp.clip(data.qfrc_constraint, -MOST, MOST)
+        parts = [data.qpos[:1], jnp.sin(angles), jnp.cos(angles), speeds, force[:1]]
+        return jnp.concatenate(parts)
 
-    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        x, y = data.site_xpos[..., 0, 0], data.site_xpos[..., 0, 2]
-        first, second = data.qvel[..., 1], data.qvel[..., 2]
+    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+        x, y = data.site_xpos[0, 0], data.site_xpos[0, 2]
+        first, second = data.qvel[1], data.qvel[2]
         fallen = y <= LEAST_HEIGHT
         off = 0.01 * x**2 + (y - 2) ** 2
         turning = 1e-3 * first**2 + 5e-3 * second**2

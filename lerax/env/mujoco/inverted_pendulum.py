@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from .base import AbstractMujocoEnv, static, wobble
@@ -31,9 +32,9 @@ class InvertedPendulum(AbstractMujocoEnv):
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key)
 
     def observe(self, data: Data) -> Any:
-        return data.np.concatenate([data.qpos, data.qvel], axis=-1)
+        return jnp.concatenate([data.qpos, data.qvel])
 
-    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        finite = data.np.isfinite(data.qpos).all(axis=-1) & data.np.isfinite(data.qvel).all(axis=-1)
-        fallen = ~finite | (abs(data.qpos[..., 1]) > ANGLE_LIMIT)
+    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+        finite = jnp.isfinite(data.qpos).all() & jnp.isfinite(data.qvel).all()
+        fallen = ~finite | (abs(data.qpos[1]) > ANGLE_LIMIT)
         return 1.0 - fallen, fallen

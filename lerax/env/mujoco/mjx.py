@@ -14,13 +14,13 @@ import jax
 import numpy as np
 from jax import lax
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from lerax import tree
 
 from .data import Data
 from .model import engine
-from .native import AFTER_STEP, Task
+from .native import AFTER_STEP, Task, fields_of
 
 NEEDED = "mujoco-mjx>=3.17"  # it imports and agrees with mujoco 4.0.0; no 4.0 of its own exists yet
 STATE = ("TIME", "QPOS", "QVEL", "ACT", "WARMSTART", "CTRL")  # what changes, of MuJoCo's mjtState
@@ -35,7 +35,7 @@ class Mjx:
         model: Its `mujoco.MjModel`.
 
     Attributes:
-        seen_size: Numbers in an observation.
+        shapes: The fields that are read of a simulation, and their shapes.
 
     Raises:
         ImportError: mujoco-mjx is missing, or does not fit the mujoco that is installed.
@@ -47,13 +47,13 @@ class Mjx:
         self._mjx = import_mjx()
         self._kind = sum(getattr(self._mujoco.mjtState, f"mjSTATE_{name}").value for name in STATE)
         self._state_size = self._mujoco.mj_stateSize(model, self._kind)
-        self._fields, self._dt = ("qpos", "qvel", "ctrl", *task.fields), model.opt.timestep * task.frame_skip
+        self._dt = model.opt.timestep * task.frame_skip
         with jax.ensure_compile_time_eval():  # the first use of an environment may be in traced code
             self._model, self._start = self._put()
             self._check()
-            one = self._read(self._values(self._start))
-            self._row_size = self._state_size + task.track(one).shape[-1] + 1
-            self.seen_size = task.observe(one).shape[-1]
+            fields = self._read(self._start)
+            self.shapes = {name: field.shape for name, field in fields.items()}
+            self._row_size = self._state_size + self._track(fields).shape[-1] + 1
 
     def draw(self, positions: Float[Array, " nq"], velocities: Float[Array, " nv"]) -> Float[Array, " row"]:
         """A row that is to begin with these differences from the model's own beginning."""
@@ -61,16 +61,22 @@ class Mjx:
         row = jnp.zeros(self._row_size, self._start.qpos.dtype)
         return row.at[: len(offsets)].set(offsets).at[-1].set(1)
 
-    def begin(
-        self, row: Float[Array, " row"], seen: Float[Array, " seen"]
-    ) -> tuple[Float[Array, " row"], Float[Array, " seen"]]:
-        """Begins the episode of a row from `draw`; any other stays."""
-        return lax.cond(row[-1] > 0, self._begun, lambda row, seen: (row, seen), row, seen)
+    def begin(self, row: Float[Array, " row"]) -> tuple[Float[Array, " row"], dict[str, Array]]:
+        """Begins the episode of a row from `draw`: the row, and the fields."""
+        nq, nv = self._host_model.nq, self._host_model.nv
+        qpos = self._start.qpos + row[:nq]
+        data = self._start.replace(qpos=qpos, qvel=row[nq : nq + nv])
+        if self._task.fields:  # what a task reads beside the state has to be computed
+            with jax.default_matmul_precision("highest"):
+                data = self._mjx.forward(self._model, data)
+            data = data.replace(qpos=qpos)  # whose rotations it has normalized
+        fields = self._read(data)
+        return self._pack(self._mjx.get_state(self._model, data, self._kind), self._track(fields)), fields
 
     def step(
         self, row: Float[Array, " row"], action: Float[Array, " nu"]
-    ) -> tuple[Float[Array, " row"], Float[Array, " seen"]]:
-        """One step: the next row, and observation, reward and end."""
+    ) -> tuple[Float[Array, " row"], dict[str, Array], Float[Array, " tracked"], Bool[Array, ""]]:
+        """The next row, the fields, by how much what the task tracks has changed, and if it is unstable."""
         state, before = row[: self._state_size], row[self._state_size : -1]
         old = self._mjx.set_state(self._model, self._start, state, self._kind)
         old = old.replace(ctrl=action.astype(old.ctrl.dtype))
@@ -81,10 +87,9 @@ class Mjx:
                 new = self._mjx.rne_postconstraint(self._model, new)
         stepped = self._mjx.get_state(self._model, new, self._kind)
         stable = (jnp.abs(stepped) < MOST).all()  # false of NaN, too
-        data = self._read(tree.where(stable, self._values(new), self._values(old)))
-        reward, terminal = self._task.judge(data, action, before)
-        seen = self._seen(data, jnp.where(stable, reward, 0), jnp.where(stable, terminal, True))
-        return self._pack(jnp.where(stable, stepped, state), data), seen
+        fields = tree.where(stable, self._read(new), self._read(old))
+        now = self._track(fields)
+        return self._pack(jnp.where(stable, stepped, state), now), fields, now - before, ~stable
 
     def data(self, row: np.ndarray) -> Any:
         """A new `mujoco.MjData` in the state of a row, and brought up to date."""
@@ -94,29 +99,14 @@ class Mjx:
         self._mujoco.mj_forward(self._host_model, data)
         return data
 
-    def _begun(self, row: Array, seen: Array) -> tuple[Array, Array]:
-        nq, nv = self._host_model.nq, self._host_model.nv
-        qpos = self._start.qpos + row[:nq]
-        data = self._start.replace(qpos=qpos, qvel=row[nq : nq + nv])
-        if self._task.fields:  # what a task reads beside the state has to be computed
-            with jax.default_matmul_precision("highest"):
-                data = self._mjx.forward(self._model, data)
-            data = data.replace(qpos=qpos)  # whose rotations it has normalized
-        read, state = self._read(self._values(data)), self._mjx.get_state(self._model, data, self._kind)
-        return self._pack(state, read), self._seen(read, 0, False)
+    def _pack(self, state: Array, tracked: Array) -> Array:
+        return jnp.concatenate([state, tracked, jnp.zeros(1, state.dtype)])
 
-    def _pack(self, state: Array, data: Data) -> Array:
-        return jnp.concatenate([state, self._task.track(data), jnp.zeros(1, state.dtype)])
+    def _track(self, fields: dict[str, Array]) -> Array:
+        return self._task.track(Data(self._host_model, self._dt, fields))
 
-    def _seen(self, data: Data, reward: Any, terminal: Any) -> Array:
-        end = jnp.stack([jnp.asarray(reward, jnp.float32), jnp.asarray(terminal, jnp.float32)])
-        return jnp.concatenate([self._task.observe(data).astype(jnp.float32), end])
-
-    def _read(self, values: dict[str, Any]) -> Data:
-        return Data(jnp, self._host_model, self._dt, values)
-
-    def _values(self, data: Any) -> dict[str, Array]:
-        return {name: _field(data, name) for name in self._fields}
+    def _read(self, data: Any) -> dict[str, Array]:
+        return {name: _field(data, name) for name in fields_of(self._task)}
 
     def _put(self) -> tuple[Any, Any]:
         """MJX's own model, and its simulation at the model's beginning."""
@@ -132,7 +122,7 @@ class Mjx:
     def _check(self) -> None:
         """What MJX would pass over in silence: state that it never steps, and fields that it lacks."""
         mujoco, model, host = self._mujoco, self._host_model, self._mujoco.MjData(self._host_model)
-        for name in self._fields:
+        for name in fields_of(self._task):
             found = _field(self._start, name)
             if not isinstance(found, jax.Array) or found.shape != np.shape(getattr(host, name)):
                 raise self._refusal(f"does not compute the field {name}")

@@ -10,7 +10,7 @@ import functools
 import math
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -26,7 +26,7 @@ KEPT_SIZES = 8  # numbers of rows for which simulations are kept
 
 @runtime_checkable
 class Task(Protocol):
-    """What the bridge asks of an environment; arrays have a leading axis of simulations."""
+    """What the bridge asks of an environment."""
 
     @property
     def name(self) -> str: ...
@@ -38,10 +38,6 @@ class Task(Protocol):
 
     def track(self, data: Data) -> Any: ...
 
-    def observe(self, data: Data) -> Any: ...
-
-    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]: ...
-
 
 class Native:
     """Steps simulations of one model; holds them as scratch space only.
@@ -52,8 +48,9 @@ class Native:
         threads: How many to step with; 0 for one per core that this process may use.
 
     Attributes:
+        shapes: The fields that are read of a simulation, and their shapes.
         row_size: Numbers in a row.
-        seen_size: Numbers in an observation.
+        tracked: Numbers that the task compares with the next step.
         key: What the results depend on.
     """
 
@@ -63,18 +60,16 @@ class Native:
         mujoco = self._mujoco
         self._kind = _carried(model)
         data = mujoco.MjData(model)
-        mujoco.mj_forward(model, data)
-        self._fields, self._dt = ("qpos", "qvel", "ctrl", *task.fields), model.opt.timestep * task.frame_skip
-        one = Data(np, model, self._dt, {name: np.array(getattr(data, name))[None] for name in self._fields})
+        self._dt = model.opt.timestep * task.frame_skip
+        self.shapes = {name: np.shape(getattr(data, name)) for name in fields_of(task)}
+        self._ends = np.cumsum([math.prod(shape) for shape in self.shapes.values()]).tolist()
         # Methods of a Module are bound anew, slowly, each time they are asked for.
-        bound = lambda name: functools.partial(getattr(type(task), name), task)
-        self._track, self._observe, self._judge = bound("track"), bound("observe"), bound("judge")
+        self._track = functools.partial(type(task).track, task)
         self._template = np.empty(mujoco.mj_stateSize(model, self._kind))
-        mujoco.mj_resetData(model, data)
         mujoco.mj_getState(model, data, self._template, self._kind)
-        self._tracked = np.asarray(self._track(one)).shape[-1]
-        self.row_size = len(self._template) + self._tracked + 1
-        self.seen_size = np.asarray(self._observe(one)).shape[-1]
+        one = {name: np.array(getattr(data, name))[None] for name in self.shapes}
+        self.tracked = np.asarray(self._track(Data(model, self._dt, one))).shape[-1]
+        self.row_size = len(self._template) + self.tracked + 1
         self._lock = threading.Lock()
         self._simulations: dict[int, _Batched | _Threaded] = {}
         self.key = model_bytes(model) + repr((task, self.row_size, mujoco.__version__)).encode()
@@ -83,11 +78,11 @@ class Native:
         """Begins the episodes of those rows that hold only what is random about it; all others stay.
 
         Args:
-            inputs: Rows as words, and what the task says of them: observation, reward, end.
-            outputs: The same, filled here.
+            inputs: Rows as words.
+            outputs: The rows, and what is read of those that begin: the numbers that `step` fills in.
         """
-        rows, begun, seen = _rows(inputs[0]), _rows(outputs[0]), _flat(outputs[1])
-        begun[:], seen[:] = rows, _flat(inputs[1])
+        rows, begun, read = inputs[0].view(np.float64), outputs[0].view(np.float64), outputs[1]
+        begun[:], read[:] = rows, 0
         fresh = np.flatnonzero(rows[:, -1])
         if fresh.size:
             with self._lock, np.errstate(all="ignore"):
@@ -97,10 +92,9 @@ class Native:
                 offsets = rows[fresh].view(np.float32)[:, : nq + self._model.nv]
                 data.qpos[fresh], data.qvel[fresh] = self._model.qpos0 + offsets[:, :nq], offsets[:, nq:]
                 simulations.forward(fresh)
-                packed = np.empty_like(rows)
-                self._pack(simulations, packed)
-                begun[fresh] = packed[fresh]
-                seen[fresh, :-2] = self._observe(data)[fresh]
+                all_rows, all_read = np.empty_like(rows), np.zeros_like(read)
+                self._fill(simulations, all_rows, all_read)
+                begun[fresh], read[fresh] = all_rows[fresh], all_read[fresh]
         tell_warnings(self._task.name)
 
     def step(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
@@ -108,35 +102,46 @@ class Native:
 
         Args:
             inputs: Rows as words, and actions.
-            outputs: The next rows, and what the task says of them, filled here.
+            outputs: The next rows; and the fields in their order, by how much what the task tracks has
+                changed, and 1 if the engine gave up.
         """
-        rows, stepped, seen = _rows(inputs[0]), _rows(outputs[0]), _flat(outputs[1])
+        rows, stepped, read = inputs[0].view(np.float64), outputs[0].view(np.float64), outputs[1]
+        size = len(self._template)
         with self._lock, np.errstate(all="ignore"):
             simulations = self._of_size(len(rows))
-            data = simulations.data
-            simulations.state[:] = rows[:, : len(self._template)]
-            data.ctrl[:] = action = _flat(inputs[1]).astype(np.float64)
+            simulations.state[:] = rows[:, :size]
+            simulations.controls[:] = inputs[1]
             failed = simulations.step(self._task.frame_skip)
-            self._pack(simulations, stepped)
-            seen[:, :-2] = self._observe(data)
-            reward, terminal = self._judge(data, action, rows[:, len(self._template) : -1])
-            seen[:, -2], seen[:, -1] = reward, terminal
-            seen[failed, -2:] = 0, 1
+            self._fill(simulations, stepped, read)
+            # The difference is what float32 would lose; that of the marks is 0.
+            read[:, self._ends[-1] :] = stepped[:, size:] - rows[:, size:]
+            if len(failed):
+                read[failed, -1] = 1
         tell_warnings(self._task.name)
 
     def data(self, words: np.ndarray) -> Any:
         """A new `mujoco.MjData` in the state of a row, given as words, and brought up to date."""
         data = self._mujoco.MjData(self._model)
-        row = _rows(np.asarray(words))[0, : len(self._template)]
+        row = np.asarray(words).view(np.float64)[: len(self._template)]
         self._mujoco.mj_setState(self._model, data, row, self._kind)
         self._mujoco.mj_forward(self._model, data)
         return data
 
-    def _pack(self, simulations: "_Batched | _Threaded", rows: Float[np.ndarray, "row size"]) -> None:
-        """Fills rows with what they keep of the simulations."""
-        size = len(self._template)
-        rows[:, :size], rows[:, -1] = simulations.state, 0
-        rows[:, size:-1] = self._track(simulations.data)
+    def _fill(
+        self,
+        simulations: "_Batched | _Threaded",
+        rows: Float[np.ndarray, "row size"],
+        read: Float[np.ndarray, "row numbers"],
+    ) -> None:
+        """Fills in what rows keep of the simulations, and the fields."""
+        size, start = len(self._template), 0
+        rows[:, :size], rows[:, size:] = simulations.state, 0
+        if self.tracked:
+            rows[:, size:-1] = self._track(simulations.data)
+        for name, end in zip(self.shapes, self._ends, strict=True):
+            field = getattr(simulations.data, name)
+            read[:, start:end].reshape(field.shape)[...] = field
+            start = end
 
     def _of_size(self, count: int) -> "_Batched | _Threaded":
         """Scratch simulations, as many as there are rows."""
@@ -145,20 +150,21 @@ class Native:
                 del self._simulations[next(iter(self._simulations))]
             kind = _Threaded if set(AFTER_STEP) & set(self._task.fields) else _Batched
             threads, size = min(count, self._threads), len(self._template)
-            self._simulations[count] = kind(self._model, count, threads, self._fields, self._dt, size)
+            self._simulations[count] = kind(self._model, count, threads, self.shapes, self._dt, size)
         return self._simulations[count]
 
 
 class _Batched:
     """Simulations that MuJoCo's own thread pool steps."""
 
-    def __init__(self, model: Any, count: int, threads: int, fields: Sequence[str], dt: float, size: int):
+    def __init__(self, model: Any, count: int, threads: int, fields: Iterable[str], dt: float, size: int):
         from mujoco import batch  # type: ignore[attr-defined]
 
         self._batch = batch.Batch(model, count, nthread=threads)
         self._failures = batch.SimulationError
         self.state: np.ndarray = self._batch.state[:, :size]
-        self.data = Data(np, model, dt, {name: self._batch.bind(name) for name in fields})
+        self.controls: np.ndarray = self._batch.bind("ctrl")
+        self.data = Data(model, dt, {name: self._batch.bind(name) for name in fields})
 
     def forward(self, which: Int[np.ndarray, " some"]) -> None:
         """Computes the fields of some simulations from their states."""
@@ -177,7 +183,7 @@ class _Batched:
 class _Threaded:
     """Simulations of which contact forces are wanted, which have to be asked for after each step."""
 
-    def __init__(self, model: Any, count: int, threads: int, fields: Sequence[str], dt: float, size: int):
+    def __init__(self, model: Any, count: int, threads: int, fields: Iterable[str], dt: float, size: int):
         self._mujoco, self._model = engine(), model
         self._kind = _carried(model)
         self.state = np.zeros((count, size))
@@ -192,7 +198,7 @@ class _Threaded:
             arrays[name] = np.zeros((count, *np.shape(getattr(datas[0], name))))
         for data in datas:
             self._workers.append((data, [(arrays[name], getattr(data, name)) for name in derived]))
-        self.data = Data(np, model, dt, arrays)
+        self.controls, self.data = arrays["ctrl"], Data(model, dt, arrays)
         self._pool = ThreadPoolExecutor(max(1, threads - 1))  # whose threads start when they are asked for
 
     def _where(self, name: str) -> tuple[int, int]:
@@ -240,6 +246,11 @@ class _Threaded:
             array[i] = field
 
 
+def fields_of(task: Task) -> tuple[str, ...]:
+    """The fields of a simulation that are read, in their order."""
+    return ("qpos", "qvel", *task.fields)
+
+
 def _carried(model: Any) -> int:
     """The parts of an engine's state that a step changes, as bits of `mjtState`.
 
@@ -252,13 +263,3 @@ def _carried(model: Any) -> int:
     if mujoco.mj_stateSize(model, parts.mjSTATE_PLUGIN.value | parts.mjSTATE_PLASTIC.value):
         return whole
     return whole & (2 * parts.mjSTATE_CTRL.value - 1)
-
-
-def _rows(words: np.ndarray) -> Float[np.ndarray, "row size"]:
-    """Words as rows of float64, without a copy."""
-    return _flat(words).view(np.float64)
-
-
-def _flat(array: np.ndarray) -> np.ndarray:
-    """The array with one leading axis, whatever it had."""
-    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])

@@ -1,5 +1,7 @@
 """What computes a task's physics, and MuJoCo's own engine as such."""
 
+import math
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -17,20 +19,25 @@ UPPER_HALF_OF_1 = 0x3FF00000  # as float64
 
 @runtime_checkable
 class Physics(Protocol):
-    """Steps simulations, of which a row of numbers holds all; rows are for JAX to map."""
+    """Steps simulations, of which a row of numbers holds all; rows are for JAX to map.
 
-    seen_size: int
+    Attributes:
+        shapes: The fields that are read of a simulation, and their shapes.
+    """
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]: ...
 
     def draw(self, positions: Any, velocities: Any) -> Any:
-        """A row that is to begin with these differences from the model's own beginning."""
+        """A row that is to begin with these differences from the model's own beginning; its end is not 0."""
         ...
 
-    def begin(self, row: Any, seen: Any) -> tuple[Any, Any]:
-        """Begins the episode of a row from `draw`; any other stays."""
+    def begin(self, row: Any) -> tuple[Any, dict[str, Array]]:
+        """Begins the episode of a row from `draw`: the row, and the fields."""
         ...
 
-    def step(self, row: Any, action: Any) -> tuple[Any, Any]:
-        """The next row, and what the task says of it: observation, reward, end."""
+    def step(self, row: Any, action: Any) -> tuple[Any, dict[str, Array], Array, Array]:
+        """The next row, the fields, by how much what the task tracks changed, and if the engine gave up."""
         ...
 
     def data(self, row: Any) -> Any:
@@ -48,15 +55,16 @@ class OnHost:
         owner: What tells environments apart.
 
     Attributes:
-        seen_size: Numbers in an observation.
+        shapes: The fields that are read of a simulation, and their shapes.
     """
 
     def __init__(self, task: Task, model: Any, threads: int, owner: Any):
         self._native, self._name = Native(task, model, threads), task.name
-        self.seen_size = self._native.seen_size
-        self._shapes = (
+        self.shapes = self._native.shapes
+        self._sizes = [*(math.prod(shape) for shape in self.shapes.values()), self._native.tracked, 1]
+        self._results = (
             jax.ShapeDtypeStruct((2 * self._native.row_size,), jnp.uint32),
-            jax.ShapeDtypeStruct((self.seen_size + 2,), jnp.float32),
+            jax.ShapeDtypeStruct((sum(self._sizes),), jnp.float32),
         )
         self._numbers = {
             function.__name__: host_call.register(
@@ -73,17 +81,19 @@ class OnHost:
         row = jnp.zeros(2 * self._native.row_size, jnp.uint32)
         return row.at[: len(words)].set(words).at[-1].set(UPPER_HALF_OF_1)
 
-    def begin(self, row: UInt32[Array, " words"], seen: Float[Array, " seen"]) -> tuple[Any, Any]:
-        return self._call("begin", row, seen)
+    def begin(self, row: UInt32[Array, " words"]) -> tuple[Any, dict[str, Array]]:
+        return self._call("begin", row)[:2]
 
-    def step(self, row: UInt32[Array, " words"], action: Float[Array, " nu"]) -> tuple[Any, Any]:
+    def step(
+        self, row: UInt32[Array, " words"], action: Float[Array, " nu"]
+    ) -> tuple[Any, dict[str, Array], Any, Any]:
         return self._call("step", row, action)
 
     def data(self, row: UInt32[np.ndarray, " words"]) -> Any:
         return self._native.data(row)
 
-    def _call(self, name: str, row: Array, given: Array) -> tuple[Any, Any]:
-        ask = jax.custom_jvp(lambda row, given: host_call.call(self._numbers[name], self._shapes, row, given))
+    def _call(self, name: str, *given: Array) -> tuple[Any, dict[str, Array], Any, Any]:
+        ask = jax.custom_jvp(lambda *given: host_call.call(self._numbers[name], self._results, *given))
 
         @ask.defjvp
         def _(*_: Any) -> Any:
@@ -92,7 +102,10 @@ class OnHost:
                 'use jax.lax.stop_gradient on the action, or physics="mjx"'
             )
 
-        return ask(row, given)  # type: ignore[return-value]
+        row, read = ask(*given)  # type: ignore[misc]
+        *fields, moved, failed = jnp.split(read, np.cumsum(self._sizes)[:-1])
+        shaped = (field.reshape(shape) for field, shape in zip(fields, self.shapes.values(), strict=True))
+        return row, dict(zip(self.shapes, shaped, strict=True)), moved, failed[0] > 0
 
 
 def make_physics(kind: str, task: Task, model: Any, threads: int, owner: Any) -> Physics:

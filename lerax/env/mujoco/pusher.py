@@ -50,12 +50,12 @@ class Pusher(AbstractMujocoEnv):
         return jnp.concatenate([zeros(7), place, zeros(2)]), jnp.concatenate([speed, zeros(4)])
 
     def observe(self, data: Data) -> Any:
-        places = [data.xpos[..., data.body(name), :] for name in ("tips_arm", "object", "goal")]
-        return data.np.concatenate([data.qpos[..., :7], data.qvel[..., :7], *places], axis=-1)
+        places = [data.xpos[data.body(name)] for name in ("tips_arm", "object", "goal")]
+        return jnp.concatenate([data.qpos[:7], data.qvel[:7], *places])
 
-    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        tip, thing, goal = (data.xpos[..., data.body(name), :] for name in ("tips_arm", "object", "goal"))
-        near = data.np.sqrt(((thing - tip) ** 2).sum(axis=-1))
-        way = data.np.sqrt(((thing - goal) ** 2).sum(axis=-1))
-        cost = self.reward_control_weight * (action**2).sum(axis=-1)
+    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+        tip, thing, goal = (data.xpos[data.body(name)] for name in ("tips_arm", "object", "goal"))
+        near = jnp.linalg.norm(thing - tip)
+        way = jnp.linalg.norm(thing - goal)
+        cost = self.reward_control_weight * (action**2).sum()
         return -self.reward_dist_weight * way - cost - self.reward_near_weight * near, False

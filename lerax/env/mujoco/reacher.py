@@ -48,15 +48,15 @@ class Reacher(AbstractMujocoEnv):
         return jnp.concatenate([arm, target]), jnp.concatenate([speed, jnp.zeros(2)])
 
     def observe(self, data: Data) -> Any:
-        angles = data.qpos[..., :2]
-        parts = [data.np.cos(angles), data.np.sin(angles), data.qpos[..., 2:], data.qvel[..., :2]]
-        return data.np.concatenate([*parts, self._way(data)[..., :2]], axis=-1)
+        angles = data.qpos[:2]
+        parts = [jnp.cos(angles), jnp.sin(angles), data.qpos[2:], data.qvel[:2]]
+        return jnp.concatenate([*parts, self._way(data)[:2]])
 
-    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        distance = data.np.sqrt((self._way(data) ** 2).sum(axis=-1))
-        cost = self.reward_control_weight * (action**2).sum(axis=-1)
+    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+        distance = jnp.linalg.norm(self._way(data))
+        cost = self.reward_control_weight * (action**2).sum()
         return -self.reward_dist_weight * distance - cost, False
 
     def _way(self, data: Data) -> Any:
         """From the target to the tip."""
-        return data.xpos[..., data.body("fingertip"), :] - data.xpos[..., data.body("target"), :]
+        return data.xpos[data.body("fingertip")] - data.xpos[data.body("target")]

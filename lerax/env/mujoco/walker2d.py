@@ -54,9 +54,9 @@ class Walker2d(AbstractMujocoEnv):
     def track(self, data: Data) -> Any:
         return place(data)
 
-    def judge(self, data: Data, action: Any, before: Any) -> tuple[Any, Any]:
-        forward, cost = reward_and_cost(self, data, action, before)
-        z, angle = data.qpos[..., 1], data.qpos[..., 2]
+    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+        forward, cost = reward_and_cost(self, data, action, moved)
+        z, angle = data.qpos[1], data.qpos[2]
         (low, high), (least, most) = self.healthy_z_range, self.healthy_angle_range
         healthy = (low < z) & (z < high) & (least < angle) & (angle < most)
         reward = forward + self.healthy_reward * healthy - cost
