@@ -1,5 +1,7 @@
 """The callback protocol: which hook is called when, with what, and what its answer does."""
 
+import re
+
 import equinox as eqx
 import jax
 import numpy as np
@@ -23,6 +25,7 @@ from lerax.callback import (
 )
 from lerax.callback.callback_list import as_callback
 from lerax.env.classic_control import CartPole, CartPoleState
+from lerax.policy import MLPActorCriticPolicy
 
 
 class SuccessCount(AbstractCallbackStepState):
@@ -266,6 +269,56 @@ def test_a_state_may_begin_as_a_python_number(env, policy):
     state = Idle().init(env, policy, key=jr.key(0))
     (found,) = Idle().run(state, 40, callback=CountsFromANumber()).callback_state
     assert int(found) == 4
+
+
+class Counts(AbstractCallback):
+    """Counts in all its hooks, and gives back what it is told to in one of them."""
+
+    wrong_in: str = eqx.field(static=True)
+    wrong: object = eqx.field(static=True)
+
+    def reset(self, ctx, *, key):
+        return jnp.array(0), {"key": jr.key(0)}
+
+    step_reset = reset
+
+    def _next(self, hook, ctx):
+        count, rest = ctx.state
+        return (
+            {"nothing": None, "float": (count + 0.5, rest), "wider": (jnp.stack([count] * 2), rest)}[
+                self.wrong
+            ]
+            if hook == self.wrong_in
+            else (count + 1, rest)
+        )
+
+    def on_step(self, ctx, *, key):
+        return self._next("on_step", ctx)
+
+    def on_iteration(self, ctx, *, key):
+        return self._next("on_iteration", ctx)
+
+    def on_training_start(self, ctx, *, key):
+        return self._next("on_training_start", ctx)
+
+    def on_training_end(self, ctx, *, key):
+        return self._next("on_training_end", ctx)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "got"),
+    [("nothing", "None"), ("float", r"\(weak_f32\[\], .*"), ("wider", r"\((weak_)?i32\[2\], .*")],
+)
+@pytest.mark.parametrize("hook", ["on_step", "on_iteration", "on_training_start", "on_training_end"])
+def test_a_hook_that_gives_no_next_state_is_named(hook, wrong, got):
+    env = CartPole()
+    policy = MLPActorCriticPolicy(env=env, hidden_sizes=(4,), key=jr.key(0))
+    expected = rf"Counts\.{hook}: must return the next state.* \(got {got} after \((weak_)?i32\[\], .*\)"
+    with pytest.raises(TypeError) as error:
+        PPO(num_envs=1, num_steps=8, num_batches=1).learn(
+            env, policy, 16, key=jr.key(0), callback=Counts(hook, wrong)
+        )
+    assert re.fullmatch(expected, str(error.value).splitlines()[0])  # JAX adds lines about its own frames
 
 
 class Relative(AbstractCallback):

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
+import jax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Key
+from jaxtyping import Array, Bool, Key, PyTree
 
 from .base_callback import (
     AbstractCallback,
@@ -16,6 +17,8 @@ from .base_callback import (
     StepContext,
     TrainingContext,
 )
+
+NEXT_STATE = ("on_step", "on_iteration", "on_training_start", "on_training_end")  # hooks that return one
 
 
 class CallbackList(AbstractCallback):
@@ -36,7 +39,13 @@ class CallbackList(AbstractCallback):
         for i, callback in enumerate(self.callbacks):
             own = {name: getattr(ctx, name)[i] for name in ("state", "step_state") if hasattr(ctx, name)}
             values = {name: getattr(ctx, name) for name in ctx.__dataclass_fields__}
-            results.append(getattr(callback, hook)(type(ctx)(**(values | own)), key=jr.fold_in(key, i)))
+            result = getattr(callback, hook)(type(ctx)(**(values | own)), key=jr.fold_in(key, i))
+            if hook in NEXT_STATE and _kind(result) != _kind(own["state"]):
+                raise TypeError(
+                    f"{type(callback).__name__}.{hook}: must return the next state, of the structure, shapes "
+                    f"and dtypes of the last (got {_text(result)} after {_text(own['state'])})"
+                )
+            results.append(result)
         return tuple(results)
 
     def reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> tuple:
@@ -81,6 +90,18 @@ class CallbackList(AbstractCallback):
 
     def stop_requested(self) -> bool:
         return any(callback.stop_requested() for callback in self.callbacks)
+
+
+def _kind(state: PyTree) -> tuple:
+    """Structure, shapes and dtypes."""
+    leaves, structure = jax.tree.flatten(state)
+    dtype = lambda leaf: leaf.dtype if eqx.is_array(leaf) else jnp.result_type(leaf)  # of a PRNG key, too
+    return structure, [(jnp.shape(leaf), dtype(leaf)) for leaf in leaves if eqx.is_array_like(leaf)]
+
+
+def _text(state: PyTree) -> str:
+    """A state in one line, its arrays by dtype and shape."""
+    return " ".join(eqx.tree_pformat(state).split())
 
 
 def _due(callback: AbstractCallback, iteration: int) -> int | None:
