@@ -51,7 +51,7 @@ class Light:
         self._direction = np.array(light.dir, float)
         self._place = np.append(-self._direction, 0) if directional else np.append(light.pos, 1.0)
         self.ambient, self.diffuse, self.specular = (
-            [float(part) for part in color] for color in (light.ambient, light.diffuse, light.specular)
+            np.array(color, np.float32)[:, None] for color in (light.ambient, light.diffuse, light.specular)
         )
         fading = [float(part) for part in light.attenuation]
         self._fading = fading if any(fading) else [1.0, 0.0, 0.0]
@@ -60,10 +60,8 @@ class Light:
     def way(self, point: Vector, frame: Frame) -> Vector:
         """The ways from points of a frame to the light, in that frame."""
         if self._directional:
-            x, y, z = -(frame.axes @ self._direction).astype(np.float32)
-            return x, y, z
-        x, y, z = (frame.axes @ (self._place[:3] - frame.position)).astype(np.float32)
-        return x - point[0], y - point[1], z - point[2]
+            return -self._along(frame)
+        return (frame.axes @ (self._place[:3] - frame.position)).astype(np.float32)[:, None] - point
 
     def reaching(self, point: Vector, frame: Frame) -> tuple[Vector, Any]:
         """The direction to it, of length 1, and how much of it arrives, at points of a frame."""
@@ -71,13 +69,16 @@ class Light:
         if self._directional:
             return way, np.float32(1)
         distance = np.sqrt(np.maximum(dot(way, way), TINY))
-        toward = way[0] / distance, way[1] / distance, way[2] / distance
+        toward = way / distance
         arrives = 1 / (self._fading[0] + distance * (self._fading[1] + distance * self._fading[2]))
         if self._spot:
-            x, y, z = -(frame.axes @ self._direction).astype(np.float32)
-            inside = dot(toward, (x, y, z))
+            inside = dot(toward, -self._along(frame))
             arrives = arrives * power(inside, self._exponent) * (inside >= self._edge)
         return toward, arrives
+
+    def _along(self, frame: Frame) -> Vector:
+        """Where it shines, in a frame."""
+        return (frame.axes @ self._direction).astype(np.float32)[:, None]
 
     def above(self, ground: Frame) -> float:
         """How far above the plane z = 0 of a frame it is, or how steeply it shines on it."""

@@ -41,12 +41,13 @@ class Software:
         canvas = Canvas(view, background)
         with np.errstate(all="ignore"):  # what a ray misses is NaN
             _paint(canvas, shapes, lights, shadows)
-            edges = _edges(canvas.owner.reshape(height, width))
+            edges = _edges(canvas.owner)
             fine = Canvas(view, background, edges)
             _paint(fine, shapes, lights, shadows)
-        mixed = fine.color.reshape(3, len(edges), len(SAMPLES)).mean(2, dtype=np.float32)
-        canvas.color[:, edges] = mixed + np.float32(0.5)
-        self._color = canvas.color.reshape(3, height, width)
+        mixed = fine.color.reshape(3, len(SAMPLES), -1).mean(1, dtype=np.float32) + np.float32(0.5)
+        for color, mix in zip(canvas.color.reshape(3, -1), mixed, strict=True):
+            color[edges] = mix
+        self._color = canvas.color
 
     def pixels(self) -> np.ndarray:
         """A copy of the picture: uint8, `[height, width, 3]`."""
@@ -61,29 +62,29 @@ def _paint(canvas: Canvas, shapes: list[AbstractShape], lights: list[Light], sha
         fallen = shape.flat and shadows
         dark = [_shadow(canvas, shape, light, shapes) if fallen else None for light in lights]
         for hits in shape.hits(canvas):
-            seen = [True if part is None else ~part[hits.rays] for part in dark]
+            seen = [True if part is None else ~part[hits.rays].ravel() for part in dark]
             darkness = sum(place * np.logical_not(part) for place, part in enumerate(seen, 1))
             color = _shade(shape, hits, lights, seen)
             owner = number + SHADOW * darkness + SIDE * hits.side
-            canvas.paint(hits.rays, hits.depth, owner, color, shape.material.alpha)
+            canvas.paint(hits.rays, hits.seen, hits.depth, owner, color, shape.material.alpha)
 
 
 def _shadow(
     canvas: Canvas, ground: AbstractShape, light: Light, shapes: list[AbstractShape]
 ) -> np.ndarray | None:
-    """Which rays see a plane in a shadow, if they see it: bool, `[rays]`; None if the light throws none."""
+    """Which rays see a plane in a shadow, if they see it: bool, for each; None if the light throws none."""
     if not light.casts or light.above(ground.frame) <= 0:
         return None
-    dark = np.zeros(len(canvas.u), bool)
+    dark = np.zeros(canvas.u.shape, bool)
     for shape in shapes:
         if shape.material.casts and shape is not ground:
-            for index in shape.shadow(canvas, ground, light):
-                dark[index] = True
+            for rays, seen in shape.shadow(canvas, ground, light):
+                canvas.put(dark, rays, seen, True)
     return dark
 
 
 def _shade(shape: AbstractShape, hits: Hits, lights: list[Light], seen: list[Any]) -> np.ndarray:
-    """The colours of points of a surface: uint8, `[3, points]`.
+    """The colours of points of a surface: uint8, `[3, points]`, or `[3, 1]` if they are all alike.
 
     Args:
         shape: Whose surface it is.
@@ -93,25 +94,21 @@ def _shade(shape: AbstractShape, hits: Hits, lights: list[Light], seen: list[Any
     """
     material = shape.material
     mirrors = material.specular > 0 and not shape.flat
-    glow, shine = [material.emission] * 3, [0.0] * 3
+    glow, shine = material.emission, 0.0
     for light, clear in zip(lights, seen, strict=True):
         toward, arrives = light.reaching(hits.point, shape.frame)
         facing = np.maximum(dot(hits.normal, toward), 0) * arrives * clear
-        gloss = _highlight(hits, toward, material.shininess) * arrives * (facing > 0) if mirrors else 0.0
-        for i in range(3):
-            glow[i] = glow[i] + light.ambient[i] * arrives + light.diffuse[i] * facing
-            shine[i] = shine[i] + light.specular[i] * material.specular * gloss
-    colors = np.empty((3, len(hits.depth)), np.uint8)
-    for i, color in enumerate(material.color.tolist()):
-        painted = 1.0 if hits.color is None else hits.color[i]
-        colors[i] = np.minimum((color * painted * glow[i] + shine[i]) * 255, 255) + 0.5
-    return colors
+        glow = glow + light.ambient * arrives + light.diffuse * facing
+        if mirrors:
+            gloss = _highlight(hits, toward, material.shininess) * arrives * (facing > 0)
+            shine = shine + light.specular * material.specular * gloss
+    color = material.color.astype(np.float32)[:, None]
+    painted = color if hits.color is None else color * hits.color
+    return (np.minimum((painted * glow + shine) * 255, 255) + 0.5).astype(np.uint8)
 
 
 def _highlight(hits: Hits, toward: Vector, shininess: float) -> np.ndarray:
-    x, y, z = hits.direction
-    eye = unit((-x, -y, -z))
-    half = unit((toward[0] + eye[0], toward[1] + eye[1], toward[2] + eye[2]))
+    half = unit(toward + unit(-hits.direction))
     return power(dot(half, hits.normal), shininess * SHININESS)
 
 

@@ -10,7 +10,7 @@ from .light import Light, Material
 from .solids import Frame, Vector, along, first_hit, normal, side, unit
 from .texture import Checker
 from .triangles import Triangles, covered
-from .view import Canvas, Rays, View, chosen
+from .view import Canvas, Rays, Seen, View
 
 ENDLESS, TINY = 1e6, 1e-9  # lengths of a plane without an end, and of what has none
 
@@ -19,7 +19,8 @@ class Hits(NamedTuple):
     """Where rays meet a thing, in its frame.
 
     Attributes:
-        rays: Their numbers.
+        rays: They, or a window with some others.
+        seen: Which of a window meet it, the rest means nothing for others; None for all.
         depth: How far along their directions.
         point: Where.
         normal: The direction out of the thing, of length 1.
@@ -29,6 +30,7 @@ class Hits(NamedTuple):
     """
 
     rays: Rays
+    seen: Seen
     depth: np.ndarray
     point: Vector
     normal: Vector
@@ -55,8 +57,8 @@ class AbstractShape(ABC):
         """Where rays meet it before what they have met so far, some rays at a time."""
 
     @abstractmethod
-    def shadow(self, canvas: Canvas, ground: "AbstractShape", light: Light) -> Iterator[np.ndarray]:
-        """The numbers of the rays that see its shadow, if they see the plane it falls on, some at a time."""
+    def shadow(self, canvas: Canvas, ground: "AbstractShape", light: Light) -> Iterator[tuple[Rays, Seen]]:
+        """The rays that see its shadow, if they see the plane it falls on, some at a time: as in `Hits`."""
 
 
 class Solid(AbstractShape):
@@ -83,32 +85,39 @@ class Solid(AbstractShape):
         self._half = float(size[2] / size[0])
         if kind in ("plane", "capsule"):
             size = np.array([size[0], size[1], 1 if self.flat else size[0]])
-        self._size, self._scaled = size.astype(np.float32), Frame(frame.axes / size[:, None], frame.position)
+        size = size[:, None]
+        self._size, self._scaled = size.astype(np.float32), Frame(frame.axes / size, frame.position)
 
     def hits(self, canvas: Canvas) -> Iterator[Hits]:
         view = canvas.view
         for rays in canvas.within(self._outline(view, view.projection)):
             origin, direction = canvas.lines(rays, self._scaled)
             depth = first_hit(self._kind, self._half, origin, direction)
-            seen = (depth > view.near) & (depth <= canvas.depth[rays])
-            if not seen.all():
-                hit = np.flatnonzero(seen)
-                rays, depth = chosen(rays, hit), depth[hit]
+            seen = (depth > view.near) & (depth <= canvas.depth[rays].ravel())
+            if not seen.any():
+                continue
+            if isinstance(rays, np.ndarray):
+                (hit,) = np.nonzero(seen)
+                rays, seen, depth = rays[hit], None, depth[hit]
                 origin, direction = _of(origin, hit), _of(direction, hit)
-            if len(depth):
-                yield self._met(view, rays, depth, origin, direction)
+            point = along(origin, direction, depth)
+            away = normal(self._kind, self._half, self._size, point)
+            point, direction = point * self._size, direction * self._size
+            color = self._painted(view, depth, point, direction)
+            yield Hits(rays, seen, depth, point, away, direction, color, side(self._kind, away))
 
-    def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[np.ndarray]:
+    def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[tuple[Rays, Seen]]:
         view, floor = canvas.view, ground.frame
         axes = (self._scaled.axes @ floor.axes.T).astype(np.float32)
-        start = (self._scaled.axes @ (floor.position - self.frame.position)).astype(np.float32)
+        start = (self._scaled.axes @ (floor.position - self.frame.position)).astype(np.float32)[:, None]
         projection = view.projection @ light.onto(floor)
         for rays in canvas.within(self._outline(view, projection)):
             origin, direction = canvas.lines(rays, floor)
             x, y, _ = along(origin, direction, -origin[2] / direction[2])
-            a, b, c = (row[0] * x + row[1] * y + first for row, first in zip(axes, start, strict=True))
-            t = first_hit(self._kind, self._half, (a, b, c), light.way((a, b, c), self._scaled))
-            yield chosen(rays, np.flatnonzero((t > 0) & (t < light.reach)))
+            point = axes[:, :1] * x + axes[:, 1:2] * y + start
+            t = first_hit(self._kind, self._half, point, light.way(point, self._scaled))
+            seen = (t > 0) & (t < light.reach)
+            yield (rays[seen], None) if isinstance(rays, np.ndarray) else (rays, seen)
 
     def _outline(self, view: View, projection: np.ndarray) -> np.ndarray:
         """What bounds its picture, found once for both passes over a picture."""
@@ -117,28 +126,15 @@ class Solid(AbstractShape):
             self._outlines[key] = view.outline(self._points, self._spread, projection)
         return self._outlines[key]
 
-    def _met(self, view: View, rays: Rays, depth: np.ndarray, origin: Vector, direction: Vector) -> Hits:
-        point = along(origin, direction, depth)
-        away = normal(self._kind, self._half, tuple(self._size), point)
-        point, direction = self._true(point), self._true(direction)
-        color = self._painted(view, depth, point, direction)
-        return Hits(rays, depth, point, away, direction, color, side(self._kind, away))
-
     def _painted(self, view: View, depth: np.ndarray, point: Vector, direction: Vector) -> np.ndarray | None:
         """The colours of the checker at points, over as much of it as two pixels side by side show."""
         if self._checker is None:
             return None
         columns = (self.frame.axes @ view.axes.T).astype(np.float32)
         reach = 2 * view.pixel * (np.ones_like(depth) if view.parallel else depth)
-        slopes = direction[0] / direction[2], direction[1] / direction[2]
-        x, y = (
-            reach * (np.abs(row[0] - slope * columns[2, 0]) + np.abs(row[1] - slope * columns[2, 1]))
-            for row, slope in zip(columns, slopes, strict=False)
-        )
-        return self._checker.at(point, (x, y))
-
-    def _true(self, vector: Vector) -> Vector:
-        return vector[0] * self._size[0], vector[1] * self._size[1], vector[2] * self._size[2]
+        slopes = direction[:2] / direction[2]
+        across, up = (np.abs(columns[:2, [i]] - slopes * columns[2, i]) for i in (0, 1))
+        return self._checker.at(point[:2], reach * (across + up))
 
 
 class Faceted(AbstractShape):
@@ -157,7 +153,7 @@ class Faceted(AbstractShape):
     def hits(self, canvas: Canvas) -> Iterator[Hits]:
         view = canvas.view
         depths = (self._corners - view.position) @ view.axes[2]
-        nearest, found = canvas.depth.copy(), []
+        nearest, found = canvas.depth.flatten(), []
         for rays, owner, weights in covered(canvas, _project(view.projection, self._corners), False):
             depth = (weights * depths[owner].T).sum(0).astype(np.float32)
             hit = np.flatnonzero((depth > view.near) & (depth <= nearest.take(rays)))
@@ -166,16 +162,16 @@ class Faceted(AbstractShape):
         if found:
             rays, owner, depth, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))
             first = np.flatnonzero(depth == nearest.take(rays))
-            rays, depth = rays[first], depth[first]
-            x, y, z = (weights[first, :, None] * self._triangles.normals[owner[first]]).sum(1).T
+            rays, depth = np.unravel_index(rays[first], canvas.depth.shape), depth[first]
+            away = (weights[first, :, None] * self._triangles.normals[owner[first]]).sum(1).T
             origin, direction = canvas.lines(rays, self.frame)
-            yield Hits(rays, depth, along(origin, direction, depth), unit((x, y, z)), direction)
+            yield Hits(rays, None, depth, along(origin, direction, depth), unit(away), direction)
 
-    def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[np.ndarray]:
+    def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[tuple[Rays, Seen]]:
         above = ((self._corners - ground.frame.position) @ ground.frame.axes[2] > 0).all(1)
         projection = canvas.view.projection @ light.onto(ground.frame)
         for rays, _, _ in covered(canvas, _project(projection, self._corners[above]), True):
-            yield rays
+            yield np.unravel_index(rays, canvas.depth.shape), None
 
 
 def _hull(kind: str, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -194,5 +190,4 @@ def _project(projection: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 
 def _of(vector: Vector, index: np.ndarray) -> Vector:
-    x, y, z = (part.take(index) if np.ndim(part) else part for part in vector)
-    return x, y, z
+    return vector.take(index, 1) if vector.shape[1] > 1 else vector

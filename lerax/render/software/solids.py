@@ -1,14 +1,14 @@
 """Where rays meet the solids of MuJoCo, in closed form.
 
 Everything is in the solid's own frame, in units in which it is of size 1 (a capsule: of radius 1). Points and
-directions are three arrays of x, y and z, or numbers where all rays have the same.
+directions are arrays `[3, rays]`, or `[3, 1]` where all rays have the same.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-Vector = tuple[Any, Any, Any]
+Vector = np.ndarray
 KINDS = ("plane", "sphere", "capsule", "ellipsoid", "cylinder", "box")
 TINY = np.float32(1e-12)
 
@@ -54,23 +54,25 @@ def normal(kind: str, half: float, size: Vector, point: Vector) -> Vector:
     Args:
         kind: One of `KINDS`.
         half: Half the length of a capsule's axis.
-        size: What one unit stands for along x, y and z.
+        size: What one unit stands for along x, y and z, `[3, 1]`.
         point: The points.
     """
-    x, y, z = point
     if kind == "plane":
-        return np.float32(0), np.float32(0), np.float32(1)
+        return np.array([[0], [0], [1]], np.float32)
     if kind == "capsule":
-        return x, y, z - np.clip(z, -half, half)
+        away = point.copy()
+        away[2] -= np.clip(point[2], -half, half)
+        return away
     if kind == "ellipsoid":
-        return unit((x / size[0], y / size[1], z / size[2]))
+        return unit(point / size)
     if kind == "cylinder":
+        x, y, z = point
         side = z * z < x * x + y * y
-        return x * side, y * side, np.sign(z) * ~side
+        return np.stack([x * side, y * side, np.sign(z) * ~side])
     if kind == "box":
-        a, b, c = np.abs(x), np.abs(y), np.abs(z)
+        a, b, c = np.abs(point)
         along_x, along_y = (a >= b) & (a >= c), (b > a) & (b >= c)
-        return np.sign(x) * along_x, np.sign(y) * along_y, np.sign(z) * ~(along_x | along_y)
+        return np.sign(point) * np.stack([along_x, along_y, ~(along_x | along_y)])
     return point
 
 
@@ -83,24 +85,22 @@ def side(kind: str, normal: Vector) -> Any:
 
 def dot(a: Vector, b: Vector) -> Any:
     """The scalar products."""
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+    return (a * b).sum(0)
 
 
 def along(origin: Vector, direction: Vector, t: Any) -> Vector:
     """The points that lie so many lengths of the direction from the origin."""
-    x, y, z = (start + step * t for start, step in zip(origin, direction, strict=True))
-    return x, y, z
+    return origin + direction * t
 
 
 def unit(a: Vector) -> Vector:
     """The vectors, each of length 1."""
-    scale = 1 / np.sqrt(np.maximum(dot(a, a), TINY))
-    return a[0] * scale, a[1] * scale, a[2] * scale
+    return a * (1 / np.sqrt(np.maximum(dot(a, a), TINY)))
 
 
 def _plane(origin: Vector, direction: Vector) -> np.ndarray:
     t = -origin[2] / direction[2]
-    x, y = (np.abs(origin[i] + direction[i] * t) for i in (0, 1))
+    x, y = np.abs(along(origin[:2], direction[:2], t))
     np.copyto(t, np.nan, where=np.maximum(x, y) > 1)
     return t
 
@@ -109,7 +109,8 @@ def _capsule(half: float, origin: Vector, direction: Vector, squared: Any) -> np
     """Where the ray enters the endless cylinder says which of its ends, if any, it meets instead."""
     t = _tube(origin, direction)[0]
     z = origin[2] + t * direction[2]
-    end = origin[0], origin[1], origin[2] - np.clip(z, -half, half)
+    end = origin.copy()
+    end[2] -= np.clip(z, -half, half)
     b = dot(end, direction)
     ball = (-b - np.sqrt(b * b - squared * (dot(end, end) - 1))) / squared
     np.copyto(t, ball, where=np.abs(z) > half)
@@ -122,15 +123,15 @@ def _cylinder(origin: Vector, direction: Vector) -> tuple[np.ndarray, np.ndarray
 
 
 def _box(origin: Vector, direction: Vector) -> tuple[np.ndarray, np.ndarray]:
-    x, y, z = (_slab(start, step) for start, step in zip(origin, direction, strict=True))
-    return np.maximum(np.maximum(x[0], y[0]), z[0]), np.minimum(np.minimum(x[1], y[1]), z[1])
+    enter, leave = _slab(origin, direction)
+    return enter.max(0), leave.min(0)
 
 
 def _tube(origin: Vector, direction: Vector) -> tuple[np.ndarray, np.ndarray]:
     """Where rays enter and leave the endless cylinder around z."""
-    a = np.maximum(direction[0] ** 2 + direction[1] ** 2, TINY)
-    b = origin[0] * direction[0] + origin[1] * direction[1]
-    root = np.sqrt(b * b - a * (origin[0] ** 2 + origin[1] ** 2 - 1))
+    origin, direction = origin[:2], direction[:2]
+    a, b = np.maximum(dot(direction, direction), TINY), dot(origin, direction)
+    root = np.sqrt(b * b - a * (dot(origin, origin) - 1))
     return (-b - root) / a, (-b + root) / a
 
 

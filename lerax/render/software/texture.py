@@ -1,11 +1,9 @@
 """Textures of a model: the checker of a plane, and the sky."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .solids import Vector
 from .view import View
 
 # The sides of a sky: the axis of the world along which one looks at them, that of their columns and that of
@@ -33,15 +31,13 @@ class Checker(NamedTuple):
     scale: np.ndarray
     start: np.ndarray
 
-    def at(self, point: Vector, width: Sequence[np.ndarray]) -> np.ndarray:
-        """The mean colour of rectangles around points, as wide along x and y as given: `[3, points]`."""
-        first = np.float32(0.5)
-        for axis, sign in ((0, 1), (1, -1)):
-            scale = np.float32(self.scale[axis])
-            at = (point[axis] - np.float32(self.start[axis])) * (scale * sign)
-            first = first * _wave(at, np.maximum(width[axis] * scale, np.float32(1e-3)))
+    def at(self, point: np.ndarray, width: np.ndarray) -> np.ndarray:
+        """The mean colours, `[3, points]`, of rectangles around points `[2, points]`, as wide as given."""
+        scale, start = self.scale.astype(np.float32)[:, None], self.start.astype(np.float32)[:, None]
+        flip = np.array([[1], [-1]], np.float32)  # rows of a texture go down
+        x, y = _wave((point - start) * (scale * flip), np.maximum(width * scale, np.float32(1e-3)))
         one, other = self.colors.astype(np.float32)[..., None]
-        return (one + other) / 2 + (one - other) * first
+        return (one + other) / 2 + (one - other) * (np.float32(0.5) * x * y)
 
 
 def checker(picture: np.ndarray) -> np.ndarray | None:
@@ -66,7 +62,7 @@ def image(model: Any, number: int) -> np.ndarray:
 
 
 def sky(picture: np.ndarray, view: View) -> np.ndarray:
-    """What a camera sees of the sky: uint8, `[3, pixels]`.
+    """What a camera sees of the sky: uint8, `[3, height, width]`.
 
     Args:
         picture: Its six sides, one below the other, or one for all.
@@ -87,7 +83,7 @@ def sky(picture: np.ndarray, view: View) -> np.ndarray:
             for a, s in ((x, x_sign), (y, y_sign))
         )
         seen[:, there] = picture[row + side * size, column].T
-    return seen
+    return seen.reshape(3, view.height, view.width)
 
 
 def _wave(at: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -61,10 +61,8 @@ def _inside(
     owner = np.repeat(np.arange(len(counts)), counts)
     offset = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
     rows, columns = np.divmod(offset, np.repeat(boxes[:, 1] - boxes[:, 0], counts))
-    pixels = (rows + boxes[owner, 2]) * canvas.view.width + columns + boxes[owner, 0]
-    index, place = canvas.through(pixels)
+    index, place, u, v = canvas.through(rows + boxes[owner, 2], columns + boxes[owner, 0])
     owner = owner.take(place)
-    u, v = canvas.u.take(index), canvas.v.take(index)
     weights = np.stack([a[owner] * u + b[owner] * v + c[owner] for a, b, c in edges.transpose(1, 2, 0)])
     hit = np.flatnonzero(weights.min(0) >= 0)
     weights = weights[:, hit]

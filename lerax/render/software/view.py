@@ -8,7 +8,8 @@ import numpy as np
 from .solids import Frame, Vector
 
 SAMPLES = ((-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375))  # in a pixel, from its centre
-Rays = np.ndarray | slice  # numbers of rays; a slice is much faster, where they follow each other
+Rays = np.ndarray | tuple  # an index into what a canvas holds; a window (two slices) is faster than numbers
+Seen = np.ndarray | None  # which rays of a window are meant; None for all
 BLOCK = 1 << 15  # pixels at a time: what stays in a processor's cache
 
 
@@ -85,12 +86,13 @@ class Canvas:
 
     Args:
         view: The camera.
-        background: What is seen where there is nothing: uint8, `[3, pixels of the view]`.
+        background: What is seen where there is nothing: uint8, `[3, height, width]`.
         pixels: The pixels, each with as many rays as `SAMPLES`; None for one ray through each pixel.
 
     Attributes:
-        u, v: Where the rays go through the plane of directions.
-        color: What each ray shows: uint8, `[3, rays]`.
+        u, v: Where the rays go through the plane of directions. Like all that follows they are
+            `[height, width]`, or `[samples * pixels]`, the first samples of all pixels first.
+        color: What each ray shows: uint8, red, green and blue one after the other.
         depth: How far along its direction it met something; infinite where it did not.
         owner: A number for what it met.
     """
@@ -99,17 +101,17 @@ class Canvas:
         self.view, self._slot, self._places = view, None, None
         u, v = view.directions()
         if pixels is None:
-            self.u, self.v = np.tile(u, view.height), np.repeat(v, view.width)
+            self.u, self.v = np.broadcast_arrays(u, v[:, None])
             self.color = background.copy()
         else:
             self._slot = np.full(view.width * view.height, -1)
             self._slot[pixels] = np.arange(len(pixels))
             self._places = rows, columns = np.divmod(pixels, view.width)
             across, up = (view.pixel * np.array(SAMPLES, np.float32) * (1, -1)).astype(np.float32).T
-            self.u, self.v = (u[columns, None] + across).ravel(), (v[rows, None] + up).ravel()
-            self.color = np.repeat(background[:, pixels], len(SAMPLES), 1)
-        self.depth = np.full(len(self.u), np.inf, np.float32)
-        self.owner = np.zeros(len(self.u), np.int32)
+            self.u, self.v = (u[columns] + across[:, None]).ravel(), (v[rows] + up[:, None]).ravel()
+            self.color = np.tile(background.reshape(3, -1).take(pixels, 1), len(SAMPLES))
+        self.depth = np.full(self.u.shape, np.inf, np.float32)
+        self.owner = np.zeros(self.u.shape, np.int32)
 
     def boxes(self, outlines: np.ndarray) -> np.ndarray:
         """The pixels that have rays within bounds.
@@ -134,65 +136,75 @@ class Canvas:
         )
 
     def within(self, outline: np.ndarray) -> Iterator[Rays]:
-        """The numbers of the rays through pixels within bounds (left, right, bottom, top), some at a time."""
+        """The rays through pixels within bounds (left, right, bottom, top), some at a time."""
         x0, x1, y0, y1 = self.boxes(outline)
         if self._places is None:
-            columns, step = np.arange(x0, x1), max(1, BLOCK // max(x1 - x0, 1))
-            for first in range(y0, y1, step):
-                last = min(first + step, y1)
-                if x1 - x0 == self.view.width:
-                    yield slice(first * x1, last * x1)
-                else:
-                    yield (np.arange(first, last)[:, None] * self.view.width + columns).ravel()
+            step = max(1, BLOCK // max(x1 - x0, 1))
+            if x0 < x1:
+                yield from ((slice(y, min(y + step, y1)), slice(x0, x1)) for y in range(y0, y1, step))
         else:
             rows, columns = self._places
             inside = np.flatnonzero((rows >= y0) & (rows < y1) & (columns >= x0) & (columns < x1))
-            rays = _rays_of(inside)
+            rays = self._rays_of(inside)
             yield from (rays[first : first + BLOCK] for first in range(0, len(rays), BLOCK))
 
-    def through(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of the rays that go through pixels, and for each the place of its pixel in the list."""
+    def through(
+        self, rows: np.ndarray, columns: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The rays through pixels: their numbers, the places of their pixels in the lists, their u and v."""
+        pixels = rows * self.view.width + columns
         if self._slot is None:
-            return pixels, np.arange(len(pixels))
+            return pixels, np.arange(len(pixels)), self.u[0].take(columns), self.v[:, 0].take(rows)
         slots = self._slot.take(pixels)
         known = np.flatnonzero(slots >= 0)
-        return _rays_of(slots[known]), np.repeat(known, len(SAMPLES))
+        numbers = self._rays_of(slots[known])
+        return numbers, np.tile(known, len(SAMPLES)), self.u.take(numbers), self.v.take(numbers)
 
     def lines(self, rays: Rays, frame: Frame) -> tuple[Vector, Vector]:
         """Where rays begin and where they go, in a frame."""
         view = self.view
-        start = (frame.axes @ (view.position - frame.position)).astype(np.float32)
-        right, up, forward = (frame.axes @ view.axes.T).astype(np.float32).T
         u, v = self.u[rays], self.v[rays]
-        if isinstance(rays, slice):  # whole rows
-            u, v = u[: view.width], v[:: view.width, None]
+        if u.ndim > 1:  # a window
+            u, v = u[:1], v[:, :1]
+        turned = (frame.axes @ view.axes.T).astype(np.float32).T
+        start = (frame.axes @ (view.position - frame.position)).astype(np.float32)
+        right, up, forward, start = (way.reshape(3, *[1] * u.ndim) for way in (*turned, start))
         middle = start if view.parallel else forward
-        x, y, z = ((right[i] * u + (up[i] * v + middle[i])).ravel() for i in range(3))
-        return ((x, y, z), tuple(forward)) if view.parallel else (tuple(start), (x, y, z))
+        ways = (right * u + (up * v + middle)).reshape(3, -1)
+        return (ways, forward.reshape(3, 1)) if view.parallel else (start.reshape(3, 1), ways)
 
-    def paint(self, rays: Rays, depth: np.ndarray, owner: Any, color: np.ndarray, alpha: float) -> None:
+    def paint(
+        self, rays: Rays, seen: Seen, depth: np.ndarray, owner: Any, color: np.ndarray, alpha: float
+    ) -> None:
         """Lets rays meet something that is nearer than what they have met before.
 
         Args:
-            rays: Their numbers.
+            rays: They.
+            seen: Which of them.
             depth: How far it is.
             owner: A number for it.
-            color: Its colour: uint8, `[3, rays]`.
+            color: Its colour: uint8, `[3, rays]`, or `[3, 1]` if all show the same.
             alpha: 1, or less if one can see through it.
         """
         for mine, new in zip(self.color, color, strict=True):
-            mine[rays] = new if alpha == 1 else mine[rays] * (1 - alpha) + new * alpha + 0.5
+            mixed = new if alpha == 1 else mine[rays].ravel() * (1 - alpha) + new * alpha + 0.5
+            self.put(mine, rays, seen, mixed)
         if alpha == 1:
-            self.depth[rays], self.owner[rays] = depth, owner
+            self.put(self.depth, rays, seen, depth)
         else:
-            self.owner[rays] = self.owner[rays] * 31 + owner
+            owner = self.owner[rays].ravel() * 31 + owner
+        self.put(self.owner, rays, seen, owner)
 
+    def put(self, held: np.ndarray, rays: Rays, seen: Seen, new: Any) -> None:
+        """Changes what an array as large as the others holds for rays."""
+        if seen is None:
+            held[rays] = new
+            return
+        window = held[rays]
+        new = new.reshape(window.shape) if np.size(new) > 1 else new
+        np.copyto(window, new, "unsafe", seen.reshape(window.shape))
 
-def _rays_of(places: np.ndarray) -> np.ndarray:
-    """The numbers of the rays through the pixels at these places of a list."""
-    return (places[:, None] * len(SAMPLES) + np.arange(len(SAMPLES))).ravel()
-
-
-def chosen(rays: Rays, index: np.ndarray) -> np.ndarray:
-    """The numbers of those of the rays that are at these places among them."""
-    return index + rays.start if isinstance(rays, slice) else rays[index]
+    def _rays_of(self, places: np.ndarray) -> np.ndarray:
+        """The numbers of the rays through the pixels at these places of a list."""
+        pixels = self.u.size // len(SAMPLES)
+        return (places + np.arange(len(SAMPLES))[:, None] * pixels).ravel()
