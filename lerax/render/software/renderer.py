@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from .change import Shown, changed
 from .light import Light, power
 from .scene import SceneReader
 from .shapes import AbstractShape, Hits
@@ -15,7 +16,7 @@ SHADOW, SIDE = 1 << 16, 1 << 24  # tell a thing from itself in a shadow, or on a
 
 
 class Software:
-    """Draws scenes of a model in NumPy, without OpenGL, on any thread.
+    """Draws scenes of a model in NumPy, without OpenGL, on any thread; what has not changed is drawn once.
 
     Light, highlights, transparency, the checker of a plane and the sky are MuJoCo's. Shadows fall on planes
     only, there are no reflections and no fog, and other textures are drawn in their mean colour.
@@ -30,24 +31,32 @@ class Software:
     def __init__(self, mujoco: Any, model: Any, width: int, height: int):
         self._mujoco, self._reader = mujoco, SceneReader(mujoco, model)
         self._color = np.zeros((3, height, width), np.uint8)
+        self._shown: Shown | None = None  # what is in it
 
     def draw(self, scene: Any) -> None:
         """Draws a `mujoco.MjvScene` of the model."""
         _, height, width = self._color.shape
         view = View(self._mujoco.mjv_averageCamera(*scene.camera), width, height)
-        background, lights = self._reader.background(scene, view), self._reader.lights(scene)
-        shapes = self._reader.shapes(scene, view)
-        shadows = bool(scene.flags[self._mujoco.mjtRndFlag.mjRND_SHADOW.value])
-        canvas = Canvas(view, background)
+        now = Shown(
+            view,
+            self._reader.background(scene, view),
+            self._reader.lights(scene),
+            self._reader.shapes(scene, view),
+            bool(scene.flags[self._mujoco.mjtRndFlag.mjRND_SHADOW.value]),
+        )
         with np.errstate(all="ignore"):  # what a ray misses is NaN
-            _paint(canvas, shapes, lights, shadows)
-            edges = _edges(canvas.owner)
-            fine = Canvas(view, background, edges)
-            _paint(fine, shapes, lights, shadows)
-        mixed = fine.color.reshape(3, len(SAMPLES), -1).mean(1, dtype=np.float32) + np.float32(0.5)
-        for color, mix in zip(canvas.color.reshape(3, -1), mixed, strict=True):
-            color[edges] = mix
-        self._color = canvas.color
+            box = changed(self._shown, now)
+            if box is not None:
+                self._redraw(now, box)
+        self._shown = now
+
+    def _redraw(self, shown: Shown, box: np.ndarray) -> None:
+        """Draws some pixels again, and those beside them, which may be edges now or have been."""
+        # One more is drawn around them: whether a pixel is an edge is seen from all its neighbours.
+        new, drawn = (shown.view.part(box, margin) for margin in (1, 2))
+        top, left = new.row - drawn.row, new.column - drawn.column
+        color = _draw(shown, drawn)[:, top : top + new.height, left : left + new.width]
+        self._color[:, *new.window] = color
 
     def pixels(self) -> np.ndarray:
         """A copy of the picture: uint8, `[height, width, 3]`."""
@@ -57,14 +66,28 @@ class Software:
         """Does nothing: there is nothing to give back."""
 
 
-def _paint(canvas: Canvas, shapes: list[AbstractShape], lights: list[Light], shadows: bool) -> None:
-    for number, shape in enumerate(shapes, 1):
-        fallen = shape.flat and shadows
-        dark = [_shadow(canvas, shape, light, shapes) if fallen else None for light in lights]
+def _draw(shown: Shown, view: View) -> np.ndarray:
+    """The colours of a part of a picture: uint8, `[3, height, width]`."""
+    background = shown.background[:, *view.window]
+    canvas = Canvas(view, background)
+    _paint(canvas, shown)
+    edges = _edges(canvas.owner)
+    fine = Canvas(view, background, edges)
+    _paint(fine, shown)
+    mixed = fine.color.reshape(3, len(SAMPLES), -1).mean(1, dtype=np.float32) + np.float32(0.5)
+    for color, mix in zip(canvas.color.reshape(3, -1), mixed, strict=True):
+        color[edges] = mix
+    return canvas.color
+
+
+def _paint(canvas: Canvas, shown: Shown) -> None:
+    for number, shape in enumerate(shown.shapes, 1):
+        fallen = shape.flat and shown.shadows
+        dark = [_shadow(canvas, shape, light, shown.shapes) if fallen else None for light in shown.lights]
         for hits in shape.hits(canvas):
             seen = [True if part is None else ~part[hits.rays].ravel() for part in dark]
             darkness = sum(place * np.logical_not(part) for place, part in enumerate(seen, 1))
-            color = _shade(shape, hits, lights, seen)
+            color = _shade(shape, hits, shown.lights, seen)
             owner = number + SHADOW * darkness + SIDE * hits.side
             canvas.paint(hits.rays, hits.seen, hits.depth, owner, color, shape.material.alpha)
 

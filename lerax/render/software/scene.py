@@ -53,10 +53,11 @@ class SceneReader:
 
     def background(self, scene: Any, view: View) -> np.ndarray:
         """What a camera sees where there is nothing: uint8, `[3, height, width]`."""
-        key = (view.axes.tobytes(), view.left, view.top, view.pixel)
+        wanted = bool(scene.flags[self._mujoco.mjtRndFlag.mjRND_SKYBOX.value])
+        key = (view.axes.tobytes(), view.left, view.top, view.pixel, wanted)
         if self._background is None or self._background[0] != key:
             skies = np.flatnonzero(self._model.tex_type == self._mujoco.mjtTexture.mjTEXTURE_SKYBOX.value)
-            shown = scene.flags[self._mujoco.mjtRndFlag.mjRND_SKYBOX.value] and len(skies)
+            shown = wanted and len(skies)
             black = np.zeros((3, view.height, view.width), np.uint8)
             self._background = key, sky(image(self._model, int(skies[0])), view) if shown else black
         return self._background[1]

@@ -53,6 +53,14 @@ class AbstractShape(ABC):
     flat: bool
 
     @abstractmethod
+    def state(self) -> tuple:
+        """What it is, where and of what: two that have the same look the same."""
+
+    @abstractmethod
+    def outline(self, view: View, projection: np.ndarray) -> np.ndarray:
+        """What bounds its picture, as `View.outline`."""
+
+    @abstractmethod
     def hits(self, canvas: Canvas) -> Iterator[Hits]:
         """Where rays meet it before what they have met so far, some rays at a time."""
 
@@ -82,6 +90,7 @@ class Solid(AbstractShape):
         self._points = frame.position + points @ frame.axes
         self._spread = (frame.axes.T * reach**2) @ frame.axes
         self._outlines: dict[bytes, np.ndarray] = {}
+        self._given = kind, size, *frame, *(checker or ())
         self._half = float(size[2] / size[0])
         if kind in ("plane", "capsule"):
             size = np.array([size[0], size[1], 1 if self.flat else size[0]])
@@ -90,7 +99,7 @@ class Solid(AbstractShape):
 
     def hits(self, canvas: Canvas) -> Iterator[Hits]:
         view = canvas.view
-        for rays in canvas.within(self._outline(view, view.projection)):
+        for rays in canvas.within(self.outline(view, view.projection)):
             origin, direction = canvas.lines(rays, self._scaled)
             depth = first_hit(self._kind, self._half, origin, direction)
             seen = (depth > view.near) & (depth <= canvas.depth[rays].ravel())
@@ -111,7 +120,7 @@ class Solid(AbstractShape):
         axes = (self._scaled.axes @ floor.axes.T).astype(np.float32)
         start = (self._scaled.axes @ (floor.position - self.frame.position)).astype(np.float32)[:, None]
         projection = view.projection @ light.onto(floor)
-        for rays in canvas.within(self._outline(view, projection)):
+        for rays in canvas.within(self.outline(view, projection)):
             origin, direction = canvas.lines(rays, floor)
             x, y, _ = along(origin, direction, -origin[2] / direction[2])
             point = axes[:, :1] * x + axes[:, 1:2] * y + start
@@ -119,9 +128,11 @@ class Solid(AbstractShape):
             seen = (t > 0) & (t < light.reach)
             yield (rays[seen], None) if isinstance(rays, np.ndarray) else (rays, seen)
 
-    def _outline(self, view: View, projection: np.ndarray) -> np.ndarray:
-        """What bounds its picture, found once for both passes over a picture."""
-        key = projection.tobytes()
+    def state(self) -> tuple:
+        return state(self.material), *map(_bytes, self._given)
+
+    def outline(self, view: View, projection: np.ndarray) -> np.ndarray:
+        key = projection.tobytes()  # both passes over a picture ask for it
         if key not in self._outlines:
             self._outlines[key] = view.outline(self._points, self._spread, projection)
         return self._outlines[key]
@@ -150,6 +161,12 @@ class Faceted(AbstractShape):
         self.frame, self.material, self.flat, self._triangles = frame, material, False, triangles
         self._corners = frame.position + triangles.corners @ frame.axes
 
+    def state(self) -> tuple:
+        return state(self.material), id(self._triangles), *map(_bytes, self.frame)
+
+    def outline(self, view: View, projection: np.ndarray) -> np.ndarray:
+        return np.array([-np.inf, np.inf, -np.inf, np.inf])  # the whole picture is cheaper than all corners
+
     def hits(self, canvas: Canvas) -> Iterator[Hits]:
         view = canvas.view
         depths = (self._corners - view.position) @ view.axes[2]
@@ -172,6 +189,15 @@ class Faceted(AbstractShape):
         projection = canvas.view.projection @ light.onto(ground.frame)
         for rays, _, _ in covered(canvas, _project(projection, self._corners[above]), True):
             yield np.unravel_index(rays, canvas.depth.shape), None
+
+
+def state(thing: Material | Light | View) -> tuple:
+    """All that it holds, for comparisons."""
+    return tuple(map(_bytes, vars(thing).values()))
+
+
+def _bytes(value: Any) -> bytes:
+    return np.asarray(value).tobytes()
 
 
 def _hull(kind: str, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

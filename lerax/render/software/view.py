@@ -1,5 +1,6 @@
 """A camera, and the rays that go through the pixels of its picture."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,10 +34,12 @@ class View:
         left: u at the left edge of the picture.
         top: v at its top edge.
         projection: From homogeneous points of the world to those of the plane of directions, `[3, 4]`.
+        width, height: How many columns and rows of pixels are seen.
+        column, row: The first of them.
     """
 
     def __init__(self, camera: Any, width: int, height: int):
-        self.width, self.height = width, height
+        self.width, self.height, self.column, self.row = width, height, 0, 0
         forward, up = (np.array(axis, float) for axis in (camera.forward, camera.up))
         self.axes = np.stack([np.cross(forward, up), up, forward])
         self.position = np.array(camera.pos, float)
@@ -50,9 +53,24 @@ class View:
         if self.parallel:
             self.projection[2] = (0, 0, 0, 1)
 
+    def part(self, box: np.ndarray, margin: int) -> "View":
+        """The same camera's view of some pixels (as `boxes`), and of those around them within the picture."""
+        view, size = copy.copy(self), (self.width, self.height)
+        (x0, y0), (x1, y1) = np.maximum(box[::2] - margin, 0), np.minimum(box[1::2] + margin, size)
+        view.column, view.row, view.width, view.height = map(int, (x0, y0, x1 - x0, y1 - y0))
+        return view
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """The rows and columns of the whole picture that are seen."""
+        return slice(self.row, self.row + self.height), slice(self.column, self.column + self.width)
+
     def directions(self) -> tuple[np.ndarray, np.ndarray]:
         """The u of the middles of its columns of pixels, and the v of those of its rows."""
-        columns, rows = (np.arange(n, dtype=np.float32) + np.float32(0.5) for n in (self.width, self.height))
+        columns, rows = (
+            np.arange(first, first + n, dtype=np.float32) + np.float32(0.5)
+            for first, n in ((self.column, self.width), (self.row, self.height))
+        )
         return self.left + self.pixel * columns, self.top - self.pixel * rows
 
     def outline(self, points: np.ndarray, spread: np.ndarray, projection: np.ndarray) -> np.ndarray:
@@ -80,6 +98,28 @@ class View:
         low, high = ((b + root) / a).min(0), ((b - root) / a).max(0)
         return np.array([low[0], high[0], low[1], high[1]])
 
+    def boxes(self, outlines: np.ndarray, middles: bool) -> np.ndarray:
+        """The pixels within bounds, counted from the first ones that are seen.
+
+        Args:
+            outlines: Left, right, bottom and top as u and v, `[..., 4]`; NaN if there are none.
+            middles: Whether to take only those whose middles are within.
+
+        Returns:
+            The first column, the one after the last, the first row, the one after the last: `[..., 4]`.
+        """
+        origin, scale = np.array([self.left, self.left, self.top, self.top]), np.array([1, 1, -1, -1])
+        edges = (outlines[..., (0, 1, 3, 2)] - origin) * (scale / self.pixel)
+        first, last = edges[..., ::2], edges[..., 1::2]
+        if middles:
+            first[...], last[...] = np.ceil(first - 0.5), np.floor(last + 0.5)
+        else:
+            first[...], last[...] = np.floor(first), np.ceil(last)
+        edges[np.isnan(edges)] = 0
+        edges -= (self.column, self.column, self.row, self.row)
+        limits = self.width, self.width, self.height, self.height
+        return np.minimum(np.maximum(edges, 0), limits).astype(int)
+
 
 class Canvas:
     """Rays of a view, and what they have met so far.
@@ -102,7 +142,7 @@ class Canvas:
         u, v = view.directions()
         if pixels is None:
             self.u, self.v = np.broadcast_arrays(u, v[:, None])
-            self.color = background.copy()
+            self.color = background.copy("C")
         else:
             self._slot = np.full(view.width * view.height, -1)
             self._slot[pixels] = np.arange(len(pixels))
@@ -114,26 +154,8 @@ class Canvas:
         self.owner = np.zeros(self.u.shape, np.int32)
 
     def boxes(self, outlines: np.ndarray) -> np.ndarray:
-        """The pixels that have rays within bounds.
-
-        Args:
-            outlines: Left, right, bottom and top as u and v, `[..., 4]`; NaN if there are none.
-
-        Returns:
-            The first column, the one after the last, the first row, the one after the last: `[..., 4]`.
-        """
-        view = self.view
-        origin, scale = np.array([view.left, view.left, view.top, view.top]), np.array([1, 1, -1, -1])
-        edges = (outlines[..., (0, 1, 3, 2)] - origin) * (scale / view.pixel)
-        first, last = edges[..., ::2], edges[..., 1::2]
-        if self._slot is None:  # the rays are in the middle of the pixels
-            first[...], last[...] = np.ceil(first - 0.5), np.floor(last + 0.5)
-        else:
-            first[...], last[...] = np.floor(first), np.ceil(last)
-        edges[np.isnan(edges)] = 0
-        return np.minimum(np.maximum(edges, 0), (view.width, view.width, view.height, view.height)).astype(
-            int
-        )
+        """The pixels that have rays within bounds, as `View.boxes`."""
+        return self.view.boxes(outlines, middles=self._slot is None)
 
     def within(self, outline: np.ndarray) -> Iterator[Rays]:
         """The rays through pixels within bounds (left, right, bottom, top), some at a time."""
