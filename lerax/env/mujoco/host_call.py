@@ -96,14 +96,8 @@ _Metadata = _structure(
 _Extension = _structure(
     "_Extension", struct_size=_SIZE, kind=_INT, next=_POINTER, metadata=ctypes.POINTER(_Metadata)
 )
-_Buffer = _structure("_Buffer", **_HEAD, dtype=_INT, data=_POINTER, rank=_LONG, dims=ctypes.POINTER(_LONG))
-_Arguments = _structure(
-    "_Arguments",
-    **_HEAD,
-    size=_LONG,
-    kinds=ctypes.POINTER(_INT),
-    values=ctypes.POINTER(ctypes.POINTER(_Buffer)),
-)
+_Buffer = _structure("_Buffer", **_HEAD, dtype=_INT, data=_POINTER, rank=_LONG, dims=_POINTER)
+_Arguments = _structure("_Arguments", **_HEAD, size=_LONG, kinds=_POINTER, values=_POINTER)
 _Scalar = _structure("_Scalar", dtype=_INT, value=ctypes.POINTER(_LONG))
 _Attributes = _structure(
     "_Attributes",
@@ -154,13 +148,17 @@ def _handler(frame: Any) -> int | None:
 def _arrays(buffers: Any) -> list[np.ndarray]:
     """XLA's buffers as arrays, without a copy."""
     arrays = []
-    for i in range(buffers.size):
-        buffer = buffers.values[i].contents
-        *lanes, size = buffer.dims[: buffer.rank]
-        shape, dtype = (math.prod(lanes), size), DTYPES[buffer.dtype]
-        raw: Any = (ctypes.c_char * (math.prod(shape) * dtype.itemsize)).from_address(buffer.data)
-        arrays.append(np.ndarray(shape, dtype, raw))
+    for address in (_POINTER * buffers.size).from_address(buffers.values):
+        buffer = _Buffer.from_address(address)
+        *lanes, size = (_LONG * buffer.rank).from_address(buffer.dims)
+        arrays.append(_array(buffer.data, buffer.dtype, math.prod(lanes), size))
     return arrays
+
+
+@functools.lru_cache  # a loop has the same buffers in all its steps
+def _array(address: int, dtype: int, *shape: int) -> np.ndarray:
+    raw: Any = (ctypes.c_char * (math.prod(shape) * DTYPES[dtype].itemsize)).from_address(address)
+    return np.ndarray(shape, DTYPES[dtype], raw)
 
 
 @functools.cache

@@ -134,11 +134,12 @@ class Native:
         read: Float[np.ndarray, "row numbers"],
     ) -> None:
         """Fills in what rows keep of the simulations, and the fields."""
-        size, start = len(self._template), 0
+        size, start = len(self._template), self._ends[1]
         rows[:, :size], rows[:, size:] = simulations.state, 0
         if self.tracked:
             rows[:, size:-1] = self._track(simulations.data)
-        for name, end in zip(self.shapes, self._ends, strict=True):
+        read[:, :start] = simulations.state[:, 1 : 1 + start]  # positions and velocities, after the time
+        for name, end in zip(self._task.fields, self._ends[2:], strict=True):
             field = getattr(simulations.data, name)
             read[:, start:end].reshape(field.shape)[...] = field
             start = end
