@@ -44,7 +44,10 @@ def log(first, last):
         values = {name: np.sin(number + i).astype(np.float32) for i, name in enumerate(names)}
         values |= {"iteration": number, "episode/count": number}
         run.receive("iteration", (), values, np.full(10, time.monotonic()), None)
-    while any(dispatcher._waiting for dispatcher in run._dispatchers):
+    forwarded = threading.Event()
+    run._forwarder.log(lambda: forwarded.set() or [])
+    forwarded.wait()
+    while any(dispatcher._waiting for dispatcher in run._forwarder.dispatchers):
         time.sleep(0.01)
 
 before = files()

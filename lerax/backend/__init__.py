@@ -5,6 +5,7 @@ from .console import ConsoleBackend as ConsoleBackend
 from .csv import CSVBackend as CSVBackend
 from .dispatch import BackendError as BackendError
 from .dispatch import Dispatcher as Dispatcher
+from .forward import Forwarder as Forwarder
 from .jsonl import JSONLBackend as JSONLBackend
 from .memory import MemoryBackend as MemoryBackend
 from .tensorboard import TensorBoardBackend as TensorBoardBackend

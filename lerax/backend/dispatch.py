@@ -24,8 +24,8 @@ class BackendError(RuntimeError):
 class Dispatcher:
     """Forwards everything to a backend on a daemon thread; never blocks, except in `open` and `join`.
 
-    Whatever goes wrong with the backend is said in one warning, on the caller's thread: when it is switched
-    off, or else in `join`.
+    Whatever goes wrong with the backend is said in one warning: by `tell` when it is switched off, or else
+    in `join`. Nothing else warns.
 
     Args:
         backend: The backend.
@@ -66,13 +66,11 @@ class Dispatcher:
 
     def call(self, method: str, *arguments: Any) -> None:
         """Queues a call of one of the backend's methods."""
-        self._tell()
         if self.disabled is None:
             self._queue.put((getattr(self.backend, method), arguments))
 
     def log_records(self, records: Records) -> None:
         """Queues the scalars of several iterations, to be flushed together."""
-        self._tell()
         with self._lock:
             fits = self.disabled is None and self._waiting + len(records) <= MAX_RECORDS
             if fits:
@@ -83,7 +81,7 @@ class Dispatcher:
             self._queue.put((self._log_records, (records,)))
 
     def log_video(self, tag: str, frames: Any, step: int, fps: float) -> None:
-        """Queues a video. May be called from any thread: it never warns."""
+        """Queues a video."""
         if self.disabled is None and self._no_videos is None:
             with self._lock:
                 self._clips += 1
@@ -110,11 +108,16 @@ class Dispatcher:
             self.disabled = "left behind: still busy long after the end"
         with self._lock:
             lost = self._lost + self._waiting
-        self._tell(f"; {lost} records were not logged" if lost else "")
+        self.tell(f"; {lost} records were not logged" if lost else "")
         if not self._said and (lost or self._error):
             _warn(f"{self.label}: {lost} records were not logged ({self._error or 'too many at once'})")
 
-    def _tell(self, addition: str = "") -> None:
+    def tell(self, addition: str = "") -> None:
+        """Warns once of what went wrong.
+
+        Args:
+            addition: More about a backend that is switched off.
+        """
         if self.disabled is not None and not self._said:
             self._said = True
             _warn(f"{self.label} is switched off ({self.disabled}){addition}; training goes on")

@@ -1,5 +1,8 @@
 """From what leaves the loop to what backends log: environment steps and scalars by tag."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 Record = tuple[int, dict[str, float]]
@@ -29,32 +32,56 @@ class Steps:
         """Environment steps after an iteration of the current training."""
         return self._base + iteration * self.per_iteration
 
+    def after(self, iterations: np.ndarray, running: np.ndarray | None) -> list[int]:
+        """Environment steps after each of some iterations, those of the foremost lane; `last` moves on."""
+        if running is not None:
+            iterations = np.max(iterations, axis=1, where=running, initial=0)
+        steps = [self.at(iteration) for iteration in iterations.tolist()]
+        self.last = steps[-1]
+        return steps
 
-def records_of(values: dict[str, np.ndarray], running: np.ndarray | None, steps: Steps) -> list[Record]:
-    """The records of some iterations, in order; `steps.last` moves on.
+
+def records_of(
+    values: dict[str, np.ndarray], running: np.ndarray | None, steps: Sequence[int]
+) -> list[Record]:
+    """The records of some iterations, in order.
 
     Args:
         values: What `iteration_scalars` gave, with a leading axis of records, and an axis of lanes behind it
             where training is mapped over seeds.
         running: None, or which lanes sent each record. Their scalars are logged as `seed_0/...`, and the
             mean and standard deviation over them as `...` and `..._std`.
-        steps: The count of environment steps.
+        steps: Environment steps after each iteration.
     """
     records = []
-    for i, row in enumerate(zip(*(array.tolist() for array in values.values()), strict=True)):
+    rows = zip(*(array.tolist() for array in values.values()), strict=True)
+    for i, (step, row) in enumerate(zip(steps, rows, strict=True)):
         row = dict(zip(values, row, strict=True))
         if running is None:
-            iteration, scalars = row["iteration"], _of_one(row)
+            scalars = _of_one(row)
         else:
             lanes = {
                 lane: {tag: value[lane] if isinstance(value, list) else value for tag, value in row.items()}
                 for lane in np.flatnonzero(running[i]).tolist()
             }
-            iteration = max(lane["iteration"] for lane in lanes.values())
             scalars = _of_all({lane: _of_one(row) for lane, row in lanes.items()})
-        steps.last = steps.at(iteration)
-        records.append((steps.last, scalars))
+        records.append((step, scalars))
     return records
+
+
+def first_not_finite(records: Sequence[Record]) -> tuple[int, dict[str, float]] | None:
+    """The index of the first record with values that are not finite, and those values; None without one.
+
+    The learning rate of an optimizer that holds none is NaN and does not count.
+    """
+    for i, (_, scalars) in enumerate(records):
+        if math.isfinite(sum(scalars.values())):  # all at once: a microsecond, and hardly ever more
+            continue
+        found = {tag: value for tag, value in scalars.items() if not math.isfinite(value)}
+        found = {tag: value for tag, value in found.items() if not tag.endswith("train/learning_rate")}
+        if found:
+            return i, found
+    return None
 
 
 def _of_one(row: dict[str, float]) -> dict[str, float]:

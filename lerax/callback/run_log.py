@@ -1,7 +1,6 @@
 """The host's half of a logging callback: one run in several backends."""
 
 import atexit
-import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Int
 
-from lerax.backend import AbstractLoggingBackend, BackendError, Dispatcher
+from lerax.backend import AbstractLoggingBackend, BackendError, Forwarder
 from lerax.backend.dispatch import CLOSE_SECONDS
 from lerax.run import NAME, claim, generated_name
 from lerax.settings import setting_values
@@ -20,7 +19,7 @@ from lerax.tree import is_traced
 from . import outbox
 from .base_callback import IterationContext, TrainingContext
 from .episode import iteration_scalars
-from .records import Record, Steps, records_of
+from .records import Record, Steps, first_not_finite, records_of
 from .video import VideoRecorder, VideoSettings, send_clip
 
 
@@ -53,14 +52,14 @@ class RunLog:
             raise ValueError("backend: none given (got an empty sequence); give at least one")
         self.name: str | None = None
         self.closed = False
-        self._dispatchers = [Dispatcher(backend) for backend in backends]
+        self._forwarder = Forwarder(backends)
         self.video: VideoRecorder | None = None
         self._hparams = dict(hparams or {})
         self._resume, self._strict, self._plain = resume, strict, plain
         self._steps = Steps()
         self._began = self._last_time = time.monotonic()
-        self._warned = False
         self._phase: str | None = None
+        self._all_finite = True
         atexit.register(self.close)
 
     def open(self, name: str, *, explicit: bool = False, stacklevel: int = 2) -> None:
@@ -74,7 +73,7 @@ class RunLog:
         self.name = name if self._resume else self._claim(name)
         if explicit and self.name != name:
             _warn(f"run {name} exists; this one is {self.name}", stacklevel + 1)
-        for dispatcher in self._dispatchers:
+        for dispatcher in self._forwarder.dispatchers:
             try:
                 dispatcher.open(self.name)
             except BackendError as error:
@@ -86,7 +85,7 @@ class RunLog:
             self.call("log_phase", self._phase)
 
     def _claim(self, name: str) -> str:
-        given = [getattr(dispatcher.backend, "log_dir", None) for dispatcher in self._dispatchers]
+        given = [getattr(dispatcher.backend, "log_dir", None) for dispatcher in self._forwarder.dispatchers]
         try:
             return claim(name, {Path(folder).resolve() for folder in given if folder is not None})
         except OSError:
@@ -98,8 +97,7 @@ class RunLog:
 
     def call(self, method: str, *arguments: Any) -> None:
         """Queues a call for every backend."""
-        for dispatcher in self._dispatchers:
-            dispatcher.call(method, *arguments)
+        self._forwarder.call(method, *arguments)
 
     def phase(self, phase: str) -> None:
         """Tells every backend what is being done now."""
@@ -111,8 +109,7 @@ class RunLog:
 
     def log(self, records: list[Record]) -> None:
         """Queues records for every backend."""
-        for dispatcher in self._dispatchers:
-            dispatcher.log_records(records)
+        self._forwarder.log(lambda: records)
 
     def log_finite(self, records: list[Record]) -> None:
         """Queues records, up to the first value that is not finite.
@@ -120,17 +117,16 @@ class RunLog:
         Raises:
             ValueError: There is one. The learning rate of an optimizer that holds none is NaN and allowed.
         """
-        for i, (step, scalars) in enumerate(records):
-            for tag, value in scalars.items():
-                if not math.isfinite(value) and not tag.endswith("train/learning_rate"):
-                    self.log(records[:i])
-                    raise ValueError(f"{tag}: not finite at step {step} (got {value})")
-        self.log(records)
+        found = first_not_finite(records)
+        self.log(records if found is None else records[: found[0]])
+        if found is not None:
+            tag, value = next(iter(found[1].items()))
+            raise ValueError(f"{tag}: not finite at step {records[found[0]][0]} (got {value})")
 
     def record_videos(self, settings: VideoSettings | None) -> None:
         """Lets `video` record; with None there are no videos."""
         if settings is not None:
-            self.video = VideoRecorder(settings, self._dispatchers)
+            self.video = VideoRecorder(settings, self._forwarder.dispatchers)
 
     def next_due(self, iteration: int) -> int | None:
         """The first iteration after `iteration` at which a video is due."""
@@ -167,10 +163,7 @@ class RunLog:
         deadline = time.monotonic() + CLOSE_SECONDS
         if self.video is not None:
             self.video.close(deadline - CLOSE_SECONDS / 2)  # what the backends still have comes first
-        for dispatcher in self._dispatchers:
-            dispatcher.finish()
-        while self._dispatchers:
-            self._dispatchers.pop(0).join(deadline)
+        self._forwarder.close(deadline)
 
     def _start(
         self, names: tuple, steps_per_iteration: int, settings: tuple, *, done: int, total: int
@@ -189,17 +182,12 @@ class RunLog:
         if self._phase is None:  # nobody tells where training is traced as a whole
             self.phase("training")
         iterations = len(times) if running is None else int(running.sum())
-        moments = times.tolist()
-        rate = self._rate(iterations, moments[-1])
-        records = records_of(values, running, self._steps)
+        rate = self._rate(iterations, times.item(-1))
+        steps = self._steps.after(values["iteration"], running)
         if self._plain:
-            self.log_finite(records)
+            self.log_finite(records_of(values, running, steps))
         else:
-            self._warn_of_non_finite(records)
-            for (_, scalars), moment in zip(records, moments, strict=True):
-                scalars["time/steps_per_second"] = rate
-                scalars["time/elapsed"] = moment - self._began
-            self.log(records)
+            self._forwarder.log(self._records, values, running, steps, times, self._began, rate)
         if self.video is not None:
             self.video.tell()
             if running is not None:
@@ -209,19 +197,25 @@ class RunLog:
         seconds, self._last_time = now - self._last_time, now
         return iterations * self._steps.per_iteration / max(seconds, 1e-9)
 
-    def _warn_of_non_finite(self, records: list[Record]) -> None:
-        if self._warned:
-            return
-        for step, scalars in records:
-            if math.isfinite(sum(scalars.values())):  # all at once: a microsecond, and hardly ever more
-                continue
-            # The learning rate is NaN where the optimizer holds none.
-            tags = [tag for tag, x in scalars.items() if not math.isfinite(x)]
-            tags = [tag for tag in tags if not tag.endswith("train/learning_rate")]
-            if tags:
-                self._warned = True
-                _warn(f"not finite from step {step} on: {', '.join(tags)}", 3)
-                return
+    def _records(
+        self,
+        values: dict[str, np.ndarray],
+        running: np.ndarray | None,
+        steps: list[int],
+        times: np.ndarray,
+        began: float,
+        rate: float,
+    ) -> list[Record]:
+        """On the forwarder's thread."""
+        records = records_of(values, running, steps)
+        found = first_not_finite(records) if self._all_finite else None
+        if found is not None:
+            self._all_finite = False
+            self._forwarder.warn_later(f"not finite from step {steps[found[0]]} on: {', '.join(found[1])}")
+        for (_, scalars), moment in zip(records, times.tolist(), strict=True):
+            scalars["time/steps_per_second"] = rate
+            scalars["time/elapsed"] = moment - began
+        return records
 
 
 def check_buildable(what: str, name: str | None) -> None:

@@ -1,0 +1,97 @@
+"""One thread before all dispatchers, so that whoever logs wakes one thread and not one for each backend."""
+
+import collections
+import queue
+import threading
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .base import AbstractLoggingBackend
+from .dispatch import Dispatcher, Records
+
+
+class Forwarder:
+    """Gives everything to every backend's `Dispatcher`, in order, on a daemon thread; only `close` waits.
+
+    Warnings come on the caller's thread, with the next thing that is to be forwarded or in `close`.
+
+    Args:
+        backends: Who gets it.
+
+    Attributes:
+        dispatchers: What stands before each of them; empty once this is closed.
+    """
+
+    def __init__(self, backends: Sequence[AbstractLoggingBackend]):
+        self.dispatchers = [Dispatcher(backend) for backend in backends]
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._unsaid: collections.deque[str] = collections.deque()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, daemon=True, name="lerax forwarder")
+        self._thread.start()
+
+    def call(self, method: str, *arguments: Any) -> None:
+        """Queues a call of one of the backends' methods."""
+
+        def forward() -> None:
+            for dispatcher in self.dispatchers:
+                dispatcher.call(method, *arguments)
+
+        self._put(forward)
+
+    def log(self, records_of: Callable[..., Records], *arguments: Any) -> None:
+        """Queues records, to be flushed together.
+
+        Args:
+            records_of: Makes them, on the thread of this forwarder.
+            arguments: What it is given.
+        """
+
+        def forward() -> None:
+            records = records_of(*arguments)
+            for dispatcher in self.dispatchers:
+                dispatcher.log_records(records)
+
+        self._put(forward)
+
+    def warn_later(self, text: str) -> None:
+        """Has a warning said on the caller's thread."""
+        self._unsaid.append(text)
+
+    def close(self, deadline: float) -> None:
+        """Lets every backend work off what is queued and close, and says what was lost.
+
+        Args:
+            deadline: `time.monotonic()` at which backends that hang are left behind.
+        """
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        for dispatcher in self.dispatchers:
+            dispatcher.finish()
+        while self.dispatchers:
+            self.dispatchers.pop(0).join(deadline)
+        self._tell()
+
+    def _put(self, forward: Callable[[], None]) -> None:
+        self._tell()
+        if not self._closed:
+            self._queue.put(forward)
+
+    def _tell(self) -> None:
+        for dispatcher in self.dispatchers:
+            dispatcher.tell()
+        try:
+            while self._unsaid:
+                warnings.warn(self._unsaid.popleft(), RuntimeWarning, stacklevel=4)
+        except IndexError:
+            pass  # another thread has just said it
+
+    def _work(self) -> None:
+        while (forward := self._queue.get()) is not None:
+            try:
+                forward()
+            except Exception as error:  # would end this thread
+                self.warn_later(f"records were not logged ({type(error).__name__}: {error})")
