@@ -1,5 +1,6 @@
 """Loops and selections over modules that mix arrays with static parts, and packing of many small arrays."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -120,7 +121,7 @@ class Packing:
     def __init__(self, like: PyTree, batch_axes: int = 0):
         leaves, self.structure = jax.tree.flatten(like)
         self.shapes = [tuple(leaf.shape[batch_axes:]) for leaf in leaves]
-        self.dtypes = [jnp.dtype(leaf.dtype) for leaf in leaves]
+        self.dtypes = [jnp.dtype(leaf.dtype).name for leaf in leaves]  # NumPy makes a name anew each time
         self.batch_axes = batch_axes
 
     def pack(self, tree: PyTree) -> dict[str, Array]:
@@ -128,7 +129,7 @@ class Packing:
         columns: dict[str, list[Array]] = {}
         for leaf, dtype in zip(jax.tree.leaves(tree), self.dtypes, strict=True):
             wide = jnp.reshape(leaf, (*jnp.shape(leaf)[: self.batch_axes], -1))
-            columns.setdefault(dtype.name, []).append(wide.astype(dtype))
+            columns.setdefault(dtype, []).append(wide.astype(dtype))
         return {name: jnp.concatenate(parts, axis=-1) for name, parts in columns.items()}
 
     def unpack(self, packed: dict[str, Any]) -> PyTree:
@@ -136,11 +137,9 @@ class Packing:
         offsets = dict.fromkeys(packed, 0)
         leaves = []
         for shape, dtype in zip(self.shapes, self.dtypes, strict=True):
-            array, start = packed[dtype.name], offsets[dtype.name]
-            size = 1
-            for length in shape:
-                size *= length
-            offsets[dtype.name] = start + size
+            array, start = packed[dtype], offsets[dtype]
+            size = math.prod(shape)
+            offsets[dtype] = start + size
             leaves.append(array[..., start : start + size].reshape(*array.shape[:-1], *shape))
         return jax.tree.unflatten(self.structure, leaves)
 

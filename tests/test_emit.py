@@ -160,6 +160,37 @@ def test_lanes_of_a_vmap_arrive_in_one_piece(inbox):
     assert running.tolist() == [[True, False, True, True]]
 
 
+def test_what_a_program_has_sent_may_be_kept(inbox):
+    """The values are not the program's memory, which it writes over."""
+    kept = []
+    inbox.receive = lambda kind, about, values, times, running: kept.append(values)
+
+    @jax.jit
+    def program(x):
+        def send(i, x):
+            emit(inbox.channel, {"n": i, "x": x + i, "row": x * jnp.arange(64.0)})
+            return x + 1.0
+
+        return jax.lax.fori_loop(0, 500, send, x)
+
+    jax.block_until_ready(program(1.0))
+    jax.effects_barrier()
+    assert [values["n"].tolist() for values in kept] == [[n] for n in range(500)]
+    assert [values["x"].tolist() for values in kept] == [[1.0 + 2 * n] for n in range(500)]
+    assert all((kept[n]["row"] == (n + 1) * np.arange(64.0)).all() for n in range(500))
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["alone", "mapped"])
+def test_a_record_leaves_a_callers_program_as_one_array_for_each_dtype(inbox, mapped, monkeypatch):
+    """JAX takes its time for each array."""
+    sent = []
+    callback = lambda function, *arrays, **options: sent.append(jax.tree.leaves(arrays))
+    monkeypatch.setattr(jax.debug, "callback", callback)
+    send = lambda x: emit(inbox.channel, {f"x{i}": x + i for i in range(20)} | {"n": jnp.array(3)})
+    jax.jit(jax.vmap(send) if mapped else send)(jnp.ones(4 if mapped else ()))
+    assert sorted(array.dtype.name for array in sent[-1]) == ["bool", "float32", "int32"]
+
+
 def test_after_a_refusal_the_door_works_again(inbox, env, policy):
     with pytest.raises(RuntimeError):
         train(InCond(inbox.channel), env, policy)
