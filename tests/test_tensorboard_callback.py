@@ -22,6 +22,7 @@ from lerax.callback import (
     MemoryBackend,
     ResetContext,
     StepContext,
+    TensorBoardBackend,
     TensorBoardCallback,
     callback_with_numpy_wrapper,
 )
@@ -198,6 +199,21 @@ def test_the_writer_writes_videos():
         (video,) = events.Images(tag)
         gif = Image.open(io.BytesIO(video.encoded_image_string))
         assert (video.step, gif.n_frames, gif.size) == (step, 3, (64, 48))
+
+
+def test_videos_that_fail_do_not_take_the_scalars_with_them(monkeypatch):
+    def fail(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(TensorBoardBackend, "log_video", fail)
+    writer = JITSummaryWriter("logs/mine")
+    with pytest.warns(RuntimeWarning, match="takes no more videos .OSError: no space left") as warned:
+        for step in range(5):
+            writer.add_video("clip", np.zeros((1, 4, 4, 3), np.uint8), step)
+        writer.add_scalar("a", 1.0, 9)
+        writer.close()
+    assert len(warned) == 1
+    assert scalars("logs/mine") == {"a": [(9, 1.0)]}
 
 
 def test_the_signatures_are_the_documented_ones():

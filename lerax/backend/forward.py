@@ -56,6 +56,15 @@ class Forwarder:
 
         self._put(forward)
 
+    def log_video(self, tag: str, frames: Any, step: int, fps: float) -> None:
+        """Queues a video."""
+
+        def forward() -> None:
+            for dispatcher in self.dispatchers:
+                dispatcher.log_video(tag, frames, step, fps)
+
+        self._put(forward)
+
     def warn_later(self, text: str) -> None:
         """Has a warning said on the caller's thread."""
         self._unsaid.append(text)

@@ -99,6 +99,10 @@ class RunLog:
         """Queues a call for every backend."""
         self._forwarder.call(method, *arguments)
 
+    def log_video(self, tag: str, frames: np.ndarray, step: int, fps: float) -> None:
+        """Queues a video for every backend."""
+        self._forwarder.log_video(tag, frames, step, fps)
+
     def phase(self, phase: str) -> None:
         """Tells every backend what is being done now."""
         self._phase = phase

@@ -149,7 +149,7 @@ class JITSummaryWriter:
 
     def _write_video(self, tag: str, frames: np.ndarray, step: Any, fps: Any) -> None:
         self._check_open()
-        self.run_log.call("log_video", tag, frames, int(step or 0), float(fps))
+        self.run_log.log_video(tag, frames, int(step or 0), float(fps))
 
     def _check_open(self) -> None:
         if self.run_log.closed:
