@@ -72,6 +72,16 @@ def test_attributes_of_a_task_are_static():
         Loose()
 
 
+class Shapeless(Hopper):
+    def observe(self, data):
+        return data.qpos[1]
+
+
+def test_an_observation_is_a_vector():
+    with pytest.raises(ValueError, match=r"^Hopper-v5: observe must return a vector \(got the shape \(\)\)$"):
+        Shapeless()
+
+
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit, lambda f: jax.vmap(f, axis_size=2)])
 def test_a_gradient_through_a_step_is_refused(wrap):
     env = Hopper()

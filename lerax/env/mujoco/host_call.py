@@ -80,7 +80,7 @@ def _from_callback(number: int, results: Sequence[jax.ShapeDtypeStruct], *argume
     inputs = [np.asarray(argument).reshape(lanes, argument.shape[-1]) for argument in arguments]
     outputs = [np.empty((lanes, *result.shape), result.dtype) for result in results]
     _functions[number][1](inputs, outputs)
-    return tuple(output.reshape(*lead, -1) for output in outputs)
+    return tuple(output.reshape(*lead, *output.shape[1:]) for output in outputs)
 
 
 def _structure(name: str, **fields: Any) -> type[ctypes.Structure]:
