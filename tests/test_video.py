@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import terminal
 from PIL import Image
 
 import lerax.render.gif
@@ -168,11 +169,12 @@ def test_a_killed_process_leaves_no_video_under_the_final_name(tmp_path, sign):
     path = tmp_path / "clip.mp4"
     command = [sys.executable, "-c", ENDLESS, str(path)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, env=environment, **streams)
+    with terminal.ordinary_signals():
+        process = subprocess.Popen(command, env=environment, **streams)
     for _ in range(20):
         process.stdout.readline()
     process.send_signal(sign)
-    process.communicate()
+    process.communicate(timeout=terminal.SECONDS)
     time.sleep(0.5)  # an encoder that outlived it would be done by now
     assert not path.exists()
     if sign == signal.SIGINT:
