@@ -52,6 +52,18 @@ def where(condition: Bool[ArrayLike, "..."], yes: PyTree, no: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b) if eqx.is_array(a) else a, yes, no)
 
 
+def with_lanes(size: int, mapped: PyTree, given: PyTree) -> PyTree:
+    """What the rule of a `custom_vmap` is given, every leaf with the axis of lanes in front.
+
+    Args:
+        size: How many lanes there are.
+        mapped: Which leaves have the axis already; the others are the same in all lanes.
+        given: The leaves.
+    """
+    widen = lambda x, has_axis: x if has_axis else jnp.broadcast_to(x, (size, *x.shape))
+    return jax.tree.map(widen, given, mapped)
+
+
 def map_where(condition: Bool[Array, ""], function: Callable[[PyTree], PyTree], tree: PyTree) -> PyTree:
     """`function(tree)` where the condition holds, and the tree itself elsewhere; all leaves are arrays.
 
@@ -70,9 +82,7 @@ def map_where(condition: Bool[Array, ""], function: Callable[[PyTree], PyTree], 
 
     @chosen.def_vmap
     def _(size: int, mapped: list, *given: PyTree) -> tuple[PyTree, PyTree]:
-        # Every leaf gets the axis of lanes in front, and the same function sees one axis more.
-        widen = lambda x, has_axis: x if has_axis else jnp.broadcast_to(x, (size, *x.shape))
-        condition, tree = jax.tree.map(widen, given, tuple(mapped))
+        condition, tree = with_lanes(size, tuple(mapped), given)  # the same function sees one axis more
         return chosen(condition, tree), jax.tree.map(lambda _: True, tree)
 
     return chosen(condition, tree)

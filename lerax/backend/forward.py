@@ -34,12 +34,7 @@ class Forwarder:
 
     def call(self, method: str, *arguments: Any) -> None:
         """Queues a call of one of the backends' methods."""
-
-        def forward() -> None:
-            for dispatcher in self.dispatchers:
-                dispatcher.call(method, *arguments)
-
-        self._put(forward)
+        self._put(lambda: self._each(Dispatcher.call, method, *arguments))
 
     def log(self, records_of: Callable[..., Records], *arguments: Any) -> None:
         """Queues records, to be flushed together.
@@ -48,22 +43,11 @@ class Forwarder:
             records_of: Makes them, on the thread of this forwarder.
             arguments: What it is given.
         """
-
-        def forward() -> None:
-            records = records_of(*arguments)
-            for dispatcher in self.dispatchers:
-                dispatcher.log_records(records)
-
-        self._put(forward)
+        self._put(lambda: self._each(Dispatcher.log_records, records_of(*arguments)))
 
     def log_video(self, tag: str, frames: Any, step: int, fps: float) -> None:
         """Queues a video."""
-
-        def forward() -> None:
-            for dispatcher in self.dispatchers:
-                dispatcher.log_video(tag, frames, step, fps)
-
-        self._put(forward)
+        self._put(lambda: self._each(Dispatcher.log_video, tag, frames, step, fps))
 
     def warn_later(self, text: str) -> None:
         """Has a warning said on the caller's thread."""
@@ -78,11 +62,14 @@ class Forwarder:
         self._closed = True
         self._queue.put(None)
         self._thread.join(max(0.0, deadline - time.monotonic()))
-        for dispatcher in self.dispatchers:
-            dispatcher.finish()
+        self._each(Dispatcher.finish)
         while self.dispatchers:
             self.dispatchers.pop(0).join(deadline)
         self._tell()
+
+    def _each(self, method: Callable[..., None], *arguments: Any) -> None:
+        for dispatcher in self.dispatchers:
+            method(dispatcher, *arguments)
 
     def _put(self, forward: Callable[[], None]) -> None:
         self._tell()
@@ -90,8 +77,7 @@ class Forwarder:
             self._queue.put(forward)
 
     def _tell(self) -> None:
-        for dispatcher in self.dispatchers:
-            dispatcher.tell()
+        self._each(Dispatcher.tell)
         try:
             while self._unsaid:
                 warnings.warn(self._unsaid.popleft(), RuntimeWarning, stacklevel=4)

@@ -20,7 +20,7 @@ from jax.custom_batching import custom_vmap
 from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Bool, Int, PyTree
 
-from lerax.tree import Packing
+from lerax.tree import Packing, with_lanes
 
 
 @runtime_checkable
@@ -227,13 +227,11 @@ def _send(slot: Slot, lanes: int | None, record: PyTree) -> None:
 
     @send.def_vmap
     def _(size: int, mapped: list, record: PyTree) -> tuple[tuple, tuple]:
-        # Every leaf gets the axis of lanes in front, those of an outer vmap folded into it.
-        def stacked(x: Array, has_axis: bool) -> Array:
-            x = x if has_axis else jnp.broadcast_to(x, (size, *x.shape))
-            return x if lanes is None else jnp.reshape(x, (size * lanes, *x.shape[2:]))
-
-        record = jax.tree.map(stacked, record, mapped[0])
-        _send(slot, size * (lanes or 1), record)
+        record = with_lanes(size, mapped[0], record)
+        every = size * (lanes or 1)
+        if lanes is not None:  # those of an outer vmap are folded into the axis
+            record = jax.tree.map(lambda x: jnp.reshape(x, (every, *x.shape[2:])), record)
+        _send(slot, every, record)
         return (), ()
 
     send(record)

@@ -50,7 +50,8 @@ class Native:
     Attributes:
         shapes: The fields that are read of a simulation, and their shapes.
         row_size: Numbers in a row.
-        tracked: Numbers that the task compares with the next step.
+        ends: Where in what is read the fields end, each in turn, then the change of what the task tracks,
+            then the mark that the engine gave up.
         key: What the results depend on.
     """
 
@@ -62,14 +63,16 @@ class Native:
         data = mujoco.MjData(model)
         self._dt = model.opt.timestep * task.frame_skip
         self.shapes = {name: np.shape(getattr(data, name)) for name in fields_of(task)}
-        self._ends = np.cumsum([math.prod(shape) for shape in self.shapes.values()]).tolist()
         # Methods of a Module are bound anew, slowly, each time they are asked for.
         self._track = functools.partial(type(task).track, task)
         self._template = np.empty(mujoco.mj_stateSize(model, self._kind))
         mujoco.mj_getState(model, data, self._template, self._kind)
         one = {name: np.array(getattr(data, name))[None] for name in self.shapes}
-        self.tracked = np.asarray(self._track(Data(model, self._dt, one))).shape[-1]
-        self.row_size = len(self._template) + self.tracked + 1
+        self._tracked = np.asarray(self._track(Data(model, self._dt, one))).shape[-1]
+        self.row_size = len(self._template) + self._tracked + 1
+        sizes = [*(math.prod(shape) for shape in self.shapes.values()), self._tracked, 1]
+        self.ends: list[int] = np.cumsum(sizes).tolist()
+        self._others = list(zip(self.shapes, self.ends, strict=False))[2:]  # than positions and velocities
         self._lock = threading.Lock()
         self._simulations: dict[int, _Batched | _Threaded] = {}
         self.key = model_bytes(model) + repr((task, self.row_size, mujoco.__version__)).encode()
@@ -114,7 +117,7 @@ class Native:
             failed = simulations.step(self._task.frame_skip)
             self._fill(simulations, stepped, read)
             # The difference is what float32 would lose; that of the marks is 0.
-            read[:, self._ends[-1] :] = stepped[:, size:] - rows[:, size:]
+            read[:, self.ends[-3] :] = stepped[:, size:] - rows[:, size:]
             if len(failed):
                 read[failed, -1] = 1
         tell_warnings(self._task.name)
@@ -134,12 +137,12 @@ class Native:
         read: Float[np.ndarray, "row numbers"],
     ) -> None:
         """Fills in what rows keep of the simulations, and the fields."""
-        size, start = len(self._template), self._ends[1]
+        size, start = len(self._template), self.ends[1]
         rows[:, :size], rows[:, size:] = simulations.state, 0
-        if self.tracked:
+        if self._tracked:
             rows[:, size:-1] = self._track(simulations.data)
         read[:, :start] = simulations.state[:, 1 : 1 + start]  # positions and velocities, after the time
-        for name, end in zip(self._task.fields, self._ends[2:], strict=True):
+        for name, end in self._others:
             field = getattr(simulations.data, name)
             read[:, start:end].reshape(field.shape)[...] = field
             start = end

@@ -1,6 +1,5 @@
 """What computes a task's physics, and MuJoCo's own engine as such."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -61,10 +60,9 @@ class OnHost:
     def __init__(self, task: Task, model: Any, threads: int, owner: Any):
         self._native, self._name = Native(task, model, threads), task.name
         self.shapes = self._native.shapes
-        self._sizes = [*(math.prod(shape) for shape in self.shapes.values()), self._native.tracked, 1]
         self._results = (
             jax.ShapeDtypeStruct((2 * self._native.row_size,), jnp.uint32),
-            jax.ShapeDtypeStruct((sum(self._sizes),), jnp.float32),
+            jax.ShapeDtypeStruct((self._native.ends[-1],), jnp.float32),
         )
         self._numbers = {
             function.__name__: host_call.register(
@@ -103,7 +101,7 @@ class OnHost:
             )
 
         row, read = ask(*given)  # type: ignore[misc]
-        *fields, moved, failed = jnp.split(read, np.cumsum(self._sizes)[:-1])
+        *fields, moved, failed = jnp.split(read, self._native.ends[:-1])
         shaped = (field.reshape(shape) for field, shape in zip(fields, self.shapes.values(), strict=True))
         return row, dict(zip(self.shapes, shaped, strict=True)), moved, failed[0] > 0
 
