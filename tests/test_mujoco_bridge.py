@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -287,3 +288,14 @@ def test_a_thread_of_xlas_keeps_its_state_in_python():
     for thread in {thread for thread, _ in calls}:
         counts = [count for at, count in calls if at == thread]
         assert counts == list(range(1, len(counts) + 1))
+
+
+class NamesAll(Hopper):
+    fields: ClassVar[tuple[str, ...]] = ("qpos", "xpos")
+
+
+def test_a_task_may_name_what_is_read_anyway():
+    def after_a_step(env):
+        return env.transition(env.initial(key=jr.key(0)), jnp.ones(3)).seen
+
+    np.testing.assert_array_equal(after_a_step(NamesAll()), after_a_step(Hopper()))
