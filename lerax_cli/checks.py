@@ -143,7 +143,7 @@ def _pygame() -> str:
 
 def _opengl(name: str) -> str:
     os.environ["MUJOCO_GL"] = name
-    from lerax.render.mujoco_renderer import draws_with
+    from lerax.render.trial import draws_with
 
     if not draws_with(name):
         raise RuntimeError("it draws black pictures")

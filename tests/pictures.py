@@ -2,12 +2,21 @@
 
 import mujoco
 
-from lerax.render import HeadlessMujocoRenderer
+from lerax.render import HeadlessMujocoRenderer, gl
 
 GLOWS = 'specular="0" emission="1"'  # shows its colour, whatever shines
 DARK = '<visual><headlight ambient="0 0 0" diffuse="0 0 0" specular="0 0 0"/></visual>'
 AHEAD = '<camera name="c" xyaxes="1 0 0 0 0 1" fovy="60"/>'  # looks along y
 DOWN = '<camera name="c" pos="0 0 10" projection="orthographic" fovy="4"/>'  # shows a height of 4
+
+
+def find_gl():
+    """The OpenGL that draws here, or None, and why others do not."""
+    reasons = []
+    for name, reason in gl.kinds():
+        if reason is None:
+            return None if name == "software" else name, "; ".join(reasons)
+        reasons.append(f"{name}: {reason}")
 
 
 def scene(*things, camera=DOWN, assets="", visual=DARK):

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from jax import numpy as jnp
 from jax import random as jr
+from pictures import find_gl
 from toys import frame
 
 from lerax.env.mujoco import Hopper, InvertedDoublePendulum, InvertedPendulum, Reacher
-from lerax.render import HeadlessPygameRenderer, RenderError, gl, headless_renderer
+from lerax.render import HeadlessPygameRenderer, RenderError, headless_renderer
 
-FOUND, REASONS = gl.find_gl()
+FOUND, REASONS = find_gl()
 SIZE = 160, 120
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import mujoco
 import numpy as np
 import pytest
+from pictures import find_gl
 
 import lerax.render
 from lerax.render import HeadlessMujocoRenderer, RenderError, gl, headless_renderer
@@ -26,7 +27,7 @@ MODEL = """
 </mujoco>
 """
 ROOT = str(Path(lerax.render.__file__).parents[2])
-FOUND, REASONS = gl.find_gl()
+FOUND, REASONS = find_gl()
 needs_gl = pytest.mark.skipif(FOUND is None, reason=f"no OpenGL here: {REASONS}")
 
 
@@ -122,7 +123,7 @@ def test_an_env_with_a_model_is_drawn_with_it(model, data):
 
 
 def test_what_does_not_draw_gives_its_reason():
-    assert "mujoco.nothing" in gl._probe("nothing")
+    assert "mujoco.nothing" in gl._try_out("nothing", False)
 
 
 DRAW = f"""
@@ -137,7 +138,7 @@ with HeadlessMujocoRenderer(model, 64, 48) as renderer:
     renderer.render_data(data)
     assert renderer.as_array().max() > 50
 assert dict(os.environ) == before
-print(gl.find_gl()[0])
+print(renderer.drawn_with)
 """
 
 
@@ -151,13 +152,13 @@ def draw(**variables):
 def test_a_nonsense_mujoco_gl_is_a_warning():
     done = draw(MUJOCO_GL="nonsense")
     assert done.stdout.strip() == FOUND, done.stderr
-    assert "MUJOCO_GL=nonsense does not work" in done.stderr and f"using {FOUND}" in done.stderr
+    assert "MUJOCO_GL=nonsense does not work here" in done.stderr and f"using {FOUND}" in done.stderr
 
 
 @needs_gl
 @pytest.mark.parametrize("name", ["egl", "osmesa"])
 def test_a_mujoco_gl_that_works_is_used(name):
-    if gl._probe(name) is not None:
+    if gl._try_out(name, False) is not None:
         pytest.skip(f"{name} does not work here")
     done = draw(MUJOCO_GL=name)
     assert (done.stdout.strip(), done.stderr) == (name, "")

@@ -9,12 +9,12 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-from pictures import GLOWS, draw, load, scene
+from pictures import GLOWS, draw, find_gl, load, scene
 
 import lerax.render
-from lerax.render import HeadlessMujocoRenderer, gl
+from lerax.render import HeadlessMujocoRenderer, gl, mujoco_renderer
 
-FOUND, REASONS = gl.find_gl()
+FOUND, REASONS = find_gl()
 needs_gl = pytest.mark.skipif(FOUND is None, reason=f"no OpenGL here: {REASONS}")
 ROOT = str(Path(lerax.render.__file__).parents[2])
 ASSETS = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets"
@@ -122,10 +122,9 @@ def test_gymnasiums_models_show_their_robot(name):
 
 @pytest.fixture
 def ball(monkeypatch):
-    gl._find_gl.cache_clear()
+    mujoco_renderer._warn_once.cache_clear()
     monkeypatch.delenv("MUJOCO_GL", raising=False)
-    yield load(BALL)
-    gl._find_gl.cache_clear()
+    return load(BALL)
 
 
 def opened(model, data, *size):
@@ -139,24 +138,24 @@ def opened(model, data, *size):
 
 
 def test_without_opengl_it_draws_all_the_same(ball, monkeypatch):
-    monkeypatch.setattr(gl, "_probe", lambda name: "no library")
+    monkeypatch.setattr(gl, "_try_out", lambda *_: "no library")
     name, frame = opened(*ball, 639, 481)
     assert name == "software" and frame.shape == (481, 639, 3) and tuple(frame[240, 319]) == (255, 0, 0)
 
 
 @pytest.mark.parametrize("asked", ["software", "Off", "disable"])
 def test_opengl_is_not_even_looked_for_if_it_is_not_wanted(ball, monkeypatch, asked):
-    monkeypatch.setattr(gl, "_probe", lambda name: pytest.fail("looked for"))
+    monkeypatch.setattr(gl, "_try_out", lambda *_: pytest.fail("looked for"))
     monkeypatch.setenv("MUJOCO_GL", asked)
     assert opened(*ball, 64, 48)[0] == "software"
 
 
 @pytest.mark.parametrize("asked", ["nonsense", "egl"])
 def test_a_mujoco_gl_that_does_not_work_is_a_warning(ball, monkeypatch, asked):
-    monkeypatch.setattr(gl, "_probe", lambda name: "no library")
+    monkeypatch.setattr(gl, "_try_out", lambda *_: "no library")
     monkeypatch.setenv("MUJOCO_GL", asked)
     with pytest.warns(
-        UserWarning, match=f"MUJOCO_GL={asked} does not work.*software.*apt-get install libegl1"
+        UserWarning, match=f"MUJOCO_GL={asked} does not work here .*software.*apt-get install libegl1"
     ):
         name, frame = opened(*ball, 64, 48)
     assert name == "software" and frame.max() == 255

@@ -6,19 +6,12 @@ import importlib
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
 OFF = ("software", "disable", "disabled", "off", "false", "0")
 PACKAGES = "apt-get install libegl1 libopengl0 libgl1"
-PROBE_SECONDS = 60
-
-PROBE = """
-import sys
-from lerax.render.mujoco_renderer import draws_with
-sys.exit(0 if draws_with(sys.argv[1]) else "it draws black pictures")
-"""
+TRIAL_SECONDS = 60  # that a kind has to show that it draws
 
 
 def import_mujoco() -> ModuleType:
@@ -29,7 +22,8 @@ def import_mujoco() -> ModuleType:
     """
     with environment(PYOPENGL_PLATFORM=os.environ.get("PYOPENGL_PLATFORM")):  # which the import may set
         try:
-            import mujoco
+            with _bound_to_nothing_if_it_fails():
+                import mujoco
         except ImportError:
             raise
         except Exception:
@@ -39,54 +33,82 @@ def import_mujoco() -> ModuleType:
 
 
 def gl_context(name: str) -> type:
-    """The class of MuJoCo's contexts for `egl`, `osmesa` or `glfw`, whatever `MUJOCO_GL` says."""
-    import_mujoco()
-    with environment(PYOPENGL_PLATFORM=None if name == "glfw" else name):
-        return importlib.import_module(f"mujoco.{name}").GLContext
+    """The class of MuJoCo's contexts for `egl`, `osmesa` or `glfw`, whatever `MUJOCO_GL` says.
 
-
-def find_gl() -> tuple[str | None, str]:
-    """Finds an OpenGL that draws without a display: what `MUJOCO_GL` names, else EGL, else OSMesa.
-
-    Each is tried once in a process of its own; none is if `MUJOCO_GL` is `software` or `off`. Warns if
-    `MUJOCO_GL` names one that does not work.
-
-    Returns:
-        Its name, or None, and why the others do not work.
+    Raises:
+        Exception: Of any kind: it cannot be loaded.
     """
-    return _find_gl(os.environ.get("MUJOCO_GL", "").strip().lower())
+    import_mujoco()
+    platform = None if name == "glfw" else name
+    with _bound_to_nothing_if_it_fails(), environment(PYOPENGL_PLATFORM=platform):
+        try:
+            return importlib.import_module(f"mujoco.{name}").GLContext
+        except AttributeError as error:  # how PyOpenGL says it
+            raise ImportError("its library is not there") from error
+
+
+@contextlib.contextmanager
+def _bound_to_nothing_if_it_fails() -> Iterator[None]:
+    """Forgets PyOpenGL if an import fails that loaded it: it stays with the library it was loaded for."""
+    before = set(sys.modules)
+    try:
+        yield
+    except Exception:
+        for name in set(sys.modules) - before:
+            if name.startswith(("OpenGL", "mujoco.egl", "mujoco.osmesa")):
+                del sys.modules[name]
+        raise
+
+
+def wanted() -> str:
+    """What `MUJOCO_GL` says; empty if it says nothing, or that OpenGL is not wanted."""
+    asked = _asked()
+    return "" if asked in OFF else asked
+
+
+def kinds(fastest: bool = False) -> Iterator[tuple[str, str | None]]:
+    """What could draw without a display, in the order in which to try it: the last one is `software`.
+
+    Each is tried once, when its turn comes, in a process of its own: what happens there does no harm here,
+    but it is no promise either. First comes what `MUJOCO_GL` names, then EGL, then OSMesa; none of them if it
+    is `software` or `off`.
+
+    Args:
+        fastest: Leave out what takes more processor time than `software`, unless `MUJOCO_GL` names it.
+
+    Yields:
+        Its name, and what speaks against it, if anything does.
+    """
+    asked = _asked()
+    if asked not in OFF:
+        others = ("egl",) if fastest else ("egl", "osmesa")  # OSMesa never has a graphics card
+        for name in dict.fromkeys(name for name in (asked, *others) if name):
+            known = name in ("egl", "osmesa", "glfw")
+            yield name, _try_out(name, fastest and name != asked) if known else "there is no such thing"
+    yield "software", None
+
+
+def _asked() -> str:
+    return os.environ.get("MUJOCO_GL", "").strip().lower()
 
 
 @functools.cache
-def _find_gl(asked: str) -> tuple[str | None, str]:
-    if asked in OFF:
-        return None, f"MUJOCO_GL is {asked!r}"
-    found, reasons = None, []
-    for name in dict.fromkeys(name for name in (asked, "egl", "osmesa") if name):
-        reason = _probe(name) if name in ("egl", "osmesa", "glfw") else "there is no such thing"
-        if reason is None:
-            found = name
-            break
-        reasons.append(f"{name}: {reason}")
-    if asked and asked != found:
-        instead = found or f"the software renderer; for OpenGL: {PACKAGES}"
-        warnings.warn(f"MUJOCO_GL={asked} does not work ({reasons[0]}); using {instead}", stacklevel=3)
-    return found, "; ".join(reasons)
-
-
-def _probe(name: str) -> str | None:
-    """Draws a picture in another process. Returns None, or why it did not work."""
+def _try_out(name: str, fastest: bool) -> str | None:
+    """What a process of its own has against a kind of OpenGL."""
     child = {key: value for key, value in os.environ.items() if key != "PYOPENGL_PLATFORM"}
     child |= {"MUJOCO_GL": name, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-    command = [sys.executable, "-P", "-c", PROBE, name]
+    command = [sys.executable, "-P", "-m", "lerax.render.trial", name, *(["fastest"] if fastest else [])]
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    how = {"text": True, "errors": "replace", "timeout": TRIAL_SECONDS}
     try:
-        done = subprocess.run(
-            command, env=child, capture_output=True, text=True, errors="replace", timeout=PROBE_SECONDS
-        )
-    except (subprocess.TimeoutExpired, OSError) as error:
+        # In a session of its own: an interrupt from the keyboard must not look like a fault of OpenGL.
+        done = subprocess.run(command, env=child, start_new_session=True, **streams, **how)
+    except subprocess.TimeoutExpired:
+        return f"it does not answer within {TRIAL_SECONDS} s"
+    except OSError as error:
         return str(error)
-    said = [line for line in done.stderr.splitlines() if line[:1].strip() and "ignored" not in line]
-    return None if done.returncode == 0 else (said[-1] if said else f"exit status {done.returncode}")
+    lines = [line for line in done.stderr.splitlines() if line[:1].strip() and "ignored" not in line]
+    return None if done.returncode == 0 else (lines[-1] if lines else f"exit status {done.returncode}")
 
 
 @contextlib.contextmanager

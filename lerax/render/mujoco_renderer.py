@@ -1,12 +1,16 @@
 """Pictures of MuJoCo models, drawn off screen."""
 
+import contextlib
+import functools
 import threading
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from . import gl
 from .base_renderer import AbstractFrameSource, RenderError, check_size
-from .gl import find_gl, gl_context, import_mujoco
 from .software import Software
 
 MAX_GEOMS = 10_000
@@ -15,8 +19,10 @@ MAX_GEOMS = 10_000
 class HeadlessMujocoRenderer(AbstractFrameSource):
     """Draws a MuJoCo model off screen: with OpenGL, found by trying, or without it (`lerax.render.software`).
 
-    It does without where no OpenGL works, or `MUJOCO_GL` is `off` or, which only lerax knows, `software`. It
-    opens with the first picture; with OpenGL it serves only the thread that drew that one.
+    It opens with the first picture: with what `MUJOCO_GL` names, else EGL, else OSMesa. What does not start,
+    or fails later, is followed by the next, at last by `software`, which needs no OpenGL; one warning says
+    what draws and why. `MUJOCO_GL` set to `off` or, which only lerax knows, `software` does without OpenGL.
+    With OpenGL it serves only the thread that drew the first picture.
 
     Args:
         model: The `mujoco.MjModel`; it is not changed.
@@ -25,6 +31,8 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
         camera: Name or number of a camera of the model, or a `mujoco.MjvCamera`; None for the model's first,
             or, where it has none, a view of all of it.
         shadows: Draw shadows; with OpenGL but without a graphics card they take most of the time.
+        fastest: Draw with what takes the least processor time (`software` where OpenGL has no graphics card),
+            not with what draws the finest pictures; what `MUJOCO_GL` names comes first all the same.
 
     Attributes:
         drawn_with: `egl`, `osmesa`, `glfw` or `software`; None before the first picture.
@@ -41,18 +49,22 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
         height: int = 480,
         camera: str | int | Any | None = None,
         shadows: bool = True,
+        *,
+        fastest: bool = False,
     ):
         check_size(width, height)
         try:
-            self._mujoco: Any = import_mujoco()
+            self._mujoco: Any = gl.import_mujoco()
         except ImportError as error:
             raise RenderError(f"mujoco cannot be imported ({error}): pip install mujoco") from error
         self.model, self.width, self.height = model, width, height
         self._camera = _camera(self._mujoco, model, camera)
-        self._shadows = shadows
+        self._shadows, self._fastest = shadows, fastest
         self.drawn_with: str | None = None
         self._artist: _OpenGL | Software | None = None
         self._thread: int | None = None
+        self._kinds: Iterator[tuple[str, str | None]] = iter(())  # what is left to try
+        self._failed: list[str] = []
 
     def is_open(self) -> bool:
         return self._artist is not None
@@ -62,10 +74,26 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
 
     def _opened(self) -> "_OpenGL | Software":
         if self._artist is None:
-            return self._open_with(find_gl()[0] or "software")
+            self._kinds, self._failed = gl.kinds(self._fastest), []
+            return self._open_next(bool(gl.wanted()))
         if self._thread not in (None, threading.get_ident()):
             raise RenderError("a HeadlessMujocoRenderer serves one thread: make one on each that draws")
         return self._artist
+
+    def _open_next(self, tell: bool) -> "_OpenGL | Software":
+        """Opens the next kind that starts; if asked to, tells what draws instead of those that did not."""
+        for name, reason in self._kinds:
+            if reason is None:
+                try:
+                    artist = self._open_with(name)
+                except RenderError as error:
+                    reason, tell = str(error), True
+                else:
+                    if tell and self._failed:
+                        _warn_once(self._failed[0], name, self._fastest)
+                    return artist
+            self._failed.append(f"{name}: {reason}")
+        raise RenderError(f"nothing draws MuJoCo's pictures here ({'; '.join(self._failed)})")
 
     def _open_with(self, name: str) -> "_OpenGL | Software":
         what = self._mujoco, self.model, self.width, self.height
@@ -73,6 +101,7 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
         self._scene = self._mujoco.MjvScene(self.model, maxgeom=MAX_GEOMS)
         self._scene.flags[self._mujoco.mjtRndFlag.mjRND_SHADOW.value] = self._shadows
         self._option = self._mujoco.MjvOption()
+        self._frame = np.zeros((self.height, self.width, 3), np.uint8)
         self._thread = None if name == "software" else threading.get_ident()
         self.drawn_with, self._artist = name, artist
         return artist
@@ -86,60 +115,79 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
         """Draws the state of a `mujoco.MjData` of the model, whose positions are up to date (`mj_forward`).
 
         Raises:
-            RenderError: OpenGL does not start, or this is not the thread that drew the first picture with it.
+            RenderError: This is not the thread that drew the first picture with OpenGL.
         """
         artist, mujoco = self._opened(), self._mujoco
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
-        mujoco.mjv_updateScene(self.model, data, self._option, None, self._camera, everything, self._scene)
-        artist.draw(self._scene)
+        while True:
+            mujoco.mjv_updateScene(
+                self.model, data, self._option, None, self._camera, everything, self._scene
+            )
+            try:
+                self._frame = artist.draw(self._scene)
+                return
+            except RenderError as error:
+                self._failed.insert(0, f"{self.drawn_with}: {error}")
+                artist.close()
+                artist = self._open_next(tell=True)
 
     def as_array(self) -> np.ndarray:
-        return self._opened().pixels()
+        self._opened()
+        return self._frame.copy()
 
 
 class _OpenGL:
-    """Draws scenes of a model with one kind of OpenGL, on one thread."""
+    """Draws scenes of a model with one kind of OpenGL, on one thread.
+
+    Raises:
+        RenderError: It does not start.
+    """
 
     def __init__(self, name: str, mujoco: Any, model: Any, width: int, height: int):
         self._mujoco = mujoco
-        try:
-            self._context = gl_context(name)(width, height)
+        with _saying("it does not start"):
+            self._context = gl.gl_context(name)(width, height)
             self._context.make_current()
             self._target = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
-        except Exception as error:  # each OpenGL raises what it likes
-            raise RenderError(f"OpenGL ({name}) does not start ({error}); set MUJOCO_GL=off") from error
-        mujoco.mjr_resizeOffscreen(width, height, self._target)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._target)
+            mujoco.mjr_resizeOffscreen(width, height, self._target)
+            mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._target)
         self._rectangle = mujoco.MjrRect(0, 0, width, height)
 
-    def draw(self, scene: Any) -> None:
-        self._context.make_current()
-        self._mujoco.mjr_render(self._rectangle, scene, self._target)
+    def draw(self, scene: Any) -> np.ndarray:
+        """The picture of a scene: uint8, `[height, width, 3]`.
 
-    def pixels(self) -> np.ndarray:
-        self._context.make_current()
+        Raises:
+            RenderError: OpenGL has failed.
+        """
         pixels = np.empty((self._rectangle.height, self._rectangle.width, 3), np.uint8)
-        self._mujoco.mjr_readPixels(pixels, None, self._rectangle, self._target)
-        return np.ascontiguousarray(pixels[::-1])  # OpenGL begins at the bottom
+        with _saying("it failed while it drew"):
+            self._context.make_current()
+            self._mujoco.mjr_render(self._rectangle, scene, self._target)
+            self._mujoco.mjr_readPixels(pixels, None, self._rectangle, self._target)
+        return pixels[::-1]  # OpenGL begins at the bottom
 
     def close(self) -> None:
-        self._context.make_current()
-        self._target.free()
-        self._context.free()
+        with contextlib.suppress(Exception):  # if it is broken there is nothing to give back
+            self._context.make_current()
+            self._target.free()
+            self._context.free()
 
 
-def draws_with(name: str) -> bool:
-    """Whether one kind of OpenGL draws a red ball that can be seen; may end the process instead."""
-    mujoco: Any = import_mujoco()
-    ball = "<mujoco><worldbody><light pos='0 0 3'/><geom size='.3' rgba='1 0 0 1'/></worldbody></mujoco>"
-    model = mujoco.MjModel.from_xml_string(ball)
-    data = mujoco.MjData(model)
-    mujoco.mj_forward(model, data)
-    renderer = HeadlessMujocoRenderer(model, 64, 48)
-    renderer._open_with(name)
-    with renderer:
-        renderer.render_data(data)
-        return bool(renderer.as_array()[..., 0].max() > 40)
+@contextlib.contextmanager
+def _saying(what: str) -> Iterator[None]:
+    """Makes one kind of error of all those that OpenGL raises."""
+    try:
+        yield
+    except Exception as error:  # each OpenGL raises what it likes
+        raise RenderError(f"{what} ({' '.join(f'{error}'.split()) or type(error).__name__})") from error
+
+
+@functools.cache
+def _warn_once(failed: str, name: str, fastest: bool) -> None:
+    subject = f"MUJOCO_GL={gl.wanted()}" if gl.wanted() else "OpenGL"
+    hint = "" if fastest else f"; for OpenGL: {gl.PACKAGES}"
+    instead = f"the software renderer{hint}" if name == "software" else name
+    warnings.warn(f"{subject} does not work here ({failed}); using {instead}", stacklevel=3)
 
 
 def _camera(mujoco: Any, model: Any, camera: Any) -> Any:

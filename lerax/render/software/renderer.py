@@ -33,8 +33,8 @@ class Software:
         self._color = np.zeros((3, height, width), np.uint8)
         self._shown: Shown | None = None  # what is in it
 
-    def draw(self, scene: Any) -> None:
-        """Draws a `mujoco.MjvScene` of the model."""
+    def draw(self, scene: Any) -> np.ndarray:
+        """The picture of a `mujoco.MjvScene` of the model: uint8, `[height, width, 3]`."""
         _, height, width = self._color.shape
         view = View(self._mujoco.mjv_averageCamera(*scene.camera), width, height)
         now = Shown(
@@ -49,6 +49,7 @@ class Software:
             if box is not None:
                 self._redraw(now, box)
         self._shown = now
+        return np.stack(list(self._color), -1)
 
     def _redraw(self, shown: Shown, box: np.ndarray) -> None:
         """Draws some pixels again, and those beside them, which may be edges now or have been."""
@@ -57,10 +58,6 @@ class Software:
         top, left = new.row - drawn.row, new.column - drawn.column
         color = _draw(shown, drawn)[:, top : top + new.height, left : left + new.width]
         self._color[:, *new.window] = color
-
-    def pixels(self) -> np.ndarray:
-        """A copy of the picture: uint8, `[height, width, 3]`."""
-        return np.stack(list(self._color), -1)
 
     def close(self) -> None:
         """Does nothing: there is nothing to give back."""
