@@ -10,7 +10,7 @@ import typer
 from lerax import __version__
 
 from . import doctor, lists, record_video, train
-from .report import Failure, Interrupted, give_up_stdout, hold_streams, result, say
+from .report import Failure, Interrupted, hold_streams, lost_result, result, say
 
 app = typer.Typer(
     name="lerax",
@@ -47,7 +47,9 @@ def root(
 def main() -> None:
     """Runs the command and ends the process with its exit code."""
     hold_streams()
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    lost = lost_result()
+    sys.exit(code or lost)
 
 
 def run(arguments: list[str]) -> int:
@@ -64,6 +66,8 @@ def run(arguments: list[str]) -> int:
         return int(app(arguments, prog_name="lerax", standalone_mode=False) or 0)
     except typer.Exit as stop:
         return stop.exit_code
+    except SystemExit as stop:  # completions end so
+        return int(bool(stop.code))
     except Failure as error:
         if "--debug" in arguments:
             traceback.print_exc()
@@ -76,7 +80,6 @@ def run(arguments: list[str]) -> int:
         return 130
     except OSError as error:
         say(f"lerax: error: {error}")
-        give_up_stdout()
         return 1
     except Exception as error:
         if not hasattr(error, "format_message"):

@@ -1,7 +1,9 @@
 """What the command says: results to standard output, everything else to standard error."""
 
+import io
 import json
 import os
+import select
 import sys
 import warnings
 from typing import Any
@@ -55,18 +57,57 @@ class Warnings:
         say(f"lerax: warning: {text}")
 
 
-def hold_streams() -> None:
-    """Puts the null device where the caller closed a standard stream.
+class _Output(io.FileIO):
+    """Standard output. A failure to write it stops nothing, and is said by `lost_result` at the end.
 
-    Otherwise the next file that is opened would take its number, and Python would print errors as results.
+    Attributes:
+        lost: Why something was not written; None where all was, or where nobody wanted to read on.
+        about: The first line of what was to be written last.
+    """
+
+    lost: str | None = None
+    about = ""
+
+    def write(self, data: Any) -> int:
+        try:
+            while (written := super().write(data)) is None:  # somebody has told it not to wait
+                select.select([], [self], [])
+            return written
+        except BrokenPipeError:
+            pass  # as with `| head`
+        except OSError as error:
+            self.lost = self.lost or error.strerror
+        return len(data)
+
+
+def hold_streams() -> None:
+    """Makes standard streams of what the caller has given, closed ones included.
+
+    Where one is closed, the next file that is opened would take its number, and Python would print errors as
+    results: the null device goes there. As standard output it cannot be written, so that a result is missed.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            null = os.open(os.devnull, os.O_RDWR)
+            null = os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_RDWR)
             if null != number:
                 os.dup2(null, number)
                 os.close(null)
             setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))
+    given: Any = sys.stdout
+    output = io.BufferedWriter(_Output(given.fileno(), "w", closefd=False))
+    form = {"encoding": given.encoding, "errors": given.errors, "line_buffering": given.line_buffering}
+    sys.stdout = io.TextIOWrapper(output, **form)
+
+
+def lost_result() -> int:
+    """Says what standard output did not take, if anything; returns the exit code that follows, 0 or 1."""
+    sys.stdout.flush()
+    output = sys.stdout.buffer.raw  # type: ignore[attr-defined]
+    if output.lost is None:
+        return 0
+    lost = f"; lost: {output.about[:300]}" if output.about else ""
+    say(f"lerax: error: standard output cannot be written ({output.lost}){lost}")
+    return 1
 
 
 def say(text: str) -> None:
@@ -78,11 +119,21 @@ def say(text: str) -> None:
 
 
 def result(text: str) -> None:
-    """A line to standard output; lost if nobody reads it."""
+    """Lines to standard output: escaped in a terminal, else every byte as it is, for what reads it."""
+    stream: Any = sys.stdout
+    output = getattr(stream, "buffer", None)
+    if isinstance(raw := getattr(output, "raw", None), _Output):
+        raw.about = text.partition("\n")[0]
+    if output is None or stream.isatty():
+        print(_printable(text, stream), file=stream, flush=True)
+        return
     try:
-        print(_printable(text, sys.stdout), flush=True)
-    except (OSError, ValueError):
-        give_up_stdout()
+        line = os.fsencode(text)  # a path is again the bytes that it was
+    except UnicodeEncodeError:
+        line = text.encode(stream.encoding, "backslashreplace")
+    stream.flush()
+    output.write(line + b"\n")
+    output.flush()
 
 
 def result_json(value: Any) -> None:
@@ -92,9 +143,10 @@ def result_json(value: Any) -> None:
 
 def table(rows: list[tuple[str, ...]]) -> None:
     """Rows in columns to standard output, the first being the head."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        result("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    cells = [[" ".join(cell.splitlines()) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+    result("\n".join(lines))
 
 
 def _printable(text: str, stream: Any) -> str:
@@ -106,11 +158,3 @@ def _printable(text: str, stream: Any) -> str:
 
 def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def give_up_stdout() -> None:
-    """Points standard output elsewhere, so that Python's own flush at exit does not fail again."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    except OSError:
-        pass  # not even that is possible; the result is lost either way

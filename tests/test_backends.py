@@ -136,6 +136,52 @@ def test_jsonl_writes_null_for_what_is_not_finite(tmp_path):
     ]
 
 
+def write_jsonl(folder, *groups):
+    """Opens, logs groups of `(step, scalars)`, closes; returns the records that the file holds."""
+    backend = JSONLBackend(folder)
+    backend.open("run")
+    for group in groups:
+        for step, scalars in group:
+            backend.log_scalars(scalars, step)
+        backend.flush()
+    backend.close()
+    return lines(folder / "run" / "metrics.jsonl")
+
+
+@pytest.mark.parametrize("grouped", [True, False], ids=["in one group", "in a group each"])
+def test_jsonl_has_one_line_for_what_is_logged_of_one_step(tmp_path, grouped):
+    """An evaluation, or a user's own values, after the iteration's; the later value of a tag counts."""
+    records = [(1, {"a": 1.0}), (2, {"a": 12345.678}), (2, {"eval": 9.0, "a": 5.0}), (3, {"a": 6.0})]
+    expected = [{"step": 1, "a": 1.0}, {"step": 2, "a": 5.0, "eval": 9.0}, {"step": 3, "a": 6.0}]
+    assert write_jsonl(tmp_path, *([records] if grouped else [[record] for record in records])) == expected
+
+
+def test_jsonl_goes_on_in_the_last_line_of_the_process_before(tmp_path):
+    write_jsonl(tmp_path, [(1, {"a": 1.0}), (2, {"a": math.nan})])
+    found = write_jsonl(tmp_path, [(2, {"b": 3.0})], [(3, {"a": 4.0})])
+    assert found == [{"step": 1, "a": 1.0}, {"step": 2, "a": None, "b": 3.0}, {"step": 3, "a": 4.0}]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 5, 15])
+def test_a_line_that_a_kill_has_torn_is_dropped(tmp_path, kept):
+    write_jsonl(tmp_path, [(1, {"a": 1.0}), (2, {"a": 2.0})])
+    path = tmp_path / "run" / "metrics.jsonl"
+    path.write_bytes(path.read_bytes()[: path.read_bytes().index(b"\n") + 1 + kept])
+    assert write_jsonl(tmp_path, [(2, {"a": 3.0})]) == [{"step": 1, "a": 1.0}, {"step": 2, "a": 3.0}]
+
+
+@pytest.mark.parametrize("text", [b"[]\n", b"no JSON\n", b'{"epoch": 1}\n', b"\n"])
+def test_a_line_that_somebody_else_wrote_stays_as_it_is(tmp_path, text):
+    path = tmp_path / "run" / "metrics.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(text)
+    backend = JSONLBackend(tmp_path)
+    backend.open("run")
+    backend.log_scalars({"a": 1.0}, 1)
+    backend.close()
+    assert path.read_bytes() == text + b'{"step": 1, "a": 1.0}\n'
+
+
 def test_nothing_is_written_before_a_run_begins(tmp_path):
     TensorBoardBackend(tmp_path / "logs"), JSONLBackend(tmp_path / "logs")
     assert not (tmp_path / "logs").exists()

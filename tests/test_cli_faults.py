@@ -116,4 +116,4 @@ def test_runs_of_one_second_get_a_directory_each(tmp_path: Path):
     assert len(paths) == 4
     for path in paths:
         assert terminal.facts(tmp_path / path)["status"] == "finished"
-        assert len(terminal.records(tmp_path / path)) == 5  # its own four iterations and the evaluation
+        assert len(terminal.records(tmp_path / path)) == 4  # its own iterations

@@ -1,6 +1,8 @@
 """Results go to standard output, everything else to standard error, and neither can stop a training."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import terminal
 
 from lerax import __version__, registry
+from lerax_cli import report
 
 TRAIN = f"$LERAX train {' '.join(terminal.BRIEF)}"
 LISTS = {"list-envs": "ENVS", "list-algos": "ALGORITHMS", "list-backends": "BACKENDS"}
@@ -19,12 +22,28 @@ def finished(folder: Path) -> bool:
     return terminal.facts(run)["status"] == "finished" and (run / "policy.eqx").is_file()
 
 
-@pytest.mark.parametrize("end", [">&-", "| true", "| head -1", ">/dev/full"])
+def piped(command: str, end: str, folder: Path, **changes: str | None) -> terminal.Finished:
+    """Runs a command before a redirection or a pipe; the exit code is the command's own."""
+    done = terminal.sh(f"{{ {command}; echo $? >code; }} {end}", folder, **changes)
+    return subprocess.CompletedProcess(command, int((folder / "code").read_text()), done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("end", ["| true", "| head -1"])
 def test_nobody_reads_standard_output(tmp_path: Path, end: str):
     """P1: the training is not lost, and nothing is said of it."""
-    done = terminal.sh(f"{TRAIN} -q {end}", tmp_path)
+    done = piped(f"{TRAIN} -q", end, tmp_path)
     assert finished(tmp_path)
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("end", [">&-", ">/dev/full"])
+def test_path_that_cannot_be_printed_is_told_otherwise(tmp_path: Path, end: str):
+    """P1: the training is not lost, and one line says where it is; a script finds out by exit code 1."""
+    done = piped(f"{TRAIN} -q", end, tmp_path)
+    assert finished(tmp_path)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("lerax: error: standard output cannot be written (")
+    assert done.stderr.endswith(f"lost: logs/{terminal.only_run(tmp_path / 'logs').name}\n")
 
 
 @pytest.mark.parametrize("progress", ["plain", "off"])
@@ -40,18 +59,57 @@ def test_nobody_reads_standard_error(tmp_path: Path, end: str, progress: str):
 def test_all_streams_are_closed(tmp_path: Path):
     """P1: not even then, and no file of the run takes what was meant for a stream."""
     done = terminal.sh(f"{TRAIN} --progress plain <&- >&- 2>&-", tmp_path)
-    assert done.returncode == 0
+    assert done.returncode == 1  # the path is lost
     assert finished(tmp_path)
     run = terminal.only_run(tmp_path / "logs")
-    assert len(terminal.records(run)) == 5
+    assert len(terminal.records(run)) == 4
 
 
 @pytest.mark.parametrize("end", [">&-", ">/dev/full", "| true"])
-@pytest.mark.parametrize("command", ["--help", "--version", "train --help", "list-envs", "list-algos ppo"])
+@pytest.mark.parametrize("command", ["--help", "--version", "list-envs", "list-algos ppo --json", "complete"])
 def test_nobody_reads_a_table(tmp_path: Path, command: str, end: str):
-    """No traceback, whatever becomes of the text."""
-    done = terminal.sh(f"$LERAX {command} {end}", tmp_path)
-    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+    """Where somebody stops reading all is well; a text that cannot be written is an error of one line.
+
+    What the completions ask for is of the same kind.
+    """
+    asked = {"_LERAX_COMPLETE": "complete_bash", "COMP_WORDS": "lerax ", "COMP_CWORD": "1"}
+    if command != "complete":
+        done = piped(f"$LERAX {command}", end, tmp_path)
+    else:
+        done = piped("$LERAX", end, tmp_path, **asked)
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("Set one with")]
+    if end == "| true":
+        assert (done.returncode, errors) == (0, [])
+    else:
+        assert done.returncode == 1 and len(errors) == 1
+        assert errors[0].startswith("lerax: error: standard output cannot be written (")
+
+
+def test_result_is_escaped_in_a_terminal_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """There a name could steer it; a file or a pipe gets the bytes as they are."""
+    master, slave = os.openpty()
+    try:
+        with open(slave, "w", closefd=False) as stream:
+            monkeypatch.setattr(sys, "stdout", stream)
+            report.result("caf\udce9\x1b[2J\u00a0")
+            monkeypatch.undo()
+        assert os.read(master, 100) == b"caf\\udce9\\x1b[2J\\xa0\r\n"
+    finally:
+        os.close(master), os.close(slave)
+    with open(tmp_path / "file", "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        report.result("caf\udce9\x1b[2J\u00a0")
+        monkeypatch.undo()
+    assert (tmp_path / "file").read_bytes() == b"caf\xe9\x1b[2J\xc2\xa0\n"
+
+
+def test_output_that_does_not_wait_is_written_all_the_same(tmp_path: Path):
+    """Another program has set its end of a pipe so; nothing of a long text is lost."""
+    end = f"| {sys.executable} -c 'import sys; print(len(sys.stdin.read()))'"
+    program = "import os; os.set_blocking(1, False); from lerax_cli.report import *;"
+    program += "hold_streams(); result(chr(97) * 1_000_000); raise SystemExit(lost_result())"
+    done = piped(f"{sys.executable} -c '{program}'", end, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1000001\n", "")
 
 
 def test_error_is_not_a_result(tmp_path: Path):

@@ -82,12 +82,12 @@ def test_run_json_tells_how_the_run_went(run: Path):
 
 
 def test_metrics_have_one_line_per_iteration(run: Path):
-    """Steps rise by an iteration's steps; the evaluation is the last line."""
-    *iterations, evaluation = terminal.records(run)
+    """Steps rise by an iteration's steps; the last line holds the evaluation, too, as `tail -n 1` shows."""
+    iterations = terminal.records(run)
     assert [row["step"] for row in iterations] == [256 * (i + 1) for i in range(79)]
     for tag in ("train/loss", "train/learning_rate", "time/steps_per_second", "time/elapsed"):
         assert all(isinstance(row[tag], float) for row in iterations), tag
-    assert evaluation["step"] == 20224 and evaluation["eval/return"] > 0
+    assert [row["step"] for row in iterations if "eval/return" in row] == [20224]
 
 
 def test_episodes_are_logged_once_one_has_finished(run: Path):

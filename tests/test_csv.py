@@ -56,6 +56,21 @@ def test_a_run_that_goes_on_appends(tmp_path):
     assert write(tmp_path, [(3, {"b": 3.0})]) == "step,a,b\n1,1.0,\n2,2.0,\n3,,3.0\n"
 
 
+def test_a_run_that_goes_on_adds_to_its_last_row(tmp_path):
+    """As `metrics.jsonl` does: a step is one row, also across processes."""
+    write(tmp_path, [(1, {"a": 1.0}), (2, {"a": math.nan})])
+    assert write(tmp_path, [(2, {"b": 2.0})], [(3, {"a": 3.0})]) == "step,a,b\n1,1.0,\n2,nan,2.0\n3,3.0,\n"
+
+
+@pytest.mark.parametrize("text", ["step,a\nlast,1.0\n", "step,a\n1,1.0,2.0\n", "step,a\r\n1,1.0\r\n"])
+def test_a_row_that_somebody_else_wrote_stays_as_it_is(tmp_path, text):
+    path = tmp_path / "run" / "metrics.csv"
+    path.parent.mkdir()
+    path.write_bytes(text.encode())
+    write(tmp_path, [(1, {"a": 3.0})])
+    assert path.read_bytes() == text.encode() + b"1,3.0\n"
+
+
 @pytest.mark.parametrize("kept", [1, 3, 5])
 def test_a_torn_last_line_is_dropped(tmp_path, kept):
     """A kill in the middle of a write loses that row, and no other."""

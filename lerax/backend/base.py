@@ -25,7 +25,7 @@ class AbstractLoggingBackend(ABC):
 
     @abstractmethod
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
-        """Takes the scalars of one iteration.
+        """Takes the scalars of one iteration, or more of the iteration that came last.
 
         Args:
             scalars: Values by tag; may hold NaN and infinities.

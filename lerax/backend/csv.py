@@ -1,5 +1,6 @@
 """One table: a row per step, a column per tag."""
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterable, Mapping
@@ -9,6 +10,7 @@ from typing import Any
 from lerax.files import write_atomically
 
 from .base import AbstractLoggingBackend
+from .lines import StepLines, last_line
 
 
 class CSVBackend(AbstractLoggingBackend):
@@ -23,49 +25,45 @@ class CSVBackend(AbstractLoggingBackend):
 
     def __init__(self, log_dir: str | Path = "logs"):
         self.log_dir = Path(log_dir)
-        self._path = self.log_dir
         self._columns = ["step"]
-        self._rows: list[dict[str, float]] = []  # the last one written, which may grow, and new ones
-        self._at = 0  # where the first of them begins in the file
-        self._news = False
+        self._lines: StepLines | None = None
 
     def open(self, name: str) -> None:
-        self._path = self.log_dir / name / "metrics.csv"
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        there = self._path.read_bytes() if self._path.exists() else b""
-        whole = there[: there.rfind(b"\n") + 1]  # a kill may have torn the last line
-        table = _rows(whole) or [["step"]]
-        self._columns = table[0]
-        if there != whole or not whole:
-            whole = _text(table)
-            write_atomically(self._path, whole)
-        self._at = len(whole)
+        path = self.log_dir / name / "metrics.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        begin, line = last_line(path)
+        if not line:
+            line = _text([["step"]])
+            write_atomically(path, line)
+        head, *rows = _rows(path.read_bytes())
+        self._columns = head
+        self._lines = StepLines(path, begin + len(line))
+        with contextlib.suppress(ValueError):  # a row of another's making stays as it is
+            if rows and _text(rows[-1:]) == line:
+                row = {tag: cell for tag, cell in zip(head, rows[-1], strict=True) if cell}
+                self._lines = StepLines(path, begin, [row | {"step": int(row["step"])}])
 
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
-        if not self._rows or self._rows[-1]["step"] != step:
-            self._rows.append({"step": step})
-        self._rows[-1].update(scalars, step=step)
-        self._news = True
+        assert self._lines is not None
+        self._lines.add(scalars, step)
 
     def flush(self) -> None:
-        if not self._news:
+        if self._lines is None or not self._lines.has_news:
             return
-        new = [tag for tag in _union(self._rows) if tag not in self._columns]
+        rows = self._lines.rows
+        new = [tag for tag in _union(rows) if tag not in self._columns]
         columns = self._columns + new
-        lines = [_text([[row.get(tag, "") for tag in columns]]) for row in self._rows]
+        lines = [_text([[row.get(tag, "") for tag in columns]]) for row in rows]
         if new:
-            _, *before = _rows(self._path.read_bytes()[: self._at])
+            path = self._lines.path
+            _, *before = _rows(path.read_bytes()[: self._lines.at])
             head = _text([columns, *(row + [""] * len(new) for row in before)])
-            write_atomically(self._path, head + b"".join(lines))
-            self._columns, self._at = columns, len(head)
+            write_atomically(path, head + b"".join(lines))
+            self._columns, self._lines.at = columns, len(head)
+            self._lines.are_written(lines)
         else:
-            with open(self._path, "r+b") as file:
-                file.seek(self._at)
-                file.write(b"".join(lines))
-                file.truncate()
-        self._at += sum(map(len, lines[:-1]))
-        self._rows = self._rows[-1:]
-        self._news = False
+            self._lines.write(lines)
 
     def close(self) -> None:
         self.flush()

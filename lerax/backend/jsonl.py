@@ -1,18 +1,19 @@
 """One JSON object per line and iteration."""
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
 
 from .base import AbstractLoggingBackend
-
-BUFFER_BYTES = 2**22  # more than a group of records takes, so that each group is one write
+from .lines import StepLines, last_line
 
 
 class JSONLBackend(AbstractLoggingBackend):
     """Appends to `{log_dir}/{run name}/metrics.jsonl`; values that are not finite become null.
+
+    What is logged of the same step in a row, an iteration and its evaluation, is one line.
 
     Args:
         log_dir: The folder that holds the runs.
@@ -20,22 +21,28 @@ class JSONLBackend(AbstractLoggingBackend):
 
     def __init__(self, log_dir: str | Path = "logs"):
         self.log_dir = Path(log_dir)
-        self._file: TextIO | None = None
+        self._lines: StepLines | None = None
 
     def open(self, name: str) -> None:
         path = self.log_dir / name / "metrics.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "a", encoding="utf-8", buffering=BUFFER_BYTES)
+        path.touch()
+        begin, line = last_line(path)
+        self._lines = StepLines(path, begin + len(line))
+        with contextlib.suppress(
+            ValueError, TypeError, KeyError
+        ):  # a line of another's making stays as it is
+            row = json.loads(line)
+            self._lines = StepLines(path, begin, [{"step": row["step"]} | row])
 
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
-        assert self._file is not None
+        assert self._lines is not None
         finite = {tag: x if math.isfinite(x) else None for tag, x in scalars.items()}
-        self._file.write(json.dumps({"step": step} | finite) + "\n")
+        self._lines.add(finite, step)
 
     def flush(self) -> None:
-        if self._file is not None:
-            self._file.flush()
+        if self._lines is not None and self._lines.has_news:
+            self._lines.write([json.dumps(row).encode() + b"\n" for row in self._lines.rows])
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        self.flush()
