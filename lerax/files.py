@@ -1,7 +1,78 @@
-"""Writing files that are whole or not there."""
+"""Files: written so that they are whole or not there, and read so that no content does harm."""
 
+import codecs
 import os
+import select
+import stat
+import time
+import tomllib
 from pathlib import Path
+from typing import Any
+
+LARGEST_TEXT = 2**16  # bytes; what people write has thousands
+LONGEST_LINE = 2_000  # characters; a key of many parts takes tomllib the square of their number
+PIPE_SECONDS = 5.0  # that a pipe may take to say all it has
+MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32"} | {
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """What a TOML file says, of whatever origin: a byte-order mark is no part of it.
+
+    Raises:
+        ValueError: It is no TOML, too large, or a pipe that says nothing; the message says which.
+        OSError: It cannot be read.
+    """
+    data = _read_text(Path(path))
+    if kind := next((kind for mark, kind in MARKS.items() if data.startswith(mark)), None):
+        raise ValueError(f"is {kind}, not UTF-8; save it as UTF-8")
+    try:
+        return parse_toml(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not TOML (not UTF-8: byte {error.start})") from None
+    except ValueError as error:
+        raise ValueError(f"is not TOML ({error})") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """What a text says in TOML.
+
+    Raises:
+        ValueError: It is no TOML, has too long a line, or is nested too deeply to be shown.
+    """
+    if any(len(line) > LONGEST_LINE for line in text.split("\n")):
+        raise ValueError(f"a line has more than {LONGEST_LINE:,} characters")
+    try:
+        content = tomllib.loads(text)
+        repr(content)  # an error may have to show it
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return content
+
+
+def _read_text(path: Path) -> bytes:
+    """All of a file that is not too large; a pipe or a terminal is not waited for without end."""
+    end, data = time.monotonic() + PIPE_SECONDS, b""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        while len(data) <= LARGEST_TEXT:
+            try:
+                more = os.read(number, LARGEST_TEXT + 1)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise ValueError(f"has not come to its end in {PIPE_SECONDS:g} s") from None
+                select.select([number], [], [], PIPE_SECONDS)
+                continue
+            if not more:
+                if not data and stat.S_ISFIFO(os.fstat(number).st_mode):
+                    raise ValueError("is a pipe that says nothing")
+                return data
+            data += more
+    finally:
+        os.close(number)
+    raise ValueError(f"is larger than {LARGEST_TEXT:,} bytes")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 PLUGINS = "lerax.backends"  # the group of entry points in which packages name backends of their own
+FEW = 3  # of which it is said what they are, too
 PLUGIN_SECONDS = 30.0  # that the import of one may take where it is only tried
 
 
@@ -201,7 +202,11 @@ def find(kind: str, entries: dict[str, Entry], name: str) -> Entry:
     """
     by_lower = {known.lower(): entry for known, entry in entries.items()}
     if name.lower() not in by_lower:
-        raise UnknownName(f"unknown {kind} (got {name!r}); {hint(name, entries)}")
+        few = len(entries) <= FEW and not nearest(name, entries)
+        known = (
+            [f"{entry.name} ({entry.about.rstrip('.')})" for entry in entries.values()] if few else entries
+        )
+        raise UnknownName(f"unknown {kind} (got {name!r}); {hint(name, known)}")
     return by_lower[name.lower()]
 
 

@@ -9,8 +9,7 @@ import math
 import operator
 from typing import Any, NamedTuple
 
-import equinox as eqx
-import numpy as np
+LONGEST_LIST = 100
 
 
 class Limits(NamedTuple):
@@ -38,7 +37,7 @@ class Limits(NamedTuple):
     def allow(self, value: Any) -> bool:
         """Whether `value` lies in the range; NaN and infinities never do."""
         if isinstance(value, tuple):
-            return bool(value) and all(self.allow(item) for item in value)
+            return 1 <= len(value) <= LONGEST_LIST and all(self.allow(item) for item in value)
         if self.choices:
             return value in self.choices
         if isinstance(value, float) and not math.isfinite(value):
@@ -68,12 +67,18 @@ class Setting(NamedTuple):
     @property
     def type_name(self) -> str:
         """The word shown to users."""
-        return "list of int" if isinstance(self.default, tuple) else type(self.default).__name__
+        if isinstance(self.default, tuple):
+            return f"list of {type(self.default[0]).__name__}"
+        return type(self.default).__name__
 
     @property
     def allowed(self) -> str:
         """The range in words."""
-        return "true or false" if isinstance(self.default, bool) else str(self.limits) or "any finite value"
+        if isinstance(self.default, bool):
+            return "true or false"
+        if isinstance(self.default, tuple):
+            return f"1 to {LONGEST_LIST} values {self.limits}".rstrip()
+        return str(self.limits) or ("any text" if isinstance(self.default, str) else "any finite value")
 
     def convert(self, value: Any) -> Any:
         """Brings a value to the setting's type and checks its range.
@@ -85,7 +90,9 @@ class Setting(NamedTuple):
             converted = _convert(value, self.default)
         except (TypeError, ValueError, OverflowError):
             article = "an" if self.type_name == "int" else "a"
-            raise ValueError(f"{self.name}: not {article} {self.type_name} (got {value!r})") from None
+            raise ValueError(
+                f"{self.name}: not {article} {self.type_name} (got {value!r}); allowed: {self.allowed}"
+            ) from None
         if not self.limits.allow(converted):
             raise ValueError(f"{self.name}: out of range (got {value!r}); allowed: {self.allowed}")
         return converted
@@ -113,6 +120,8 @@ def setting(
     Returns:
         The field.
     """
+    import equinox as eqx  # here: options are read by the same rules before JAX is imported
+
     limits = Limits(above, at_least, at_most, choices)
     return eqx.field(default=default, static=True, metadata={"help": help, "limits": limits})
 
@@ -126,12 +135,12 @@ def settings_of(cls: type) -> dict[str, Setting]:
     }
 
 
-def setting_values(module: eqx.Module) -> dict[str, Any]:
+def setting_values(module: Any) -> dict[str, Any]:
     """The values that an instance's settings have."""
     return {name: getattr(module, name) for name in settings_of(type(module))}
 
 
-def check_settings(module: eqx.Module) -> None:
+def check_settings(module: Any) -> None:
     """Converts and checks every setting of a module that is being constructed.
 
     Raises:
@@ -143,8 +152,12 @@ def check_settings(module: eqx.Module) -> None:
 
 def _convert(value: Any, default: Any) -> Any:
     if isinstance(default, tuple):
-        return tuple(_convert(item, 0) for item in value)
-    is_bool = isinstance(value, bool | np.bool_)
+        if isinstance(value, str):  # its letters are no list
+            raise TypeError
+        return tuple(_convert(item, default[0]) for item in value)
+    is_bool = (
+        isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", None) == "b"
+    )  # NumPy's
     if is_bool != isinstance(default, bool):
         raise TypeError
     if is_bool:

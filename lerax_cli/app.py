@@ -10,10 +10,12 @@ import typer
 from lerax import __version__
 
 from . import doctor, lists, record_video, train
-from .report import Failure, Interrupted, hold_streams, lost_result, result, say
+from .parsing import Command, Group
+from .report import Failure, Interrupted, hold_streams, lost_result, result, say, short
 
 app = typer.Typer(
     name="lerax",
+    cls=Group,
     help="Reinforcement learning on JAX: train, watch and record from the command line.",
     add_completion=False,
     no_args_is_help=True,
@@ -21,12 +23,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train", no_args_is_help=False)(train.train)
-app.command("record-video", no_args_is_help=False)(record_video.record_video)
-app.command("doctor")(doctor.doctor)
-app.command("list-backends")(lists.list_backends)
-app.command("list-envs")(lists.list_envs)
-app.command("list-algos")(lists.list_algos)
+app.command("train", cls=Command, no_args_is_help=False)(train.train)
+app.command("record-video", cls=Command, no_args_is_help=False)(record_video.record_video)
+app.command("doctor", cls=Command)(doctor.doctor)
+app.command("list-backends", cls=Command)(lists.list_backends)
+app.command("list-envs", cls=Command)(lists.list_envs)
+app.command("list-algos", cls=Command)(lists.list_algos)
 
 
 def _version(asked: bool) -> None:
@@ -93,5 +95,5 @@ def _refuse(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         say(message)
     else:
-        say(f"lerax: error: {' '.join(message.split())}")
+        say(f"lerax: error: {short(' '.join(message.split()))}")
     return error.exit_code

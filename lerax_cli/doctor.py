@@ -11,7 +11,7 @@ import typer
 
 from lerax import registry
 
-from . import report
+from . import report, words
 from .checks import Check, all_checks
 from .report import BadInput
 
@@ -20,17 +20,13 @@ AT_ONCE = 4
 WIDTH = 80  # of what a check said, in the table
 
 
-def _known_checks(incomplete: str) -> list[str]:
-    return [name for name in all_checks() if name.startswith(incomplete)]
-
-
 def doctor(
     require: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
             help="Exit with 1 if this one does not work, needed or not; may be repeated.",
-            autocompletion=_known_checks,
+            autocompletion=words.begin(all_checks),
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,

@@ -6,7 +6,7 @@ import typer
 
 from lerax import registry
 
-from . import report
+from . import report, words
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -35,7 +35,10 @@ def list_envs(json: Json = False) -> None:
 
 def list_algos(
     algorithm: Annotated[
-        str | None, typer.Argument(help="Show the settings of this one.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="Show the settings of this one.", show_default=False, autocompletion=words.algorithms
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -1,47 +1,18 @@
 """What a run is to be, from the command line, the config file, the preset and the defaults."""
 
-import math
+import os
 import secrets
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lerax import registry
 from lerax.run import NAME
 
 from .report import BadInput
+from .values import DEFAULT_STEPS, KEYS, TABLES, Given, checked, read_config, read_option, read_settings
 
-TABLES = ("algorithm", "policy")  # of settings, in a config file and in a preset
-KEYS = {
-    "env": (str, "a string"),
-    "algo": (str, "a string"),
-    "seed": (int, "a whole number"),
-    "steps": (int, "a whole number"),
-    "preset": (str, "a string"),
-    "backend": (list, "a list"),
-    "nan": (str, "a string"),
-    "video_interval": (int, "a whole number"),
-    "score": (int | float, "a finite number"),
-    **{table: (dict, "a table") for table in TABLES},
-}
-DEFAULT_STEPS = 1_000_000
-NAN_CHOICES = ("stop", "warn", "off")
 ALWAYS = ("none", "console", "jsonl")  # what changes nothing where it is named as a backend
-
-
-class Given(NamedTuple):
-    """A setting's value, and what to call it in an error.
-
-    Attributes:
-        value: The value, as it was read.
-        where: The option that it came with.
-        name: What the user called it.
-    """
-
-    value: Any
-    where: str
-    name: str
 
 
 @dataclass
@@ -58,7 +29,7 @@ class Plan:
         backends: Names of the logging backends, without the dashboard.
         nan: What to do about values that are not finite.
         video_interval: Iterations from one video to the next; 0 for no videos.
-        score: Mean return that counts as solved; None where neither config nor preset says one.
+        score: Mean return that counts as solved; None where the environment has none.
         settings: Values by table (`algorithm`, `policy`) and name, as they were given.
     """
 
@@ -99,44 +70,52 @@ def plan(
     where, wanted = pick("ENV", env, layers)
     if wanted is None:
         raise BadInput("ENV", "missing; name an environment, see `lerax list-envs`")
-    env_entry = find(where, "environment", registry.ENVS, wanted)
-    where, wanted = pick("--algo", algo, layers, "ppo")
+    env_entry = find(where, "environment", registry.ENVS, _no_run(where, wanted))
+    where, wanted = pick("--algo", algo, layers, KEYS["algo"].default)
     algorithm = find(where, "algorithm", registry.ALGORITHMS, wanted)
-    where, wanted = pick("--preset", preset, layers, "auto")
+    where, wanted = pick("--preset", preset, layers, KEYS["preset"].default)
     layers.append(("--preset", find_preset(where, wanted, env_entry, algorithm)))
+    own = read_settings(settings, num_envs)
     merged = {
         table: {
             key: Given(value, where, f"{table}.{key}")
             for where, content in reversed(layers)
             for key, value in content.get(table, {}).items()
         }
+        | own[table]
         for table in TABLES
     }
-    for text in settings:
-        table, key, value = read_setting(text)
-        merged[table][key] = Given(value, "--set", key if table == "algorithm" else f"{table}.{key}")
-    if num_envs is not None:
-        number = whole("--num-envs", num_envs, 1, 2**20)
-        merged["algorithm"]["num_envs"] = Given(number, "--num-envs", "num_envs")
-    steps_from, wanted = pick("--steps", steps, layers, DEFAULT_STEPS)
+    steps_from, wanted_steps = pick("--steps", steps, layers, DEFAULT_STEPS)
     return Plan(
         env=env_entry,
         algorithm=algorithm,
         policy=registry.POLICIES["MLPActorCriticPolicy"],
-        seed=whole(*pick("--seed", seed, layers, secrets.randbits(32)), 0, 2**32 - 1),
-        steps=whole(steps_from, wanted, 1, 2**63 - 1),
+        seed=pick("--seed", seed, layers, secrets.randbits(32))[1],
+        steps=wanted_steps,
         steps_from=steps_from,
         backends=read_backends(*pick("--backend", backends or None, layers, []), warn),
-        nan=one_of(*pick("--nan", nan, layers, "stop"), NAN_CHOICES),
-        video_interval=whole(*pick("--video-interval", video_interval, layers, 0), 0, 2**31 - 1),
-        score=pick("score", None, layers)[1],
+        nan=pick("--nan", nan, layers, KEYS["nan"].default)[1],
+        video_interval=pick("--video-interval", video_interval, layers, 0)[1],
+        score=find_score(layers[0][1], env_entry, algorithm),
         settings=merged,
     )
+
+
+def _no_run(where: str, env: str) -> str:
+    """The name of an environment, unless it is that of a run, which its config repeats."""
+    config = next((path for path in (env, os.path.join(env, "config.toml")) if os.path.isfile(path)), None)
+    if config is not None and config.endswith(".toml"):
+        raise BadInput(
+            where, f"not an environment (got {env!r}); `lerax train --config {config}` repeats a run"
+        )
+    return env
 
 
 def pick(option: str, value: Any, layers: list[tuple[str, Any]], default: Any = None) -> tuple[str, Any]:
     """What to call a value in an error, and the value: the option's, or that of the first layer with one."""
     key = option.strip("-").lower().replace("-", "_")
+    if isinstance(value, str):
+        value = read_option(option, KEYS[key], value)
     given = [(option, value), *((f"{where}: {key}", content.get(key)) for where, content in layers)]
     return next((source for source in given if source[1] is not None), (option, default))
 
@@ -162,55 +141,18 @@ def find_preset(where: str, name: str, env: registry.Entry, algorithm: registry.
     tables = registry.presets(env.name)
     if name != "auto" and algorithm.name not in tables:
         raise BadInput(where, f"{env.name} has none for {algorithm.name}; allowed: auto, none")
-    return tables.get(algorithm.name, {})
+    return checked("--preset", tables.get(algorithm.name, {}))
 
 
-def read_config(path: str) -> dict[str, Any]:
-    """A config file, its keys and their types checked."""
-    if not path:
-        raise BadInput("--config", "empty (got ''); give a file")
-    try:
-        content = tomllib.loads(Path(path).read_text("utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput("--config", f"{path} is not TOML ({error})") from None
-    except UnicodeDecodeError:
-        raise BadInput("--config", f"{path} is not TOML (not UTF-8)") from None
-    except OSError as error:
-        raise BadInput("--config", f"{path} cannot be read ({error.strerror})") from None
-    for key, value in content.items():
-        if key not in KEYS:
-            raise BadInput("--config", f"unknown key (got {key!r}); {registry.hint(key, KEYS)}")
-        wanted, name = KEYS[key]
-        endless = isinstance(value, float) and not math.isfinite(value)
-        if not isinstance(value, wanted) or isinstance(value, bool) or endless:
-            raise BadInput("--config", f"{key}: not {name} (got {value!r})")
-    return content
+def find_score(config: dict[str, Any], env: registry.Entry, algorithm: registry.Entry) -> float | None:
+    """The mean return that counts as solved: it belongs to an environment, and goes to no other one.
 
-
-def read_setting(text: str) -> tuple[str, str, Any]:
-    """Table, key and value of a `--set key=value`."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise BadInput("--set", f"not KEY=VALUE (got {text!r})")
-    table, dot, name = key.strip().partition(".")
-    if not dot:
-        return "algorithm", table, read_value(value)
-    if table not in TABLES:
-        raise BadInput("--set", f"unknown table (got {table!r}); allowed: {', '.join(TABLES)}")
-    return table, name, read_value(value)
-
-
-def read_value(text: str) -> Any:
-    """A value as TOML has it; anything else is a string."""
-    if "\n" not in text:
-        try:
-            return tomllib.loads(f"value = {text.strip()}")["value"]
-        except tomllib.TOMLDecodeError:
-            pass
-    try:
-        return float(text)  # more than TOML allows: ".5", "1."
-    except ValueError:
-        return text.strip()
+    A config's counts for the environment that it names, or for any if it names none; else that of the
+    environment's own preset counts, whichever settings are taken.
+    """
+    if "score" in config and config.get("env", env.name).lower() == env.name.lower():
+        return config["score"]
+    return find_preset("--preset", "auto", env, algorithm).get("score")
 
 
 def read_backends(where: str, names: list[str], warn: Any) -> list[str]:
@@ -287,35 +229,3 @@ def all_settings(cls: type, given: dict[str, Given]) -> dict[str, Any]:
         except ValueError as error:
             raise BadInput(where, name + str(error).removeprefix(key)) from None
     return values
-
-
-def whole(where: str, value: Any, least: int, most: int) -> int:
-    """A whole number in a range; `1e6` and `1_000_000` are allowed.
-
-    Raises:
-        BadInput: It is none, or out of range.
-    """
-    allowed = f"allowed: whole numbers from {least} to {most}"
-    try:
-        number = int(value)
-    except ValueError:
-        try:
-            number = float(value)
-        except ValueError:
-            raise BadInput(where, f"not a whole number (got {value!r}); {allowed}") from None
-        if not number.is_integer():
-            raise BadInput(where, f"not a whole number (got {value!r}); {allowed}") from None
-    if not least <= number <= most:
-        raise BadInput(where, f"out of range (got {value}); {allowed}")
-    return int(number)
-
-
-def one_of(where: str, value: str, choices: tuple[str, ...]) -> str:
-    """One of several words.
-
-    Raises:
-        BadInput: It is none of them.
-    """
-    if value not in choices:
-        raise BadInput(where, f"unknown choice (got {value!r}); allowed: {', '.join(choices)}")
-    return value

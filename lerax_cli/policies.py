@@ -1,11 +1,11 @@
 """Which environment and which policies are to be shown, and what is in a policy's file."""
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lerax import registry
+from lerax.files import read_toml
 
 from . import options
 from .report import BadInput, Failure
@@ -26,27 +26,48 @@ class Source(NamedTuple):
     path: Path | None
 
 
-def find_subject(text: str) -> tuple[registry.Entry, Path | None]:
-    """What ENV|RUN names: an environment, and the directory of a run unless it is the environment's name.
+def find_subject(text: str) -> tuple[registry.Entry, Path | None, list[str]]:
+    """What ENV|RUN|FILE names: an environment, the directory of a run, and the policies that go with it.
 
     Raises:
-        BadInput: It is neither.
-        Failure: The run's config cannot be read.
+        BadInput: It is none of them.
+        Failure: The run's config cannot be read, or the file is no policy.
     """
     try:
-        return registry.find("environment", registry.ENVS, text), None
+        return registry.find("environment", registry.ENVS, text), None, []
     except registry.UnknownName as unknown:
+        if os.path.isfile(text):
+            return _env_of(Path(text)), None, [text]
         if not os.path.isdir(text):
-            what = f"neither an environment nor the directory of a run: {unknown}"
+            what = f"neither an environment nor the directory of a run nor a policy's file: {unknown}"
             raise BadInput("ENV|RUN", what) from None
     path = Path(text)
     if not (path / CONFIG).is_file():
         raise BadInput("ENV|RUN", f"not the directory of a run: it has no {CONFIG} (got {text!r})")
     try:
-        env = tomllib.loads((path / CONFIG).read_text("utf-8"))["env"]
+        env = read_toml(path / CONFIG)["env"]
     except (OSError, ValueError, KeyError) as error:
         raise Failure(str(path / CONFIG), f"names no environment ({error})") from None
-    return options.find(f"{path / CONFIG}: env", "environment", registry.ENVS, str(env)), path
+    return options.find(f"{path / CONFIG}: env", "environment", registry.ENVS, str(env)), path, []
+
+
+def _env_of(path: Path) -> registry.Entry:
+    """The environment that a policy's file was made for."""
+    from lerax import checkpoint
+
+    try:
+        metadata = checkpoint.read_metadata(path)
+        return registry.find("environment", registry.ENVS, metadata["env"])
+    except OSError as error:
+        raise Failure(str(path), f"cannot be read ({error.strerror})") from None
+    except registry.UnknownName as error:
+        raise Failure(str(path), str(error)) from None
+    except checkpoint.CheckpointError as error:
+        raise Failure(str(path), str(error).removeprefix(f"{path}: ")) from None
+    except (KeyError, TypeError, AttributeError):
+        raise Failure(
+            str(path), "its metadata name no environment; give one, and this file as --policy"
+        ) from None
 
 
 def find_sources(given: list[str], run: Path | None, grid: bool) -> list[Source]:
@@ -56,7 +77,7 @@ def find_sources(given: list[str], run: Path | None, grid: bool) -> list[Source]
         BadInput: One is not there, or their number does not fit.
     """
     if not given:
-        known = _known(run) if run else {}
+        known = known_policies(run) if run else {}
         given = list(known) if grid and known else ["last"] if run else [RANDOM]
     sources = [_source(name, run) for name in given]
     if grid and len(sources) < 2:
@@ -94,7 +115,7 @@ def load(source: Source, env: Any) -> Any:
         raise Failure("--policy", f"{path} cannot be read ({error.strerror})") from None
 
 
-def _known(run: Path) -> dict[str, Path]:
+def known_policies(run: Path) -> dict[str, Path]:
     """The policies that a run has, by name, the last one last."""
     kept = {path.stem: path for path in sorted((run / CHECKPOINTS).glob("*.eqx"), key=_number)}
     named = {"best": run / BEST, "last": run / LAST}
@@ -109,7 +130,7 @@ def _number(path: Path) -> tuple[int, str]:
 def _source(name: str, run: Path | None) -> Source:
     if name == RANDOM:
         return Source(RANDOM, None)
-    known = _known(run) if run else {}
+    known = known_policies(run) if run else {}
     label = name.removesuffix(".eqx")
     if label in known:
         return Source(label, known[label])

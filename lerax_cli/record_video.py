@@ -1,6 +1,5 @@
 """`lerax record-video`."""
 
-import math
 import os
 from pathlib import Path
 from typing import Annotated
@@ -8,16 +7,21 @@ from typing import Annotated
 import typer
 
 from lerax import registry
+from lerax.settings import Limits, Setting
 
-from . import options, policies, report
+from . import policies, report, words
 from .recording import Plan, outcome_of, record_plan, summarize
 from .report import BadInput, Interrupted
 from .signals import Signals
-from .train import PROGRESS, Debug, Progress, Quiet, known_envs
+from .train import PROGRESS, Debug, Progress, Quiet
+from .values import KEYS, check_quiet, one_of, read_option
 
 ENDINGS = (".mp4", ".gif")
 LARGEST = 16_384  # pixels, each way
 WIDTH, HEIGHT = 640, 480
+EPISODES = Setting("episodes", 1, "Whole episodes.", Limits(at_least=1, at_most=2**31 - 1))
+PIXELS = Setting("pixels", 1, "Width or height.", Limits(at_least=1, at_most=LARGEST))
+FPS = Setting("fps", 50.0, "Frames per second.", Limits(at_least=0.01, at_most=1000))
 LONGEST_NAME = 230  # bytes; while a file is written its name has some more
 
 
@@ -25,9 +29,9 @@ def record_video(
     subject: Annotated[
         str,
         typer.Argument(
-            metavar="ENV|RUN",
-            help="Environment, see `lerax list-envs`, or the directory of a run.",
-            autocompletion=known_envs,
+            metavar="ENV|RUN|FILE",
+            help="Environment, see `lerax list-envs`, or the directory of a run, or a policy's file.",
+            autocompletion=words.subjects,
         ),
     ],
     policy: Annotated[
@@ -36,6 +40,7 @@ def record_video(
             metavar="FILE|random|best|last|NAME",
             help="A policy's file, or random; of a run also its best, its last or a named checkpoint. "
             "Repeat it with --grid. A run's last policy, else random.",
+            autocompletion=words.policies,
         ),
     ] = None,
     output: Annotated[
@@ -92,20 +97,22 @@ def record_video(
     """Record a video of a policy; prints the path of the file on standard output."""
     warned = report.Warnings()
     warned.install()
-    options.one_of("--progress", progress, PROGRESS)
-    env, run = policies.find_subject(subject)
-    sources = policies.find_sources(policy or [], run, grid)
+    one_of("--progress", progress, PROGRESS)
+    check_quiet(quiet, progress)
+    env, run, own = policies.find_subject(subject)
+    policy = [*own, *(policy or [])]
+    sources = policies.find_sources(policy, run, grid)
     if steps is not None and episodes is not None:
         raise BadInput("--steps", "excludes --episodes; give one of them")
     plan = Plan(
         env=env,
         sources=sources,
         path=_place(output, env, run, "grid" if grid else sources[0].label, overwrite),
-        steps=None if steps is None else options.whole("--steps", steps, 1, 2**63 - 1),
-        episodes=1 if episodes is None else options.whole("--episodes", episodes, 1, 2**31 - 1),
+        steps=read_option("--steps", KEYS["steps"], steps),
+        episodes=read_option("--episodes", EPISODES, episodes) or 1,
         size=_size(width, height, len(sources)),
-        fps=None if fps is None else _fps(fps),
-        seed=options.whole("--seed", seed, 0, 2**32 - 1),
+        fps=read_option("--fps", FPS, fps),
+        seed=read_option("--seed", KEYS["seed"], seed),
         camera=int(camera) if camera and camera.isdecimal() and len(camera) < 9 else camera,
         deterministic=not stochastic,
         overlay=overlay,
@@ -151,8 +158,7 @@ def _size(width: str | None, height: str | None, count: int) -> tuple[int, int]:
     """Width and height of a picture, so that the grid of all of them is not too large."""
     from lerax.render import grid_shape
 
-    across = None if width is None else options.whole("--width", width, 1, LARGEST)
-    down = None if height is None else options.whole("--height", height, 1, LARGEST)
+    across, down = read_option("--width", PIXELS, width), read_option("--height", PIXELS, height)
     if across is None:
         across = WIDTH if down is None else max(1, round(down * WIDTH / HEIGHT))
     if down is None:
@@ -162,13 +168,3 @@ def _size(width: str | None, height: str | None, count: int) -> tuple[int, int]:
         size = f"{across * columns} x {down * rows}"
         raise BadInput("--width", f"the video is too large (got {size} pixels); allowed: {LARGEST} each way")
     return across, down
-
-
-def _fps(text: str) -> float:
-    try:
-        fps = float(text)
-    except ValueError:
-        fps = math.nan
-    if not 0.01 <= fps <= 1000:
-        raise BadInput("--fps", f"not a number in range (got {text!r}); allowed: numbers from 0.01 to 1000")
-    return fps

@@ -8,6 +8,8 @@ import sys
 import warnings
 from typing import Any
 
+HALF = 500  # characters of a long line of error that are kept, at each end
+
 
 class Failure(Exception):
     """The command cannot go on: the machine, the state or the run is at fault (exit code 1)."""
@@ -15,7 +17,7 @@ class Failure(Exception):
     code = 1
 
     def __init__(self, where: str, what: str):
-        super().__init__(_one_line(f"{where}: {what}"))
+        super().__init__(short(_one_line(f"{where}: {what}")))
 
 
 class BadInput(Failure):
@@ -158,3 +160,8 @@ def _printable(text: str, stream: Any) -> str:
 
 def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def short(text: str) -> str:
+    """A long line without its middle: it begins with what is wrong and ends with what is allowed."""
+    return text if len(text) <= 2 * HALF else f"{text[:HALF]} ... {text[-HALF:]}"

@@ -1,12 +1,10 @@
 """`lerax train`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from lerax import registry
-
-from . import options, report
+from . import options, report, values, words
 from .job import Job
 from .signals import Signals
 
@@ -14,25 +12,11 @@ PROGRESS = ("auto", "full", "plain", "off")
 DEVICES = ("auto", "cpu", "gpu")
 
 
-def known_envs(incomplete: str) -> list[str]:
-    return [name for name in registry.ENVS if name.startswith(incomplete)]
-
-
-def _known_algorithms(incomplete: str) -> list[str]:
-    return [name for name in registry.ALGORITHMS if name.startswith(incomplete)]
-
-
-def _known_backends(incomplete: str) -> list[str]:
-    return [name for name in (*registry.backends(), "none") if name.startswith(incomplete)]
-
-
-def one_of(choices: tuple[str, ...]) -> Any:
-    return lambda incomplete: [word for word in choices if word.startswith(incomplete)]
-
-
 Progress = Annotated[
     str,
-    typer.Option(metavar="|".join(PROGRESS), help="How to show progress.", autocompletion=one_of(PROGRESS)),
+    typer.Option(
+        metavar="|".join(PROGRESS), help="How to show progress.", autocompletion=words.begin(PROGRESS)
+    ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but warnings and errors.")]
@@ -42,13 +26,13 @@ def train(
     env: Annotated[
         str | None,
         typer.Argument(
-            help="Environment, see `lerax list-envs`.", autocompletion=known_envs, show_default=False
+            help="Environment, see `lerax list-envs`.", autocompletion=words.envs, show_default=False
         ),
     ] = None,
     algo: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Algorithm, see `lerax list-algos`; ppo.", autocompletion=_known_algorithms
+            metavar="NAME", help="Algorithm, see `lerax list-algos`; ppo.", autocompletion=words.algorithms
         ),
     ] = None,
     steps: Annotated[
@@ -61,7 +45,7 @@ def train(
         typer.Option(
             metavar="NAME",
             help="Logging backend, see `lerax list-backends`; may be repeated. `none` for none.",
-            autocompletion=_known_backends,
+            autocompletion=words.backends,
         ),
     ] = None,
     preset: Annotated[
@@ -69,15 +53,24 @@ def train(
         typer.Option(
             metavar="auto|none|NAME",
             help="Tuned settings: the environment's own, none, or another environment's; auto.",
+            autocompletion=words.presets,
         ),
     ] = None,
     config: Annotated[
-        str | None, typer.Option(metavar="FILE.toml", help="A config file, as every run leaves one.")
+        str | None,
+        typer.Option(
+            metavar="FILE.toml",
+            help="A config file, as every run leaves one.",
+            autocompletion=words.configs,
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="A setting, see `lerax list-algos ppo`; may be repeated."
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting, see `lerax list-algos ppo`; may be repeated.",
+            autocompletion=words.set_option,
         ),
     ] = None,
     num_envs: Annotated[
@@ -88,14 +81,16 @@ def train(
     progress: Progress = "auto",
     device: Annotated[
         str,
-        typer.Option(metavar="|".join(DEVICES), help="What to train on.", autocompletion=one_of(DEVICES)),
+        typer.Option(
+            metavar="|".join(DEVICES), help="What to train on.", autocompletion=words.begin(DEVICES)
+        ),
     ] = "auto",
     nan: Annotated[
         str | None,
         typer.Option(
             metavar="stop|warn|off",
             help="What to do when a loss or a parameter is not finite; stop.",
-            autocompletion=one_of(options.NAN_CHOICES),
+            autocompletion=words.begin(values.NAN_CHOICES),
         ),
     ] = None,
     video_interval: Annotated[
@@ -110,8 +105,9 @@ def train(
     """Train a policy; prints the path of the run on standard output."""
     warned = report.Warnings()
     warned.install()
-    options.one_of("--progress", progress, PROGRESS)
-    options.one_of("--device", device, DEVICES)
+    values.one_of("--progress", progress, PROGRESS)
+    values.check_quiet(quiet, progress)
+    values.one_of("--device", device, DEVICES)
     plan = options.plan(
         env,
         algo=algo,

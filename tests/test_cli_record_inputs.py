@@ -49,12 +49,12 @@ REFUSED = [
     ([ENV, "--width", "9000", "--grid", "--policy", "random", "--policy", "random"], ["--width", "18000"]),
 ]
 NUMBERS = [
-    ("--steps", ["0", "-5", "1.5", "9223372036854775808"], "from 1 to 9223372036854775807"),
-    ("--episodes", ["0", "-1", "two"], "from 1 to 2147483647"),
-    ("--width", ["0", "-640", "16385"], "from 1 to 16384"),
-    ("--height", ["0", "-480"], "from 1 to 16384"),
-    ("--fps", ["0", "-50", "fast", "nan", "1001"], "from 0.01 to 1000"),
-    ("--seed", ["-1", "0.5"], "from 0 to 4294967295"),
+    ("--steps", ["0", "-5", "1.5", "9223372036854775808"], "at least 1 and at most 9223372036854775807"),
+    ("--episodes", ["0", "-1", "two"], "at least 1 and at most 2147483647"),
+    ("--width", ["0", "-640", "16385"], "at least 1 and at most 16384"),
+    ("--height", ["0", "-480"], "at least 1 and at most 16384"),
+    ("--fps", ["0", "-50", "fast", "nan", "1001"], "at least 0.01 and at most 1000"),
+    ("--seed", ["-1", "0.5"], "at least 0 and at most 4294967295"),
 ]
 
 
@@ -171,3 +171,16 @@ def test_policies_file_runs_no_code(tmp_path: Path):
     checkpoint.save(tmp_path / "p.eqx", other, metadata)
     done = terminal.run("record-video", ENV, "--policy", "p.eqx", "-q", cwd=tmp_path)
     refuse(done, 1, ["--policy", "float32", "float16"])
+
+
+def test_policy_in_the_place_of_an_environment(tmp_path: Path):
+    """Its file names the environment; a file that does not is refused with what to give."""
+    checkpoint.save(tmp_path / "p.eqx", *cartpole_policy())
+    done = terminal.run("record-video", "p.eqx", "--steps", "3", "-q", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{ENV}.mp4\n", "")
+    checkpoint.save(tmp_path / "p.eqx", *cartpole_policy(env=None))
+    refuse(
+        terminal.run("record-video", "p.eqx", "-q", cwd=tmp_path), 1, ["p.eqx", "no environment", "--policy"]
+    )
+    (tmp_path / "p.eqx").write_text("text")
+    refuse(terminal.run("record-video", "p.eqx", "-q", cwd=tmp_path), 1, ["p.eqx", "not a file of lerax"])

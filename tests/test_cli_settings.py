@@ -4,14 +4,10 @@ import json
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 import terminal
 from test_cli_inputs import refuse
-
-from lerax_cli.options import whole
-from lerax_cli.report import BadInput
 
 # A setting, and what the error has to say beside `--set`. The exit code is always 2.
 SETTINGS = [
@@ -25,6 +21,8 @@ SETTINGS = [
     ("gamma=", ["gamma", "''"]),
     ("gamma=0.9\nseed=3", ["gamma", "0.9\\nseed=3"]),
     ("clip_coefficient=-0.2", ["clip_coefficient", "got -0.2", "above 0"]),
+    ("num_envs=0", ["num_envs", "got 0", "at least 1 and at most 1048576"]),
+    ("num_envs=1048577", ["num_envs", "got 1048577", "1048576"]),
     ("num_envs=3.5", ["num_envs", "not an int", "3.5"]),
     ("anneal_clip=1", ["anneal_clip", "not a bool"]),
     ("nokey=1", ["nokey", "PPO", "gamma", "num_envs"]),
@@ -44,6 +42,8 @@ TOGETHER = [
         ["error: --set: num_batches: does", "96", "nearest: 48, 96"],
     ),
     (["--num-envs", "3", "--set", "num_steps=3", "--preset", "none"], ["error: num_batches: does", "got 4"]),
+    (["--num-envs", "1048577"], ["error: --num-envs: num_envs: out of range (got 1048577)", "1048576"]),
+    (["--num-envs", "two"], ["error: --num-envs: num_envs: not an int (got 'two')", "1048576"]),
     (["--steps", "255"], ["error: --steps: fewer", "got 255", "at least 256"]),
     (["--steps", "9_000_000_000_000_000_000"], ["--steps"]),
 ]
@@ -53,10 +53,10 @@ CONFIGS = [
     ("seed = 1\nsteps 1\n", ["--config", "config.toml", "line 2, column"]),
     ("sed = 1\n", ["--config", "'sed'", "did you mean seed"]),
     ("gamma = 0.9\n", ["--config", "'gamma'", "algorithm"]),
-    ("seed = 'one'\n", ["--config", "seed", "'one'", "whole number"]),
-    ("steps = true\n", ["--config", "steps", "True", "whole number"]),
-    ("backend = 'tensorboard'\n", ["--config", "backend", "list"]),
-    ("env = 3\n", ["--config", "env", "got 3", "string"]),
+    ("seed = 'one'\n", ["--config", "seed", "'one'", "int"]),
+    ("steps = true\n", ["--config", "steps", "True", "int"]),
+    ("backend = 'tensorboard'\n", ["--config", "backend", "list of str", "'tensorboard'"]),
+    ("env = 3\n", ["--config", "env", "got 3", "str"]),
     ("algorithm = 'ppo'\n", ["--config", "algorithm", "'ppo'", "table"]),
     ("[dqn]\ngamma = 0.9\n", ["--config", "'dqn'"]),
     ("steps = 0\n", ["error: --config: steps: out", "got 0"]),
@@ -66,7 +66,7 @@ CONFIGS = [
     ("algo = 'ppp'\n", ["error: --config: algo: ", "'ppp'", "did you mean ppo"]),
     ("preset = 'foo'\n", ["error: --config: preset: ", "'foo'"]),
     ("backend = ['foo']\n", ["error: --config: backend: ", "'foo'"]),
-    ("score = 'high'\n", ["error: --config: score: ", "'high'", "number"]),
+    ("score = 'high'\n", ["error: --config: score: ", "'high'", "float"]),
     ("score = inf\n", ["error: --config: score: ", "inf", "finite"]),
     ("[algorithm]\ngama = 0.9\n", ["--config", "algorithm.gama", "did you mean gamma"]),
     ("[algorithm]\ngamma = 'x'\n", ["--config", "algorithm.gamma", "not a float", "'x'"]),
@@ -160,24 +160,6 @@ def test_nul_in_a_name_is_refused(tmp_path: Path):
     """A name that no file can have is escaped in the error."""
     (tmp_path / "config.toml").write_text('env = "Cart\\u0000Pole"\n')
     refuse(terminal.run("train", "--config", "config.toml", cwd=tmp_path), 2, ["ENV", "Cart\\x00Pole"])
-
-
-@pytest.mark.parametrize(
-    ("text", "number"), [("1e6", 1_000_000), ("1_000_000", 1_000_000), ("1.5e3", 1500), (" 7 ", 7)]
-)
-def test_numbers_are_read_as_people_write_them(text: str, number: int):
-    """Powers of ten and underscores."""
-    assert whole("--steps", text, 1, 2**63 - 1) == number
-
-
-@pytest.mark.parametrize(("value", "allowed"), [(1, True), (9, True), (0, False), (10, False), ("1e0", True)])
-def test_ends_of_a_range_belong_to_it(value: Any, allowed: bool):
-    """At least and at most, not above and below."""
-    if allowed:
-        assert whole("--steps", value, 1, 9) == int(float(value))
-    else:
-        with pytest.raises(BadInput, match="from 1 to 9"):
-            whole("--steps", value, 1, 9)
 
 
 def test_options_count_before_the_config_the_preset_and_the_defaults(tmp_path: Path):

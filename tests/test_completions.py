@@ -17,18 +17,14 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 
 
-def generated() -> dict[str, str]:
-    """What generate.py would write."""
+def test_files_are_current():
+    """`make completions` would change nothing."""
     spec = importlib.util.spec_from_file_location("generate", FOLDER / "generate.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.scripts()
-
-
-def test_scripts_are_current():
-    """`make completions` would change nothing."""
-    assert {name: (FOLDER / name).read_text() for name in generated()} == generated()
+    generated = module.files()
+    assert {path: path.read_text() for path in generated} == generated
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,161 @@
+"""Values as users write them: on the command line, in a config file or in a preset, read by one rule."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lerax import registry
+from lerax.files import parse_toml, read_toml
+from lerax.settings import Limits, Setting
+
+from .report import BadInput
+
+TABLES = ("algorithm", "policy")  # of settings, in a config file and in a preset
+DEFAULT_STEPS = 1_000_000
+NAN_CHOICES = ("stop", "warn", "off")
+COUNT = Limits(at_least=1, at_most=2**63 - 1)
+KEYS = {
+    key.name: key
+    for key in (
+        Setting("env", "", "Environment.", Limits()),
+        Setting("algo", "ppo", "Algorithm.", Limits()),
+        Setting("seed", 0, "Seed of all randomness.", Limits(at_least=0, at_most=2**32 - 1)),
+        Setting("steps", DEFAULT_STEPS, "Environment steps.", COUNT),
+        Setting("preset", "auto", "Tuned settings.", Limits()),
+        Setting("backend", ("none",), "Logging backends.", Limits()),
+        Setting("nan", "stop", "What to do about values that are not finite.", Limits(choices=NAN_CHOICES)),
+        Setting("video_interval", 0, "Iterations between videos.", Limits(at_least=0, at_most=2**31 - 1)),
+        Setting("score", 0.0, "Mean return that counts as solved.", Limits()),
+    )
+}
+
+
+class Given(NamedTuple):
+    """A setting's value, and what to call it in an error.
+
+    Attributes:
+        value: The value, as it was read.
+        where: The option that it came with.
+        name: What the user called it.
+    """
+
+    value: Any
+    where: str
+    name: str
+
+
+def convert(where: str, wanted: Setting, value: Any) -> Any:
+    """A value of the wanted type and range; `where` is what to call it in an error.
+
+    Raises:
+        BadInput: It has another type, or is out of range.
+    """
+    try:
+        return wanted.convert(value)
+    except ValueError as error:
+        raise BadInput(where, str(error).removeprefix(f"{wanted.name}: ")) from None
+
+
+def read_option(where: str, wanted: Setting, text: str | None) -> Any:
+    """The value of an option; None where it was not given."""
+    if text is None:
+        return None
+    return convert(where, wanted, text if isinstance(wanted.default, str) else read_value(text))
+
+
+def read_value(text: str) -> Any:
+    """A value as TOML has it; anything else is a string."""
+    if "\n" not in text:
+        try:
+            return parse_toml(f"value = {text.strip()}")["value"]
+        except ValueError:
+            pass
+    try:
+        return float(text)  # more than TOML allows: ".5", "1."
+    except ValueError:
+        return text.strip()
+
+
+def read_setting(text: str) -> tuple[str, str, Any]:
+    """Table, key and value of a `--set key=value`."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise BadInput("--set", f"not KEY=VALUE (got {text!r})")
+    table, dot, name = key.strip().partition(".")
+    if not dot:
+        return "algorithm", table, read_value(value)
+    if table not in TABLES:
+        raise BadInput("--set", f"unknown table (got {table!r}); allowed: {', '.join(TABLES)}")
+    return table, name, read_value(value)
+
+
+def read_settings(texts: list[str], num_envs: str | None) -> dict[str, dict[str, Given]]:
+    """The settings of the command line by table and name.
+
+    Raises:
+        BadInput: One is no setting, or has two values.
+    """
+    given = [("--set", *read_setting(text)) for text in texts]
+    if num_envs is not None:
+        given.append(("--num-envs", "algorithm", "num_envs", read_value(num_envs)))
+    found: dict[str, dict[str, Given]] = {table: {} for table in TABLES}
+    for where, table, key, value in given:
+        name = key if table == "algorithm" else f"{table}.{key}"
+        before = found[table].get(key)
+        if before is not None and before.value != value:
+            others = f"{before.value!r} with {before.where} and {value!r} with {where}"
+            raise BadInput(where, f"{name}: two values ({others}); give one of them")
+        found[table][key] = Given(value, where, name)
+    return found
+
+
+def read_config(path: str) -> dict[str, Any]:
+    """A config file, its keys and their values checked.
+
+    Raises:
+        BadInput: It cannot be read, or holds what a config does not have.
+    """
+    if not path:
+        raise BadInput("--config", "empty (got ''); give a file")
+    try:
+        content = read_toml(path)
+    except IsADirectoryError:
+        own = Path(path) / "config.toml"
+        hint = f"; give {own}" if own.is_file() else ""
+        raise BadInput("--config", f"{path} is a directory{hint}") from None
+    except OSError as error:
+        raise BadInput("--config", f"{path} cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise BadInput("--config", f"{path} {error}") from None
+    return checked("--config", content)
+
+
+def checked(where: str, content: dict[str, Any]) -> dict[str, Any]:
+    """The keys and tables of a config or a preset, their values brought to their types.
+
+    Raises:
+        BadInput: A key is unknown, or its value of another type or out of range.
+    """
+    for key, value in content.items():
+        if key in TABLES and not isinstance(value, dict):
+            raise BadInput(where, f"{key}: not a table (got {value!r}); write its settings below [{key}]")
+        if key not in TABLES and key not in KEYS:
+            raise BadInput(where, f"unknown key (got {key!r}); {registry.hint(key, [*KEYS, *TABLES])}")
+    return {
+        key: value if key in TABLES else convert(f"{where}: {key}", KEYS[key], value)
+        for key, value in content.items()
+    }
+
+
+def one_of(where: str, value: str, choices: tuple[str, ...]) -> str:
+    """One of several words.
+
+    Raises:
+        BadInput: It is none of them.
+    """
+    return convert(where, Setting("", choices[0], "", Limits(choices=choices)), value)
+
+
+def check_quiet(quiet: bool, progress: str) -> None:
+    """Raises: BadInput: The dashboard is asked for and forbidden."""
+    if quiet and progress in ("full", "plain"):
+        raise BadInput("--quiet", f"excludes --progress {progress}; give one of them")
