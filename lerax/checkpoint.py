@@ -39,8 +39,9 @@ def save(path: str | Path, module: PyTree, metadata: dict[str, Any] | None = Non
     """
     named = _named_arrays(module)
     for name, leaf in named:
-        if _plain(leaf).dtype.hasobject:
-            raise TypeError(f"{name}: cannot be saved (got an array of Python objects); use numbers")
+        if _is_form(leaf) or _plain(leaf).dtype.hasobject:
+            got = "the form of an array" if _is_form(leaf) else "an array of Python objects"
+            raise TypeError(f"{name}: cannot be saved (got {got}); use numbers")
     leaves = [[name, str(leaf.dtype), leaf.shape] for name, leaf in named]
     header = json.dumps({"leaves": leaves, "metadata": metadata or {}}).encode() + b"\n"
     body = header + b"".join(np.asarray(_plain(leaf)).tobytes() for _, leaf in named)
@@ -52,7 +53,8 @@ def load(path: str | Path, like: PyTree) -> PyTree:
 
     Args:
         path: The file.
-        like: A module whose arrays are to be replaced; they are matched by name.
+        like: A module whose arrays, or `jax.ShapeDtypeStruct`s, are to be replaced; they are matched by name.
+            For a state of a training: the `template` of its algorithm.
 
     Raises:
         CheckpointError: The file is damaged, or its leaves differ from those of `like`.
@@ -65,7 +67,8 @@ def load(path: str | Path, like: PyTree) -> PyTree:
     for name in sorted(found.keys() | wanted.keys()):
         if found.get(name) != wanted.get(name):
             expected, got = wanted.get(name, "nothing"), found.get(name, "nothing")
-            raise CheckpointError(f"{path}: {name} does not fit (expected {expected}, got {got})")
+            hint = "; give `template` the callbacks of the run" if "callback_state" in name else ""
+            raise CheckpointError(f"{path}: {name} does not fit (expected {expected}, got {got}){hint}")
     arrays, offset = {}, 0
     for name in found:
         plain = _plain(named[name])
@@ -97,8 +100,10 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def _plain(leaf: Any) -> Any:
-    """The numbers of a PRNG key; anything else as it is."""
-    return jr.key_data(leaf) if _is_key(leaf) else leaf
+    """The numbers of a PRNG key, or their form; anything else as it is."""
+    if not _is_key(leaf):
+        return leaf
+    return jax.eval_shape(jr.key_data, leaf) if _is_form(leaf) else jr.key_data(leaf)
 
 
 def _as(leaf: Any, values: np.ndarray) -> Any:
@@ -108,15 +113,24 @@ def _as(leaf: Any, values: np.ndarray) -> Any:
     if isinstance(leaf, np.generic):
         return values[()]
     numbers = jnp.asarray(values)
-    return jr.wrap_key_data(numbers, impl=jr.key_impl(leaf)) if _is_key(leaf) else numbers
+    if not _is_key(leaf):
+        return numbers
+    kinds: list[Any] = []
+    jax.eval_shape(lambda key: kinds.append(jr.key_impl(key)), leaf)  # which takes no form itself
+    return jr.wrap_key_data(numbers, impl=kinds[0])
 
 
 def _is_key(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return _is_array(leaf) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _is_form(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
 def _is_array(leaf: Any) -> bool:
-    return eqx.is_array(leaf) or isinstance(leaf, np.ndarray | np.generic)  # not in every version of Equinox
+    # NumPy's are arrays to some versions of Equinox only.
+    return eqx.is_array(leaf) or isinstance(leaf, np.ndarray | np.generic) or _is_form(leaf)
 
 
 def _named_arrays(module: PyTree) -> list[tuple[str, Any]]:

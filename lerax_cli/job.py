@@ -241,7 +241,8 @@ class Job:
         def initial(seed: Any) -> tuple[Any, Any]:
             policy_key, learn_key, evaluation_key = jr.split(jr.key(seed), 3)
             policy = self.policy_class(env=self.env, **self.policy_settings, key=policy_key)
-            return self.algorithm.init(self.env, policy, key=learn_key), evaluation_key
+            state = self.algorithm.init(self.env, policy, key=learn_key, total_timesteps=self.plan.steps)
+            return state, evaluation_key
 
         return initial(np.uint32(self.plan.seed))
 

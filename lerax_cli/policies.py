@@ -108,7 +108,7 @@ def load(source: Source, env: Any) -> Any:
         if made_for != env.name:
             what = f"{path} is of another environment (expected {env.name}, got {made_for})"
             raise BadInput("--policy", what)
-        return checkpoint.load(path, _blank(metadata, env))
+        return checkpoint.load(path, _form(metadata, env))
     except (ValueError, TypeError, registry.UnknownName) as error:
         raise Failure("--policy", f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
     except OSError as error:
@@ -143,10 +143,9 @@ def _source(name: str, run: Path | None) -> Source:
     raise BadInput("--policy", f"no such policy (got {name!r}); allowed: {choices}, or a policy's file")
 
 
-def _blank(metadata: dict[str, Any], env: Any) -> Any:
-    """A policy of the class and the settings that a file names, all its numbers 0."""
+def _form(metadata: dict[str, Any], env: Any) -> Any:
+    """The form of a policy of the class and the settings that a file names."""
     import equinox as eqx
-    import jax
     import numpy as np
     from jax import random as jr
 
@@ -157,9 +156,5 @@ def _blank(metadata: dict[str, Any], env: Any) -> Any:
     if not (isinstance(settings, dict) and settings.keys() <= declared.keys()):
         raise ValueError(f"settings that {cls.__name__} does not have (got {settings})")
     settings = {name: declared[name].convert(value) for name, value in settings.items()}
-    # Only the shapes are made out: to compute initial weights would take longer than all the rest.
-    form = eqx.filter_eval_shape(lambda seed: cls(env=env, **settings, key=jr.key(seed)), np.uint32(0))
-    is_shape = lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct)
-    return jax.tree.map(
-        lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)) if is_shape(leaf) else leaf, form
-    )
+    # To compute initial weights would take longer than all the rest.
+    return eqx.filter_eval_shape(lambda seed: cls(env=env, **settings, key=jr.key(seed)), np.uint32(0))

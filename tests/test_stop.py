@@ -1,17 +1,23 @@
-"""Stopping when something is not finite."""
+"""Callbacks that end training: by what is measured, when they are asked, and at Ctrl-C."""
+
+import os
+import signal
+import threading
 
 import jax
 import numpy as np
 import pytest
 from jax import numpy as jnp
 from jax import random as jr
-from toys import Idle, Target, arrays, assert_bitwise_equal
+from jaxtyping import Array, Int
+from toys import TRACES, Idle, Target, arrays, assert_bitwise_equal
 
 from lerax.algorithm import PPO, loop
 from lerax.callback import (
     AbstractCallback,
     LoggingCallback,
     MemoryBackend,
+    StopOnInterrupt,
     StopOnNonFinite,
     StopOnRequest,
     StopOnReturn,
@@ -98,3 +104,110 @@ def test_a_request_ends_training_and_the_next_one_is_refused_at_once(env, policy
 def test_alpha_is_checked():
     with pytest.raises(ValueError, match="alpha: out of range"):
         StopOnReturn(1.0, alpha=0.0)
+
+
+def test_a_new_request_does_not_compile_again_and_cannot_be_made_inside_jit():
+    """As a new callback of any other kind: it differs in nothing that is compiled."""
+    env = Target()
+    policy = MLPActorCriticPolicy(env, hidden_sizes=(8,), key=jr.key(0))
+    learn = lambda: ALGORITHM.learn(env, policy, 16, key=jr.key(0), callback=StopOnRequest())
+    learn()
+    traced = TRACES["transition"]
+    learn()
+    assert TRACES["transition"] == traced
+    with pytest.warns(RuntimeWarning, match="StopOnRequest: not called inside jax.jit"):
+        jax.jit(lambda key: Idle().learn(env, policy, 10, key=key, callback=StopOnRequest()))(jr.key(0))
+
+
+class Interrupts(AbstractCallback):
+    """Sends this process SIGINT, as Ctrl-C does: so many times at an iteration, or when a phase begins."""
+
+    at: Int[Array, ""]  # an array, so that one program serves all
+    times: int = 1
+    phase: str = ""
+
+    def next_due(self, iteration):
+        at = int(self.at)
+        return at if iteration < at else None
+
+    def on_host(self, state, iteration):
+        self._send()
+
+    def on_phase(self, phase):
+        if phase == self.phase:
+            self._send()
+
+    def _send(self):
+        for _ in range(self.times):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture
+def handler():
+    """The handler that was there before, which must be there again afterwards."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    try:
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_training_and_the_policy_so_far_is_given_back(env, policy, algorithm, handler):
+    """P4, in Python: bitwise the policy that a training of so many iterations gives."""
+    learn = lambda steps, *callbacks: algorithm.learn(env, policy, steps, key=jr.key(0), callback=callbacks)
+    with StopOnInterrupt() as stop:
+        assert not stop.interrupted
+        found = learn(64 * 10**6, Interrupts(jnp.array(3)), stop)
+        assert stop.interrupted
+        with pytest.raises(KeyboardInterrupt):  # whatever follows is ended as ever
+            os.kill(os.getpid(), signal.SIGINT)
+    assert_bitwise_equal(found, learn(64 * 3))
+
+
+def test_a_second_ctrl_c_raises_at_once(env, policy, handler):
+    with pytest.raises(KeyboardInterrupt), StopOnInterrupt() as stop:
+        Idle().learn(env, policy, 10**9, key=jr.key(0), callback=[Interrupts(jnp.array(3), times=2), stop])
+
+
+def test_before_training_has_begun_there_is_nothing_to_keep(env, policy, handler):
+    """A first Ctrl-C while compiling raises; in the second part of a training it does not."""
+    compiling = Interrupts(jnp.array(0), phase="compiling")
+    state = Idle().init(env, policy, key=jr.key(0))
+    with StopOnInterrupt() as stop, pytest.raises(KeyboardInterrupt):
+        Idle().run(state, 100, callback=[stop, compiling])
+    with stop:  # a second time
+        half = Idle().run(state, 50, callback=stop)
+        last = Idle().run(half, 100, callback=[stop, compiling])
+    assert int(half.iteration_count) == int(last.iteration_count) == 5 and stop.interrupted
+
+
+def test_an_ignored_sigint_stays_ignored(env, policy):
+    """As a shell has it for what runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopOnInterrupt() as stop:
+            state = Idle().init(env, policy, key=jr.key(0))
+            state = Idle().run(state, 50, callback=[Interrupts(jnp.array(3)), stop])
+        assert int(state.iteration_count) == 5 and not stop.interrupted
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_where_it_cannot_catch_the_signal_it_is_refused(env, policy, handler):
+    stop, said = StopOnInterrupt(), []
+    with pytest.raises(RuntimeError, match="StopOnInterrupt: not entered; write `with StopOnInterrupt"):
+        Idle().learn(env, policy, 10, key=jr.key(0), callback=stop)
+
+    def enter():
+        with pytest.raises(RuntimeError, match=r"main thread alone \(got worker\)") as error:
+            stop.__enter__()
+        said.append(str(error.value))
+
+    thread = threading.Thread(target=enter, name="worker")
+    thread.start()
+    thread.join()
+    assert said and "\n" not in said[0]
+    with stop, pytest.raises(RuntimeError, match="already entered"):
+        stop.__enter__()

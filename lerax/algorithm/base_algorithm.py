@@ -6,6 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 import optax
 from jax import numpy as jnp
 from jax import random as jr
@@ -17,6 +18,7 @@ from lerax.callback.callback_list import as_callback
 from lerax.callback.outbox import closed
 from lerax.env import AbstractEnvLike
 from lerax.policy import AbstractPolicy
+from lerax.settings import setting_values
 
 from . import loop
 
@@ -42,7 +44,8 @@ class AlgorithmState(eqx.Module):
 
     Attributes:
         iteration_count: Iterations done.
-        total_iterations: Iterations that falling schedules reach their end at.
+        total_iterations: Iterations of the whole training, at the end of which falling schedules reach 0;
+            0 as long as nobody has said how many.
         key: PRNG key that each iteration derives its own from, by its number.
         env: The environment.
         policy: The policy.
@@ -123,18 +126,61 @@ class AbstractAlgorithm(eqx.Module):
             )
         return -(-int(total_timesteps) // self.steps_per_iteration)
 
-    def init(self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: PRNGKeyArray) -> AlgorithmState:
+    def falling(self) -> list[str]:
+        """What falls over the training: the settings called `anneal_...` that are on."""
+        return [name for name, value in setting_values(self).items() if name.startswith("anneal_") and value]
+
+    def init(
+        self,
+        env: AbstractEnvLike,
+        policy: AbstractPolicy,
+        *,
+        key: PRNGKeyArray,
+        total_timesteps: int | None = None,
+    ) -> AlgorithmState:
         """The state before training. Nothing of the arguments is consumed.
 
         Args:
             env: The environment.
             policy: The policy to begin with.
             key: PRNG key of the training.
+            total_timesteps: Environment steps of the whole training, at the end of which falling schedules
+                reach 0, however many `run`s it is cut into. By default those of the first `run`.
 
         Returns:
             What `run` begins with.
+
+        Raises:
+            ValueError: There are fewer steps than one iteration takes.
         """
-        return _init(self, env, policy, key)
+        total = 0 if total_timesteps is None else self.num_iterations(total_timesteps)
+        return _init(self, env, policy, key, jnp.asarray(total, jnp.int32))
+
+    def template(
+        self,
+        env: AbstractEnvLike,
+        policy: AbstractPolicy,
+        *,
+        callback: Sequence[AbstractCallback] | AbstractCallback | None = None,
+    ) -> AlgorithmState:
+        """The form of the states that `run` gives back, which `lerax.checkpoint.load` loads one into.
+
+        Nothing is computed, compiled or logged.
+
+        Args:
+            env: The environment.
+            policy: A policy of the same form.
+            callback: Callbacks of the same kinds, in the same order, as those of the `run`.
+
+        Returns:
+            A state with a `jax.ShapeDtypeStruct` in place of each array.
+        """
+        members = as_callback(callback)
+
+        def form(seed: Any) -> AlgorithmState:
+            return loop.form(self, self.init(env, policy, key=jr.key(seed)), members)
+
+        return eqx.filter_eval_shape(form, np.uint32(0))
 
     def run(
         self,
@@ -146,7 +192,8 @@ class AbstractAlgorithm(eqx.Module):
         """Trains until the state has seen `total_timesteps` environment steps in all.
 
         Steps are rounded up to whole iterations. A state that comes from an earlier `run` with the same
-        callbacks goes on with their states. `state` itself stays valid.
+        callbacks goes on with their states, and however training is cut into `run`s, it ends with the same
+        numbers. `state` itself stays valid.
 
         Args:
             state: From `init` or an earlier `run`.
@@ -158,12 +205,21 @@ class AbstractAlgorithm(eqx.Module):
             one entry for each callback.
 
         Raises:
-            ValueError: There are fewer steps than one iteration takes.
+            ValueError: There are fewer steps than one iteration takes, or more than the whole training has,
+                at whose end a schedule has fallen to 0. Where `run` itself is traced, it stays there.
         """
         callback = as_callback(callback)
         total = self.num_iterations(total_timesteps)
-        run = loop.run_traced if tree.is_traced(self, state, callback) else loop.run_from_host
-        return run(self, state, callback, total)
+        if tree.is_traced(self, state, callback):
+            return loop.run_traced(self, state, callback, total)
+        whole, falling = int(state.total_iterations), self.falling()
+        if falling and 0 < whole < total:
+            raise ValueError(
+                f"total_timesteps: beyond the end of the training, where {' and '.join(falling)} reaches 0 "
+                f"(got {total_timesteps}, it ends at {whole * self.steps_per_iteration}); begin it with "
+                f"init(..., total_timesteps={total_timesteps})"
+            )
+        return loop.run_from_host(self, state, callback, total)
 
     def learn(
         self,
@@ -192,8 +248,7 @@ class AbstractAlgorithm(eqx.Module):
         Raises:
             ValueError: There are fewer steps than one iteration takes.
         """
-        self.num_iterations(total_timesteps)
-        state = self.init(env, policy, key=key)
+        state = self.init(env, policy, key=key, total_timesteps=total_timesteps)
         return self.run(state, total_timesteps, callback=callback).policy
 
     def advance(
@@ -231,8 +286,8 @@ class AbstractAlgorithm(eqx.Module):
         return tree.strongly_typed(state), jnp.asarray(go_on, bool)
 
     def progress(self, state: AlgorithmState) -> Float[Array, ""]:
-        """The part of the training that is done, from 0 towards 1."""
-        return state.iteration_count / state.total_iterations
+        """The part of the whole training that is done, from 0 towards 1."""
+        return jnp.minimum(state.iteration_count / state.total_iterations, 1.0)
 
     def _annealed(self, state: AlgorithmState) -> AlgorithmState:
         if not self.anneal_learning_rate:
@@ -249,6 +304,7 @@ def _init(
     env: AbstractEnvLike,
     policy: AbstractPolicy,
     key: PRNGKeyArray,
+    total_iterations: Int[Array, ""],
 ) -> AlgorithmState:
     env, policy, key = tree.copy_arrays((env, policy, tree.typed_key(key)))
     env_key, observation_key, policy_key, run_key = jr.split(key, 4)
@@ -260,7 +316,7 @@ def _init(
     parameters = tree.ravel(policy)[0]
     return AlgorithmState(
         iteration_count=jnp.array(0, jnp.int32),
-        total_iterations=jnp.array(1, jnp.int32),
+        total_iterations=total_iterations,
         key=run_key,
         env=env,
         policy=policy,

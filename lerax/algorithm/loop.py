@@ -61,9 +61,9 @@ def run_from_host(
     chunk_length: int | None = None,
 ) -> AlgorithmState:
     """The whole training in compiled chunks; `chunk_length` fixes their length, which time chooses else."""
-    fixed = (algorithm, callback)
+    fixed, last = (algorithm, callback), jnp.array(total, jnp.int32)
     callback.on_phase("compiling")
-    state, records, collector = _start(fixed, state, total)
+    state, records, collector = _start(fixed, state, last)
     collector.deliver(_fetch(records, 1), np.array([time.monotonic()]))
     done, go_on, length = int(state.iteration_count), True, chunk_length or 1
     # A chunk of no iterations compiles the program and changes nothing.
@@ -91,7 +91,7 @@ def run_from_host(
     finally:
         _deliver(outgoing)
     if overrides(callback, "on_training_end"):
-        state, records, collector = _end(fixed, state, total)
+        state, records, collector = _end(fixed, state, last)
         collector.deliver(_fetch(records, 1), np.array([time.monotonic()]))
     return state
 
@@ -99,7 +99,10 @@ def run_from_host(
 def start(
     algorithm: AbstractAlgorithm, state: AlgorithmState, callback: AbstractCallback, total: int | Array
 ) -> AlgorithmState:
-    """Prepares a state for training: fresh callback states, unless it has some of the same form."""
+    """Prepares a state for training: fresh callback states, unless it has some of the same form.
+
+    The first run's `total` is that of the whole training where nobody has given another.
+    """
     ctx = ResetContext(state.env, state.policy, algorithm, {})
     key, step_key, hook_key = (
         jr.fold_in(jr.fold_in(state.key, state.iteration_count), i) for i in range(3, 6)
@@ -114,9 +117,15 @@ def start(
     if jax.tree.structure(kept) == jax.tree.structure((fresh, fresh_step)):
         fresh, fresh_step = kept
     where = lambda s: (s.callback_state, s.step_state.callback_state, s.total_iterations)
-    total = jnp.asarray(total, jnp.int32)
-    state = eqx.tree_at(where, state, (fresh, fresh_step, total), is_leaf=lambda x: x is None)
+    whole = jnp.where(state.total_iterations > 0, state.total_iterations, total).astype(jnp.int32)
+    state = eqx.tree_at(where, state, (fresh, fresh_step, whole), is_leaf=lambda x: x is None)
     return _training_hook("on_training_start", algorithm, state, callback, total, hook_key)
+
+
+def form(algorithm: AbstractAlgorithm, state: AlgorithmState, callback: AbstractCallback) -> AlgorithmState:
+    """What `start` gives, for its form alone: nothing is sent."""
+    with Collector().collecting():
+        return start(algorithm, state, callback, 1)
 
 
 def end(
@@ -135,6 +144,7 @@ def _training_hook(
     total: int | Array,
     key: Array,
 ) -> AlgorithmState:
+    total = jnp.maximum(state.total_iterations, total)  # a run may be a part of the training, or go beyond it
     ctx = TrainingContext(
         state=state.callback_state,
         step_state=state.step_state.callback_state,
@@ -144,17 +154,17 @@ def _training_hook(
         iteration_count=state.iteration_count,
         opt_state=state.opt_state,
         algorithm=algorithm,
-        locals={"total_iterations": jnp.asarray(total, jnp.int32)},
+        locals={"total_iterations": total},
     )
     callback_state = getattr(callback, hook)(ctx, key=key)
     where = lambda s: s.callback_state
     return tree.strongly_typed(eqx.tree_at(where, state, callback_state, is_leaf=lambda x: x is None))
 
 
-def _times(iterations: int | Array, steps: int) -> Int[Array, ""]:
+def _times(iterations: Int[Array, ""], steps: int) -> Int[Array, ""]:
     """Their product, held at the largest int32 instead of wrapping round."""
     most = jnp.iinfo(jnp.int32).max
-    return jnp.where(jnp.asarray(iterations) > most // steps, most, jnp.asarray(iterations) * steps)
+    return jnp.where(iterations > most // steps, most, iterations * steps)
 
 
 @eqx.filter_jit

@@ -102,7 +102,8 @@ class TrainingContext(eqx.Module):
         step_state: The callback's states for the environments, with a leading environment axis.
         env: The environment.
         policy: The policy.
-        total_timesteps: Environment steps of the whole training, at most 2^31 - 1 (an int32).
+        total_timesteps: Environment steps of the whole training, of which this `run` may be a part; at most
+            2^31 - 1 (an int32).
         iteration_count: Iterations done so far.
         opt_state: The optimizer's state.
         algorithm: The algorithm.

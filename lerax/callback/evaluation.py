@@ -1,6 +1,5 @@
 """EvalCallback: how good the policy is, measured while it is trained."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +84,7 @@ class EvalCallback(AbstractCallback):
         return list(self._best.evaluations)
 
     def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> Any:
-        if not outbox.collecting():
-            warnings.warn("EvalCallback: not called inside jax.jit", RuntimeWarning, stacklevel=2)
+        outbox.warn_inside_jit("EvalCallback")
         about = (ctx.algorithm.steps_per_iteration,)
         outbox.emit(self._handle, {"iteration": ctx.iteration_count}, kind="start", about=about)
         return ctx.state

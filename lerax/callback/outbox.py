@@ -10,6 +10,7 @@ import functools
 import itertools
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -77,6 +78,12 @@ def _set(name: str, value: Any) -> Iterator[None]:
 def collecting() -> bool:
     """Whether the host drives the loop that is being traced: then host methods of callbacks are called."""
     return _place.collector is not None
+
+
+def warn_inside_jit(callback: str) -> None:
+    """Warns of a callback whose host methods matter where the host does not drive the loop being traced."""
+    if not collecting():
+        warnings.warn(f"{callback}: not called inside jax.jit", RuntimeWarning, stacklevel=3)
 
 
 def register(receiver: Receiver) -> int:

@@ -1,6 +1,9 @@
 """Callbacks that end training."""
 
+import signal
 import threading
+from types import FrameType
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,12 +12,14 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from lerax import tree
 
+from . import outbox
 from .base_callback import (
     AbstractCallback,
     AbstractCallbackState,
     IterationContext,
     ResetContext,
     StepContext,
+    TrainingContext,
 )
 from .episode import EpisodeStatistics, checked_alpha
 
@@ -81,21 +86,121 @@ class StopOnReturn(AbstractCallback):
         return ~(jnp.all(statistics.begun) & reached)
 
 
-class StopOnRequest(AbstractCallback):
+class _Request:
+    """Whether training is to end: the host's half of a callback, known to it by its number."""
+
+    def __init__(self) -> None:
+        self.made = False
+
+    def receive(self, *record: Any) -> None:
+        """Nothing is sent to it."""
+
+
+class _AbstractStopWhenAsked(AbstractCallback):
+    """Ends training after the chunk in which a request was made."""
+
+    _handle: eqx.AbstractVar[Int[Array, ""]]
+
+    def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> Any:
+        outbox.warn_inside_jit(type(self).__name__)
+        return ctx.state
+
+    def stop_requested(self) -> bool:
+        return self._request.made
+
+    @property
+    def _request(self) -> Any:
+        return outbox.receiver_of(int(self._handle))
+
+
+class StopOnRequest(_AbstractStopWhenAsked):
     """Ends training soon after `request` was called, from a signal handler, another thread or a notebook.
 
     The host asks between compiled chunks, so within about a quarter of a second; training that is itself
-    inside a `jax.jit` cannot be asked.
+    inside a `jax.jit` cannot be asked, and warns.
     """
 
-    _requested: threading.Event = eqx.field(static=True)
+    _handle: Int[Array, ""]
 
     def __init__(self) -> None:
-        self._requested = threading.Event()
+        self._handle = jnp.array(outbox.register(_Request()), jnp.int32)
 
     def request(self) -> None:
         """Asks training to end after the current chunk."""
-        self._requested.set()
+        self._request.made = True
 
-    def stop_requested(self) -> bool:
-        return self._requested.is_set()
+
+class StopOnInterrupt(_AbstractStopWhenAsked):
+    """Makes Ctrl-C end training after the current chunk: `learn` gives back what was learned so far.
+
+    It is a context manager, to be entered around the training in the main thread. The first SIGINT in
+    training asks for its end, the next one raises KeyboardInterrupt at once. Before training begins, while it
+    is compiled for instance, nothing is lost and the first one raises. Leaving the context brings the handler
+    back that was there before; where SIGINT is ignored, it stays so.
+
+    Raises:
+        RuntimeError: It is entered in another thread, or training begins and it is not entered.
+    """
+
+    _handle: Int[Array, ""]
+
+    def __init__(self) -> None:
+        self._handle = jnp.array(outbox.register(_Interrupt()), jnp.int32)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a SIGINT has asked for the end since it was entered."""
+        return self._request.made
+
+    def __enter__(self) -> "StopOnInterrupt":
+        thread = threading.current_thread()
+        if thread is not threading.main_thread():
+            raise RuntimeError(
+                f"StopOnInterrupt: signals come to the main thread alone (got {thread.name}); "
+                "enter it there, or use StopOnRequest"
+            )
+        self._request.enter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._request.leave()
+
+    def on_phase(self, phase: str) -> None:
+        self._request.trains(phase == "training")
+
+
+class _Interrupt(_Request):
+    """The handler of SIGINT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: Any = None
+        self._entered = self._begun = False
+
+    def enter(self) -> None:
+        """Takes the place of the handler that is there."""
+        if self._entered:
+            raise RuntimeError("StopOnInterrupt: already entered; make another one")
+        self.made, self._begun, self._entered = False, False, True
+        self._before = signal.getsignal(signal.SIGINT)
+        if self._before is not signal.SIG_IGN:  # as a shell has it for jobs in the background
+            signal.signal(signal.SIGINT, self._handle)
+
+    def leave(self) -> None:
+        """Gives its place back."""
+        self._entered = False
+        if self._before is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, self._before or signal.SIG_DFL)
+
+    def trains(self, begun: bool) -> None:
+        """Notes whether there is something to lose: once training has begun, there always is."""
+        if not self._entered:
+            raise RuntimeError(
+                "StopOnInterrupt: not entered; write `with StopOnInterrupt() as stop:` around the training"
+            )
+        self._begun = self._begun or begun
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.made or not self._begun:
+            raise KeyboardInterrupt
+        self.made = True
