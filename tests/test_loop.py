@@ -66,7 +66,7 @@ def train(algorithm, state, iterations, *, stop_at=1000, chunk_length=None, scri
 
 @pytest.fixture(scope="module")
 def initial(algorithm, env, policy):
-    return algorithm.init(env, policy, key=jr.key(1))
+    return algorithm.init(env, policy, key=jr.key(1), total_timesteps=20 * STEPS)
 
 
 @pytest.fixture(scope="module")
