@@ -4,13 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+# What all tests may take, in minutes of CPU time from a fresh clone: half of it on two quiet cores.
+CPU_MINUTES := 16
+
 .PHONY: demo test check docs completions clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/lerax train CartPole-v1 --backend tensorboard
 
 test: $(VENV)/.installed-test
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal --durations 20 --cpu-budget $(CPU_MINUTES)
 
 # Style and types, as CI checks them.
 check: $(VENV)/.installed-check

@@ -81,7 +81,7 @@ def _jax() -> str:
 
 
 def _cache() -> str:
-    from . import runtime
+    from . import compile_cache, runtime
 
     warnings: list[str] = []
     runtime.prepare("cpu", warnings.append)
@@ -97,7 +97,7 @@ def _cache() -> str:
         jax.clear_caches()
     if not any(event.endswith("cache_hits") for event in events):
         raise OSError("what was compiled did not come back from it")
-    return f"programs are kept in {runtime.cache_folder(warnings.append)}"
+    return f"programs are kept in {compile_cache.cache_folder(warnings.append)}"
 
 
 def _disk() -> str:

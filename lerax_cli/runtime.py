@@ -3,9 +3,9 @@
 import gc
 import os
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
+from .compile_cache import keep_programs
 from .report import Failure
 
 
@@ -24,14 +24,10 @@ def prepare(device: str, warn: Any) -> Any:
     if device == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"
     if device == "cpu" or find_spec("jax_plugins") is None:
-        _compile_quickly()
+        compile_quickly()
     import jax
 
-    folder = cache_folder(warn)
-    if folder is not None:
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    keep_programs(warn)
     try:
         found = jax.devices("gpu") if device == "gpu" else jax.devices()
     except RuntimeError as error:
@@ -44,22 +40,7 @@ def prepare(device: str, warn: Any) -> Any:
     return found[0]
 
 
-def cache_folder(warn: Any) -> Path | None:
-    """Where compiled programs are kept: JAX's own variable wins; None where nothing can be kept."""
-    set_by_user = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    try:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(set_by_user) if set_by_user else Path(base) / "lerax" / "xla"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError) as error:
-        warn(f"no compilation cache: {error}")
-        return None
-    if not os.access(folder, os.W_OK):
-        warn(f"the compilation cache is read-only: {folder}")
-    return folder
-
-
-def _compile_quickly() -> None:
+def compile_quickly() -> None:
     """Lets LLVM optimize less: compiling on a CPU takes a third less time, and the programs are as fast."""
     flag, flags = "--xla_backend_optimization_level", os.environ.get("XLA_FLAGS", "")
     if flag not in flags:

@@ -1,21 +1,71 @@
-"""Run-time checks of every annotation of lerax, a compilation cache, and what many tests train."""
+"""Run-time checks of every annotation of lerax, a compilation cache, a budget, and what many tests train."""
+
+import os
+import resource
+import tempfile
 
 import jax
 import jaxtyping
+import prefork
 import pytest
 from jax import random as jr
 
 # Before anything imports lerax: its annotations are checked at each call.
 jaxtyping.install_import_hook("lerax", "typechecker.checked")
 
+SPENT = []  # CPU seconds of each worker that has ended
+
+
+def pytest_addoption(parser):
+    parser.addoption("--cpu-budget", type=float, metavar="MINUTES", help="say whether the tests took more")
+
 
 def pytest_configure(config):
-    """Keeps compiled programs beside pytest's own cache: `pytest --cache-clear` empties both."""
-    if not hasattr(config, "cache"):
+    """Keeps compiled programs beside pytest's own cache: `pytest --cache-clear` empties both.
+
+    All workers and commands of the tests share them: a program is compiled once, in the command's way.
+    """
+    from lerax_cli.compile_cache import keep_programs
+    from lerax_cli.runtime import compile_quickly
+
+    kept = config.cache.mkdir("programs") if hasattr(config, "cache") else tempfile.mkdtemp()
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(kept))
+    # No caches of GPUs: their folder would be part of each program's key, and a copied program of no use.
+    os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
+    compile_quickly()
+    keep_programs(warn=pytest.exit)
+
+
+def cpu_seconds(*whose):
+    """What processes have used so far; of children, those that have ended."""
+    used = [resource.getrusage(who) for who in whose]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def pytest_sessionfinish(session):
+    """A worker tells what it and its children have used."""
+    prefork.close_all()
+    if hasattr(session.config, "workeroutput"):
+        both = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+        session.config.workeroutput["cpu_seconds"] = cpu_seconds(*both)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    SPENT.append(getattr(node, "workeroutput", {}).get("cpu_seconds", 0.0))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """With `--cpu-budget`, the CPU time of all processes; a line in red where it is over the budget."""
+    if (budget := config.getoption("--cpu-budget")) is None:
         return
-    jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    own = (resource.RUSAGE_SELF,) if SPENT else (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    minutes = (sum(SPENT) + cpu_seconds(*own)) / 60
+    over = minutes > budget
+    advice = "; look at the slowest tests" if over else ""
+    text = f"CPU time: {minutes:.1f} minutes of {budget:g}{advice}"
+    terminalreporter.write_line(text, red=over, bold=over)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Runs the command as a user does: in a process, or in a terminal whose screen can be read."""
 
-import atexit
 import contextlib
 import fcntl
 import functools
@@ -13,7 +12,6 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pyte
+from prefork import Finished, Prefork
 
 LERAX = str(Path(sys.executable).with_name("lerax"))
 SECONDS = 120.0  # far more than anything takes: only a hang gets there
@@ -28,30 +27,40 @@ BRIEF = ("CartPole-v1", "--preset", "none", "--steps", "2048", "--seed", "1")
 ENDLESS = ("CartPole-v1", "--preset", "none", "--steps", "500_000_000", "--seed", "1")
 DECIDED_HERE = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "XDG_CACHE_HOME", "PYTHONWARNINGS")
 
-Finished = subprocess.CompletedProcess[str]
+READ_LATE = {"JAX_COMPILATION_CACHE_DIR", "HOME", "IMAGEIO_FFMPEG_EXE"}  # by the command, not by an import
 
 
-@functools.cache
-def cache_folder() -> str:
-    """A compilation cache for all processes of the tests: only the first one compiles."""
-    if given := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        return given
-    folder = tempfile.mkdtemp(prefix="lerax-cache-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+def own_cache(folder: Path) -> Path:
+    """A copy of the compilation cache that all tests share, for one that kills or damages."""
+    copy = folder / "cache"
+    shutil.copytree(os.environ["JAX_COMPILATION_CACHE_DIR"], copy)
+    return copy
 
 
 def environment(**changes: str | None) -> dict[str, str]:
     """The variables of a process: the tests' own with changes; None takes one away."""
     kept = {name: value for name, value in os.environ.items() if name not in DECIDED_HERE}
     own = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "JAX_PLATFORMS": "cpu", "LERAX": LERAX}
-    changed = kept | own | {"JAX_COMPILATION_CACHE_DIR": cache_folder()} | changes
+    changed = kept | own | changes
     return {name: value for name, value in changed.items() if value is not None}
 
 
 def run(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finished:
-    """Runs `lerax` without a terminal until it ends."""
+    """Runs `lerax` without a terminal until it ends.
+
+    It is forked from a process that has imported JAX, which saves most of a start, unless a change of the
+    environment may be read by what is imported: then, and in every other function here, Python starts anew.
+    """
+    if changes.keys() <= READ_LATE:
+        words = [os.fsdecode(word) for word in arguments]
+        return _prefork().run(words, cwd, environment(**changes), SECONDS)
     return finish([LERAX, *arguments], cwd, changes)
+
+
+@functools.cache
+def _prefork() -> Prefork:
+    with ordinary_signals():
+        return Prefork(environment())
 
 
 def sh(line: str, cwd: Path, **changes: str | None) -> Finished:

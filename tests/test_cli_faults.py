@@ -1,7 +1,6 @@
 """What goes wrong while a run is made, and what becomes of it."""
 
 import contextlib
-import shutil
 from pathlib import Path
 
 import jax
@@ -13,7 +12,7 @@ from jax import random as jr
 from lerax import checkpoint
 from lerax.env.classic_control import CartPole
 from lerax.policy import MLPActorCriticPolicy
-from lerax_cli.runtime import cache_folder
+from lerax_cli.compile_cache import cache_folder
 
 DIVERGING = (*terminal.BRIEF, "--set", "learning_rate=1e38", "--set", "max_grad_norm=1e30")
 
@@ -63,20 +62,6 @@ def test_more_than_memory_holds_is_one_line(tmp_path: Path):
     assert "memory" in done.stderr.lower()
     facts = terminal.facts(terminal.only_run(tmp_path / "logs"))
     assert facts["status"] == "failed" and "memory" in facts["error"].lower()
-
-
-def test_damaged_compilation_cache_is_made_anew(tmp_path: Path):
-    """What cannot be read is compiled again: at most a warning."""
-    cache = tmp_path / "cache"
-    shutil.copytree(terminal.cache_folder(), cache)
-    entries = [path for path in cache.iterdir() if path.is_file()]
-    assert entries
-    for path in entries:
-        path.write_bytes(path.read_bytes()[:100] + b"damaged")
-    done = terminal.run("train", *terminal.BRIEF, "-q", cwd=tmp_path, JAX_COMPILATION_CACHE_DIR=str(cache))
-    assert done.returncode == 0, done.stderr
-    assert all(line.startswith("lerax: warning: ") for line in done.stderr.splitlines())
-    assert terminal.facts(terminal.only_run(tmp_path / "logs"))["status"] == "finished"
 
 
 def test_compilation_cache_that_cannot_be_written_is_a_warning(tmp_path: Path):
