@@ -1,7 +1,11 @@
 """Files: written so that they are whole or not there, and read so that no content does harm."""
 
 import codecs
+import contextlib
+import fcntl
+import functools
 import os
+import secrets
 import select
 import stat
 import time
@@ -11,6 +15,7 @@ from typing import Any
 
 LARGEST_TEXT = 2**16  # bytes; what people write has thousands
 LONGEST_LINE = 2_000  # characters; a key of many parts takes tomllib the square of their number
+UNFINISHED = ".lerax.tmp"  # ends the hidden names of files that are not complete
 PIPE_SECONDS = 5.0  # that a pipe may take to say all it has
 MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32"} | {
     codecs.BOM_UTF16_LE: "UTF-16",
@@ -75,6 +80,62 @@ def _read_text(path: Path) -> bytes:
     raise ValueError(f"is larger than {LARGEST_TEXT:,} bytes")
 
 
+class Unfinished:
+    """A hidden file that takes the place of another once it is complete; a context manager that removes it.
+
+    It is locked as long as a process has it open. What killed ones have left in the folder is not, and is
+    removed here: only the lock tells, which no process number and no clock of another host can mislead.
+
+    Args:
+        final: The path that it is for.
+
+    Attributes:
+        path: Where it is now.
+        file: Its descriptor, open for reading and writing.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+
+    def __init__(self, final: Path):
+        _remove_abandoned(final.parent)
+        self._final = final
+        for _ in range(3):
+            self.path = final.with_name(f".{final.name}.{secrets.token_hex(4)}{UNFINISHED}")
+            self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            with contextlib.suppress(OSError):  # a file system without locks: nobody removes it
+                fcntl.flock(self.file, fcntl.LOCK_EX)
+            if os.fstat(self.file).st_nlink:
+                return
+            os.close(self.file)  # another process took it for abandoned before it was locked
+
+    def publish(self, *, durable: bool = True) -> None:
+        """Gives it its final name.
+
+        Args:
+            durable: It survives a crash of the machine right afterwards, which takes milliseconds.
+
+        Raises:
+            OSError: It cannot be stored or renamed; what was there before is still there.
+        """
+        if durable:
+            os.fsync(self.file)
+        os.replace(self.path, self._final)
+        if durable:
+            folder = os.open(self._final.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def __enter__(self) -> "Unfinished":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.path.unlink(missing_ok=True)
+        os.close(self.file)
+
+
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Writes a file so that it is seen either whole or not at all.
 
@@ -86,30 +147,22 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     Raises:
         OSError: It cannot be written; what was there before is still there.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(beside, "wb") as file:
+    with Unfinished(path) as unfinished:
+        with open(unfinished.path, "wb") as file:
             file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        if durable:
-            publish(beside, path)
-        else:
-            os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+        unfinished.publish(durable=durable)
 
 
-def publish(beside: Path, path: Path) -> None:
-    """Gives a complete file, already on disk in the same folder, its final name for good.
-
-    Raises:
-        OSError: It cannot be renamed; what was there before is still there.
-    """
-    os.replace(beside, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+@functools.cache  # once a process is enough; a folder may be large
+def _remove_abandoned(folder: Path) -> None:
+    """Removes the unfinished files of dead processes."""
+    with os.scandir(folder) as entries:
+        names = [entry.path for entry in entries if entry.name[:1] == "." and entry.name.endswith(UNFINISHED)]
+    for name in names:
+        with contextlib.suppress(OSError):  # in use, somebody else's, or gone in the meantime
+            file = os.open(name, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(name)
+            finally:
+                os.close(file)

@@ -296,14 +296,17 @@ def test_signal_before_the_first_frame(tmp_path: Path):
     assert not (tmp_path / "new").exists()
 
 
-def test_killed_process_leaves_nothing_under_the_final_name(tmp_path: Path):
-    """The encoder outlives it for a moment, and does not know the final name."""
+def test_killed_process_leaves_nothing_under_the_final_name_and_nothing_to_the_next(tmp_path: Path):
+    """The encoder outlives it for a moment, and does not know the final name. The next one cleans up."""
     with terminal.started(*ENDLESS, cwd=tmp_path) as process:
         terminal.wait_for(lambda: files(tmp_path), process)
         process.kill()
         process.wait()
         time.sleep(1)
-    assert not (tmp_path / "new" / "a.mp4").exists()
+    (left,) = files(tmp_path)
+    assert left.startswith("new/.a.mp4.")
+    record("CartPole-v1", "--steps", "3", *SMALL, "-o", "new/b.mp4", cwd=tmp_path)
+    assert files(tmp_path) == ["new/b.mp4"]
 
 
 @pytest.mark.parametrize("encoder", ["/nowhere/ffmpeg", "/bin/true", "/bin/false"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lerax.files
-from lerax.files import write_atomically
+from lerax.files import UNFINISHED, Unfinished, write_atomically
 
 OLD, NEW = b"old" * 1000, b"new" * 5000
 
@@ -86,12 +86,15 @@ def test_a_crash_at_any_step_leaves_the_old_file_or_the_new(file):
     environment = os.environ | {"PYTHONPATH": str(Path(lerax.files.__file__).parent.parent)}
     codes, contents = [], []
     while not codes or codes[-1] == 9:
+        for abandoned in file.parent.glob(".*"):
+            abandoned.unlink()
         file.write_bytes(OLD)
         command = [sys.executable, "-c", CRASH, str(file), str(len(codes))]
         codes.append(subprocess.run(command, env=environment).returncode)
         contents.append(file.read_bytes())
-    assert codes[-1] == 0 and len(codes) == 6  # open, fsync, replace, open and fsync of the directory; none
-    assert contents == [OLD] * 3 + [NEW] * 3
+    # Making and opening it, fsync, replace, open and fsync of the directory; none.
+    assert codes[-1] == 0 and len(codes) == 7
+    assert contents == [OLD] * 4 + [NEW] * 3
     others = [path for path in file.parent.iterdir() if path != file]
     assert all(path.name.startswith(".") for path in others), "a half file under a name that is seen"
 
@@ -104,3 +107,78 @@ def test_the_data_are_on_disk_before_they_get_their_name(file, monkeypatch):
         monkeypatch.setattr(os, name, lambda *a, name=name, inner=inner: (events.append(name), inner(*a))[1])
     write_atomically(file, NEW)
     assert events == ["fsync", "replace", "fsync"] and file.read_bytes() == NEW
+
+
+# Holds a file that is not complete until it is killed.
+HOLD = """
+import sys, time
+from pathlib import Path
+from lerax.files import Unfinished
+with Unfinished(Path(sys.argv[1])) as unfinished:
+    print(unfinished.path, flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_what_a_killed_process_leaves_is_removed_by_the_next_and_nothing_else(tmp_path):
+    """While it lives its file stays; so does what another program has left."""
+    other = tmp_path / ".file.123.tmp"
+    other.touch()
+    environment = os.environ | {"PYTHONPATH": str(Path(lerax.files.__file__).parent.parent)}
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "a")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        left = Path(process.stdout.readline().strip())
+        write_atomically(tmp_path / "b", NEW)
+        lerax.files._remove_abandoned.cache_clear()  # as if another process wrote next
+        assert left.exists()
+        process.kill()
+        process.wait()
+    assert left.exists()
+    write_atomically(tmp_path / "b", NEW)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "b"]
+
+
+def test_files_of_one_process_do_not_remove_each_other(tmp_path):
+    with Unfinished(tmp_path / "a") as first, Unfinished(tmp_path / "a") as second:
+        assert first.path != second.path and first.path.exists() and second.path.exists()
+        second.publish()
+        assert first.path.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_that_was_taken_for_abandoned_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
+    """A relative: two writers that begin at once."""
+    inner, taken = lerax.files.fcntl.flock, []
+
+    def late(file, operation):
+        if not taken:
+            taken.extend(tmp_path.glob(f".*{UNFINISHED}"))
+            taken[0].unlink()
+        inner(file, operation)
+
+    monkeypatch.setattr(lerax.files.fcntl, "flock", late)
+    with Unfinished(tmp_path / "a") as unfinished:
+        assert unfinished.path.exists() and taken == [taken[0]] != [unfinished.path]
+
+
+def test_without_locks_nothing_is_removed(tmp_path, monkeypatch):
+    """A relative: a file system that has none."""
+    left = tmp_path / f".a.0{UNFINISHED}"
+    left.touch()
+
+    def refused(*_):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(lerax.files.fcntl, "flock", refused)
+    write_atomically(tmp_path / "b", NEW)
+    assert left.exists() and (tmp_path / "b").read_bytes() == NEW
+
+
+def test_a_file_gets_the_permissions_that_the_user_has_chosen(tmp_path):
+    """A hidden file in another mode would keep it."""
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "a", NEW)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lerax.files import publish, write_atomically
+from lerax.files import Unfinished, write_atomically
 
 from .base_renderer import RenderError, check_fps, check_frame
 from .gif import encode_gif, gif_frames
@@ -65,7 +65,7 @@ class VideoWriter:
         self._niceness = niceness
         self._shape: tuple[int, ...] | None = None
         self._encoder: Any = None  # a subprocess.Popen, once there is a frame
-        self._beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._open_files = contextlib.ExitStack()
 
     @property
     def facts(self) -> VideoFacts:
@@ -114,11 +114,10 @@ class VideoWriter:
                 self._encoder.stdin.close()
             status = self._encoder.wait()
             written = re.findall(r"^frame=(\d+)$", self._said(), re.MULTILINE)
-            if status or written[-1:] != [str(self.frames)] or not self._beside.stat().st_size:
+            whole = written[-1:] == [str(self.frames)] and os.fstat(self._unfinished.file).st_size
+            if status or not whole:
                 raise self._failed()
-            with open(self._beside, "rb") as file:
-                os.fsync(file.fileno())
-            publish(self._beside, self.path)
+            self._unfinished.publish()
         finally:
             self.abandon()
 
@@ -130,8 +129,7 @@ class VideoWriter:
             with contextlib.suppress(OSError):
                 encoder.stdin.close()
             encoder.wait()
-            self._log.close()
-            self._beside.unlink(missing_ok=True)
+        self._open_files.close()
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -145,7 +143,10 @@ class VideoWriter:
     def _start(self, frame: np.ndarray) -> None:
         fps, crf, threads = self._options
         height, width = frame.shape[0] + frame.shape[0] % 2, frame.shape[1] + frame.shape[1] % 2
+        encoder = _ffmpeg()
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._unfinished = self._open_files.enter_context(Unfinished(self.path))
+        self._log = self._open_files.enter_context(tempfile.TemporaryFile())
         source = "-f rawvideo -pix_fmt rgb24 -i pipe:0 -an -c:v libx264 -pix_fmt yuv420p"
         # A fifth less of the time than veryfast; files are larger, 20 kB a second of an easy scene.
         source += " -preset superfast -bf 0"
@@ -153,20 +154,22 @@ class VideoWriter:
         colors = "-vf scale=flags=fast_bilinear:out_color_matrix=bt709:out_range=tv"
         colors += " -color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"
         command = [
-            *(_ffmpeg(), *"-y -loglevel error -nostdin -progress pipe:1 -stats_period 3600".split()),
+            *(encoder, *"-y -loglevel error -nostdin -progress pipe:1 -stats_period 3600".split()),
             *("-s", f"{width}x{height}", "-r", f"{fps:.6g}", *source.split()),
             *("-crf", str(crf), "-threads", str(threads), *colors.split()),
-            *("-movflags", "+faststart", "-f", "mp4", os.fspath(self._beside.absolute())),
+            *("-movflags", "+faststart", "-f", "mp4", f"/proc/self/fd/{self._unfinished.file}"),
         ]
-        self._log = tempfile.TemporaryFile()
         try:
-            # In a session of its own: an interrupt from the keyboard is this process's to answer.
+            # In a session of its own: an interrupt from the keyboard is this process's to answer. It gets the
+            # file open: left alone by a signal in this moment, it could make a new one of the same name.
             streams = {"stdin": subprocess.PIPE, "stdout": self._log, "stderr": self._log}
-            self._encoder = subprocess.Popen(command, start_new_session=True, **streams)
+            self._encoder = subprocess.Popen(
+                command, start_new_session=True, pass_fds=[self._unfinished.file], **streams
+            )
             if self._niceness:
                 os.setpriority(os.PRIO_PROCESS, self._encoder.pid, self._niceness)
         except OSError as error:
-            self._log.close()
+            self._open_files.close()
             raise RenderError(f"the video encoder does not start ({error}); {_INSTALL}") from error
 
     def _said(self) -> str:
