@@ -25,6 +25,7 @@ LERAX = str(Path(sys.executable).with_name("lerax"))
 SECONDS = 120.0  # far more than anything takes: only a hang gets there
 BRIEF = ("CartPole-v1", "--preset", "none", "--steps", "2048", "--seed", "1")
 ENDLESS = ("CartPole-v1", "--preset", "none", "--steps", "500_000_000", "--seed", "1")
+SECOND_SCREEN = 1049  # the private mode of a terminal that shows it
 DECIDED_HERE = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "XDG_CACHE_HOME", "PYTHONWARNINGS")
 
 READ_LATE = {"JAX_COMPILATION_CACHE_DIR", "HOME", "IMAGEIO_FFMPEG_EXE"}  # by the command, not by an import
@@ -148,10 +149,46 @@ def wait_for(condition: Callable[[], Any], process: "subprocess.Popen[str]") -> 
         time.sleep(0.01)
 
 
+class Screen(pyte.HistoryScreen):
+    """A screen with a second one behind it, as nearly all terminals have.
+
+    Attributes:
+        second: Whether the second one is shown.
+    """
+
+    def __init__(self, columns: int, lines: int, has_second: bool):
+        self._has_second, self.second = has_second, False
+        super().__init__(columns, lines, history=1000)
+
+    def set_mode(self, *modes: int, **kwargs: Any) -> None:
+        super().set_mode(*modes, **kwargs)
+        if SECOND_SCREEN in modes and kwargs.get("private") and self._has_second and not self.second:
+            self._first, self._scrolled = self.written(), self.history.top.copy()
+            self.second = True
+            self.erase_in_display(2)
+
+    def reset_mode(self, *modes: int, **kwargs: Any) -> None:
+        super().reset_mode(*modes, **kwargs)
+        if SECOND_SCREEN in modes and kwargs.get("private") and self.second:
+            self.second = False
+            self.history.top.clear()
+            self.history.top.extend(self._scrolled)
+            self.write_again(self._first)
+
+    def written(self) -> list[str]:
+        """The lines down to the cursor."""
+        return [line.rstrip() for line in self.display[: self.cursor.y + 1]]
+
+    def write_again(self, lines: list[str]) -> None:
+        """Shows nothing but these lines, wrapped to the screen's width."""
+        pyte.Stream(self).feed("\x1b[2J\x1b[H" + "\r\n".join(lines))
+
+
 class Terminal:
     """A program in a terminal of a given size: standard error is the terminal, standard output a pipe.
 
-    The program is `lerax` with some arguments, unless `program` names another one.
+    The program is `lerax` with some arguments, unless `program` names another one. `has_second` says whether
+    the terminal has a second screen.
 
     Attributes:
         screen: What the terminal shows; its history holds the lines that were scrolled away.
@@ -166,10 +203,11 @@ class Terminal:
         cwd: Path,
         size: tuple[int, int],
         program: str = LERAX,
+        has_second: bool = True,
         **changes: str | None,
     ):
         columns, lines = size
-        self.screen = pyte.HistoryScreen(max(columns, 1), max(lines, 1), history=1000)
+        self.screen = Screen(max(columns, 1), max(lines, 1), has_second)
         self.raw = self.output = b""
         self._stream = pyte.ByteStream(self.screen)
         self._master, slave = pty.openpty()
@@ -238,9 +276,10 @@ class Terminal:
 
     def resize(self, columns: int, lines: int) -> None:
         """Changes the size, as somebody who drags a corner of the window; long lines are wrapped anew."""
-        written = [line.rstrip() for line in self.screen.display[: self.screen.cursor.y + 1]]
+        written = self.screen.written()
         self.screen.resize(lines, columns)
-        self._stream.feed(b"\x1b[2J\x1b[H" + "\r\n".join(written).encode())
+        if not self.screen.second:  # the other one is cut
+            self.screen.write_again(written)
         self.set_size(columns, lines)
         self.process.send_signal(signal.SIGWINCH)
 

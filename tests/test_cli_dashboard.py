@@ -87,7 +87,7 @@ def test_full_form_shows_metrics_and_a_chart(size: tuple[int, int]):
 def test_compact_form_uses_the_screen():
     """Phase and percent, a small chart, and as many numbers as there are lines left."""
     title, bar, *others = rows(watch(60, 15).frames[-1])
-    assert title.strip().startswith("PPO_MLP") and title.endswith("training")
+    assert title.strip().startswith("PPO_…_CartPole-v1_") and title.endswith("training")
     assert re.search(r"\d+%", bar)
     assert len(others) == 12 and len([line for line in others if "┤" in line]) == 4
     for tag in ("episode/return", "time/steps_per_second", "train/loss"):
@@ -98,7 +98,7 @@ def test_smallest_form_shows_phase_and_percent():
     """Where there is room for little, what changes is shown first; what is cut off leaves a sign."""
     title, bar, *numbers = rows(watch(20, 5).frames[-1])
     assert "…" in title and title.endswith("training") and re.search(r"\d+%", bar)
-    assert [line.split()[0] for line in numbers] == ["return", "length"]
+    assert [line.split()[0] for line in numbers] == ["return", "steps/s"]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -169,8 +169,10 @@ def test_cursor_is_back_after_the_second_signal(tmp_path: Path):
 
 
 def test_resized_terminal_gets_a_clean_frame(tmp_path: Path):
-    """Smaller, tiny and larger again: nothing of an older frame is left."""
+    """Smaller, tiny and larger again: nothing of an older frame is left, and what stood above stays."""
+    above = [f"$ what stood above, line {i}" for i in range(5)]
     with Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(100, 30)) as t:
+        t.write_before("\r\n".join([*above, ""]))
         t.wait_for(lambda: CHART.search(t.text()))
         for columns, lines in [(80, 24), (60, 15), (20, 5), (120, 40)]:
             t.resize(columns, lines)
@@ -181,23 +183,20 @@ def test_resized_terminal_gets_a_clean_frame(tmp_path: Path):
             assert sum("training" in line for line in rows(frame)) == 1, frame
             assert sum("%" in line for line in rows(frame)) == 1, frame
         assert t.interrupt() == 130
+        everything = rows(f"{t.scrolled()}\n{t.text()}")
+        assert everything[:5] == above and everything[5].endswith("interrupted")
+        assert sum("%" in line for line in everything) == 1, everything
 
 
-@pytest.mark.parametrize("size", [(120, 40), (80, 40), (100, 30), (70, 20)])
-def test_resizing_leaves_what_stood_above(tmp_path: Path, size: tuple[int, int]):
-    """Wider, narrower, lower and smaller: only the old frame goes."""
+def test_terminal_without_a_second_screen_keeps_what_stood_above(tmp_path: Path):
+    """A relative of the resized one: all is drawn on the only screen, below what was there."""
     above = [f"$ what stood above, line {i}" for i in range(5)]
-    with Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(100, 40)) as t:
+    with Terminal("train", *terminal.BRIEF, cwd=tmp_path, size=(100, 30), has_second=False) as t:
         t.write_before("\r\n".join([*above, ""]))
-        t.wait_for(lambda: CHART.search(t.text()))
-        assert rows(t.text())[:5] == above
-        t.resize(*size)
-        before = len(t.raw)
-        t.wait_for(lambda: t.raw[before:].count(b"training") > 3)
-        everything = f"{t.scrolled()}\n{t.text()}"
-        assert [line for line in rows(everything) if line.startswith("$")] == above
-        assert sum("training" in line for line in rows(t.text())) == 1, t.text()
-        assert t.interrupt() == 130
+        assert t.finish() == 0
+        everything = rows(f"{t.scrolled()}\n{t.text()}")
+    assert everything[:5] == above and everything[5].endswith("finished")
+    assert sum("%" in line for line in everything) == 1, everything
 
 
 def test_terminal_that_loses_its_size_for_a_while_is_no_obstacle(tmp_path: Path):

@@ -31,15 +31,15 @@ def training(records=100, **changes):
     return shown
 
 
-def lines(shown, width=80, height=24, now=60.0):
-    return ["".join(text for text, _ in line).rstrip() for line in frame(shown, width, height, now)]
+def lines(shown, width=80, height=24, now=60.0, said=()):
+    return ["".join(text for text, _ in line).rstrip() for line in frame(shown, width, height, now, said)]
 
 
 def charted(text):
     return [line for line in text if re.search("[\u2801-\u28ff]", line)]
 
 
-@pytest.mark.parametrize("phase", ["compiling", "training", "evaluating", "interrupted"])
+@pytest.mark.parametrize("phase", ["importing", "compiling", "training", "encoding", "interrupted"])
 @pytest.mark.parametrize("records", [0, 1, 100])
 @pytest.mark.parametrize(
     "size",
@@ -65,11 +65,56 @@ def test_a_small_screen_is_used():
     assert len(charted(high)) == 12 and all(f"train/{tag}" in "".join(high) for tag in TRAIN)
 
 
-def test_a_name_that_does_not_fit_says_so():
-    assert lines(training(), 100, 30)[0].startswith(f" {NAME} ")
-    for width in (20, 40, 60):
-        shown = lines(training(), width, 30)[0].split()[0]
-        assert shown.endswith("…") and NAME.startswith(shown[:-1])
+@pytest.mark.parametrize("phase", ["compiling", "training", "encoding", "finished"])
+def test_a_name_that_does_not_fit_keeps_environment_and_time(phase):
+    """The policy goes first, then the algorithm, the day, the time; what is left out leaves a sign."""
+    assert lines(training(phase=phase), 120, 40)[0].startswith(f" {NAME} ")
+    for width in (60, 40):
+        shown = lines(training(phase=phase), width, 10)[0].split()[0]
+        assert "CartPole-v1" in shown and "…" in shown, shown
+    assert lines(training(), 60, 15)[0].startswith(" PPO_…_CartPole-v1_20260220_120000 ")
+    assert lines(training(), 40, 10)[0].startswith(" …CartPole-v1_…120000 ")
+    assert lines(training(), 20, 6)[0].split()[0] == "Car…le-v1"
+
+
+@pytest.mark.parametrize("name", ["a-name-that-somebody-chose-for-the-7th-try", "a_b_c_20260220_120000"])
+def test_a_name_of_ones_own_keeps_both_ends(name):
+    """A relative of the cut end: names are told apart by what comes last, generated or not."""
+    shown = lines(training(name=name), 30, 10)[0].split()[0]
+    assert "…" in shown and name[-4:] == shown[-4:]
+
+
+@pytest.mark.parametrize("size", [(60, 15), (40, 10), (20, 6)])
+@pytest.mark.parametrize("phase", ["training", "finished"])
+def test_what_matters_most_is_shown_where_not_all_is(size, phase):
+    """The returns of episodes and, once there is one, of the evaluation; then the speed, then the loss."""
+    shown = training(phase=phase)
+    words = " ".join(lines(shown, *size))
+    assert all(re.search(rf"{tag} +\d", words) for tag in ("return", r"(steps_per_second|steps/s)", "loss"))
+    log(shown, 100_000, {"eval/return": 487.5, "eval/length": 487.5})
+    for said in ([], ["lerax: warning: a disk is full"]):
+        words = " ".join(lines(shown, *size, said=said))
+        assert re.search(r"eval/return +487.5", words) and re.search(r"(episode/| )return +100 ", words)
+        assert all(warning in words for warning in said)
+
+
+def test_what_was_said_is_below_the_numbers():
+    """The latest line where there is little room, a few where there is some."""
+    said = [f"warning {i}" for i in range(5)]
+    assert lines(training(), 80, 24, said=said)[-3:] == [" warning 2", " warning 3", " warning 4"]
+    assert lines(training(), 60, 15, said=said)[-2:] == [
+        lines(training(), 60, 15, said=said)[-2],
+        " warning 4",
+    ]
+    assert "warning 4" not in "".join(lines(training(), 60, 3, said=said))
+    for size in [(20, 4), (20, 5), (40, 10), (80, 24)]:
+        assert len(lines(training(), *size, said=said)) < size[1]
+
+
+def test_nothing_is_left_to_do_once_all_steps_are_done():
+    """A relative of the narrow bar's lies: while a full run is evaluated or encoded no time is left of it."""
+    bar = lines(training(1000, phase="encoding"), 100, 30)[2]
+    assert "100%" in bar and "left" not in bar
 
 
 def test_what_is_not_known_is_not_shown():

@@ -17,7 +17,7 @@ ORDER = (
 # Where a package may be imported: prefixes of paths.
 CONFINED = {
     "typer": ("lerax_cli/",),
-    "rich": ("lerax/backend/console.py", "lerax/callback/progress_bar.py"),
+    "rich": ("lerax/backend/live.py", "lerax/callback/progress_bar.py"),
     "lerax_cli": ("lerax_cli/",),
 }
 ROOT = Path(importlib.util.find_spec("lerax").origin).parent.parent

@@ -9,10 +9,10 @@ from typing import IO, Any, Literal
 
 from .base import AbstractLoggingBackend
 from .chart import History
-from .frame import ENDS, ROOMY, Shown, frame, short
+from .frame import ENDS, ROOMY, Line, Shown, frame, short
+from .live import Live
 
 PLAIN_SECONDS = 10.0  # between two lines where there is no dashboard
-FRAMES_PER_SECOND = 4
 LEAST_SIZE = (10, 3)  # smaller terminals, or none, get plain lines
 
 Progress = Literal["auto", "full", "plain", "off"]
@@ -40,34 +40,68 @@ class ConsoleBackend(AbstractLoggingBackend):
         self.progress: Progress = progress
         self._shown = Shown(device, files)
         self._stream = stream
-        self._live: Any = None
-        self._console: Any = None
-        self._mode = "off"
-        self._size = ROOMY
-        self._widths: list[int] = []  # of the lines that are on the screen
+        self._live: Live | None = None
+        self._mode: str | None = None  # None before anything is shown
+        self._last_size = ROOMY
         self._printed: float | None = None
         self._news = False
 
+    def announce(self, title: str, phase: str, facts: Mapping[str, Any]) -> None:
+        """Shows what is about to begin, before the run has a name; `open` goes on from there.
+
+        Args:
+            title: What is shown in the place of the name.
+            phase: What is being done.
+            facts: What a plain line says of it.
+        """
+        self._show(title)
+        self._begin_phase(phase)
+        if self._mode == "plain":
+            self._write({"phase": phase, **facts})
+
+    def describe(self, *, device: str, files: str) -> None:
+        """Adds what was not known yet when this was built.
+
+        Args:
+            device: What the training runs on.
+            files: Where the run's files are.
+        """
+        self._shown.device, self._shown.files = device, files
+
+    def dismiss(self) -> None:
+        """Takes away what was announced: nothing came of it. Plain lines stay."""
+        if self._live is not None:
+            self._live.stop(keep=False)
+        self._live, self._mode = None, "off"
+
+    def give_back(self) -> None:
+        """Leaves the terminal to others at once, for a process that is about to end."""
+        if self._live is not None:
+            self._live.give_back()
+
     def open(self, name: str) -> None:
+        if self._mode is None:
+            self._show(name)
         self._shown.name = name
+        if self.progress == "full" and self._mode != "full":
+            text = "progress full: there is no terminal that could show it; plain lines instead"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+    def _show(self, title: str) -> None:
+        self._shown.name = title
         self._shown.began = self._shown.phase_began = time.monotonic()
         self._out = self._stream or sys.stderr
         self._mode = _mode(self.progress, self._out)
         if self._mode == "full":
-            self._start_live()
-        elif self.progress == "full":
-            text = "progress full: there is no terminal that could show it; plain lines instead"
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            self._live = Live(self._out, self._frame, self._size)
+            self._live.start()
 
     def on_training_start(self, total_timesteps: int, total_iterations: int) -> None:
         self._shown.total = total_timesteps
 
     def log_phase(self, phase: str) -> None:
-        if phase == self._shown.phase:
-            return
-        self._shown.phase, self._shown.phase_began = phase, time.monotonic()
-        if self._mode == "plain" and phase not in ENDS:  # how it ended stands in the last line
-            self._print_line(phase, values=False)
+        if self._begin_phase(phase) and self._mode == "plain" and phase not in ENDS:
+            self._print_line(phase, values=False)  # how it ended stands in the last line
 
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
         shown = self._shown
@@ -93,7 +127,14 @@ class ConsoleBackend(AbstractLoggingBackend):
             self._print_line(self._shown.phase, values=self._news)
         if self._live is not None:
             self._live.stop()
-            self._live = None
+        self._live, self._mode = None, "off"
+
+    def _begin_phase(self, phase: str) -> bool:
+        """Notes what is being done now; whether that is new."""
+        new = phase != self._shown.phase
+        if new:
+            self._shown.phase, self._shown.phase_began = phase, time.monotonic()
+        return new
 
     def _print_line(self, phase: str | None = None, *, values: bool) -> None:
         shown, words = self._shown, {} if phase is None else {"phase": phase}
@@ -104,50 +145,20 @@ class ConsoleBackend(AbstractLoggingBackend):
         if values:
             words |= {tag: short(value) for tag, value in shown.scalars.items()}
             self._news = False
+        self._write(words)
+
+    def _write(self, words: Mapping[str, Any]) -> None:
         self._out.write(" ".join(f"{key}={value}" for key, value in words.items()) + "\n")
         self._out.flush()
 
-    def _start_live(self) -> None:
-        from rich.console import Console
-        from rich.live import Live
+    def _frame(self, width: int, height: int, said: list[str]) -> list[Line]:
+        return frame(self._shown, width, height, time.monotonic(), said)
 
-        self._console = Console(file=self._out, force_terminal=True, highlight=False)
-        self._live = Live(
-            console=self._console,
-            get_renderable=self._frame,
-            refresh_per_second=FRAMES_PER_SECOND,
-            redirect_stdout=False,  # results belong to standard output
-            vertical_overflow="crop",
-        )
-        self._live.start(refresh=True)
-
-    def _frame(self) -> Any:
-        from rich.console import Group
-        from rich.text import Text
-
+    def _size(self) -> tuple[int, int]:
+        """The terminal's; while it is lost, as with some window managers, the one that it had."""
         size = _size(self._out)
-        if 0 in size:  # lost for a while, as some window managers do it
-            size = self._size
-        if size != self._size:
-            self._wipe(*size)
-        self._size = self._console.size = size
-        lines = [
-            Text.assemble(*line, no_wrap=True, overflow="ellipsis")
-            for line in frame(self._shown, *size, time.monotonic())
-        ]
-        for line in lines:
-            line.rstrip()  # where a terminal wraps lines, it wraps their spaces, too
-        self._widths = [min(line.cell_len, size[0]) for line in lines]
-        return Group(*lines)
-
-    def _wipe(self, width: int, height: int) -> None:
-        """Takes the last frame, and no more, off a terminal of a new size, which has wrapped its lines."""
-        rows = sum(max(1, -(-cells // width)) for cells in self._widths)
-        # Line by line: some terminals keep in their scrollback what is cleared as a whole.
-        self._out.write("\r\x1b[2K" + "\x1b[1A\x1b[2K" * (min(rows, height) - 1))
-        # Live begins a frame by going up from its last line: that is where it is put.
-        self._out.write("\n" * (min(len(self._widths), height) - 1))
-        self._out.flush()
+        self._last_size = self._last_size if 0 in size else size
+        return self._last_size
 
 
 def _mode(progress: Progress, stream: IO[str]) -> str:

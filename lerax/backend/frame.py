@@ -1,7 +1,8 @@
 """One frame of the dashboard: lines that fit a terminal, whatever draws them."""
 
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .chart import History, chart, sparkline
@@ -15,6 +16,9 @@ CHART = 4, 12  # lines of the chart, at least and at most
 CURVE = "episode/return"
 RATE = "time/steps_per_second"
 FIRST = ("/return", "/loss")  # of their groups
+MATTERS = (CURVE, "eval/return", RATE, "/loss")  # ends of the tags that stay where there is little room
+SAID = 3  # lines that were said, where there is room
+GENERATED = re.compile(r"([^_]+)_.+_([^_]+)_(\d{8})_(\d{6}.*)")  # algorithm, policy, environment, time
 Line = list[tuple[str, str]]
 """Pieces of text, each with the name of its style."""
 ENDS = {"finished": "green", "interrupted": "yellow", "diverged": "red", "failed": "red", "ended": "yellow"}
@@ -50,20 +54,29 @@ class Shown:
     curves: dict[str, History] = field(default_factory=dict)
 
 
-def frame(shown: Shown, width: int, height: int, now: float) -> list[Line]:
+def frame(shown: Shown, width: int, height: int, now: float, said: Sequence[str] = ()) -> list[Line]:
     """The lines for a terminal of `width` columns and `height` lines, the last of which stays free.
 
-    Lines that are too long are to be cut.
+    Lines that are too long are to be cut. Where there is little room, what matters most is shown.
+
+    Args:
+        shown: What is known of the run.
+        width: Columns.
+        height: Lines.
+        now: The time, on the clock of `shown`.
+        said: Warnings and the like that came in between, the latest last.
     """
     roomy = width >= ROOMY[0] and height >= ROOMY[1]
     rule: list[Line] = [[("─" * width, "dim")]] if roomy else []
     files: list[Line] = [[(f" files  {shown.files}", "dim")]] if roomy and shown.files else []
-    free = height - 3 - 2 * len(rule) - len(files)
+    free = max(height - 3 - 2 * len(rule) - len(files), 0)
+    count = min(len(said), SAID if roomy else 1, free)
+    notes: list[Line] = [[(f" {line}", "yellow")] for line in said[len(said) - count :]]
+    free -= len(notes)
     least = CHART[0] + 1 if _curve(shown) else 0  # with its title
-    table = _table(shown, width)
-    table = table[: max(free - least if free >= least + 3 else free, 0)]
+    table = _table(shown, width, free - least if free >= least + 3 else free)
     plot = _plot(shown, width, free - len(table))
-    lines = [_title(shown, width, now), *rule, _bar(shown, width, now), *rule, *plot, *table, *files]
+    lines = [_title(shown, width, now), *rule, _bar(shown, width, now), *rule, *plot, *table, *files, *notes]
     return lines[: max(height - 1, 1)]
 
 
@@ -73,8 +86,19 @@ def _title(shown: Shown, width: int, now: float) -> Line:
     phase = f"{shown.phase} {clock}".rstrip()
     forms = (f"{shown.device}  {phase}".strip(), phase, shown.phase)
     right = next((form for form in forms if len(form) + NAME <= width), forms[-1])
-    name = _fit(shown.name, width - len(right) - 3)
+    room = width - len(right) - 3
+    names = _names(shown.name)
+    name = _fit(next((form for form in names if len(form) <= room), names[-1]), room)
     return [(f" {name}  " if name else "", "bold cyan"), (right, ENDS.get(shown.phase, "yellow"))]
+
+
+def _names(name: str) -> list[str]:
+    """A run's name and shorter forms of it, down to the environment; a sign where something is left out."""
+    if parts := GENERATED.fullmatch(name):
+        algorithm, env, day, time = parts.groups()
+        short_form = f"{env}_{day}_{time}"
+        return [name, f"{algorithm}_…_{short_form}", f"…{short_form}", f"…{env}_…{time}", f"…{env}…", env]
+    return [name, name.rpartition(" ")[2]]
 
 
 def _bar(shown: Shown, width: int, now: float) -> Line:
@@ -82,7 +106,7 @@ def _bar(shown: Shown, width: int, now: float) -> Line:
     part = min(shown.step / shown.total, 1.0) if shown.total else 0.0
     rate = shown.scalars.get(RATE, 0.0)
     gone = clock_of(now - shown.began)
-    going = shown.total and rate > 0 and shown.phase not in ENDS
+    going = rate > 0 and shown.step < shown.total and shown.phase not in ENDS
     left = clock_of((shown.total - shown.step) / rate) if going else ""
     of = f" of {shown.total:,}" if shown.total else ""
     steps = f"{shown.step:,}{of} steps" if shown.step or of else ""
@@ -116,27 +140,36 @@ def _curve(shown: Shown) -> list[tuple[float, float]]:
     return shown.curves[CURVE].points.copy() if CURVE in shown.curves else []
 
 
-def _table(shown: Shown, width: int) -> list[Line]:
-    """The latest values, each with its trend, in as many columns as fit. Every group begins a line."""
+def _table(shown: Shown, width: int, room: int) -> list[Line]:
+    """The latest values, each with its trend, in as many columns as fit and at most `room` lines. Every group
+    begins a line."""
     scalars = shown.scalars.copy()
     groups = list(_groups(scalars, narrow=width < ROOMY[0]))
     names = {tag: tag for group in groups for tag in group}
-    longest = max(map(len, names), default=0)
+    longest, value = max(map(len, names), default=0), VALUE
     if longest + VALUE + 3 > width:
-        names = {tag: tag.rpartition("/")[2] for tag in names}
+        names = {tag: tag if tag.startswith("eval/") else tag.rpartition("/")[2] for tag in names}
+        names |= {RATE: "steps/s"} if RATE in names else {}
         longest = max(map(len, names.values()), default=0)
-    room = max(min(longest, width - VALUE - 2), 4)
-    columns = max(1, width // (room + VALUE + 4 + TREND[0]))
-    trend = min(width // columns - room - VALUE - 4, TREND[1])
+        value = max((len(short(scalars[tag])) for tag in names), default=0)
+    label = max(min(longest, width - value - 2), 4)
+    columns = max(1, width // (label + value + 4 + TREND[0]))
+    trend = min(width // columns - label - value - 4, TREND[1])
 
     def cell(tag: str) -> Line:
         curve = shown.curves.get(tag)
         bars = sparkline(curve.points, trend) if curve and trend >= TREND[0] else ""
-        value = f" {short(scalars[tag]):>{VALUE}} "
-        return [(f" {_fit(names[tag], room)}", ""), (value, "bold"), (f"{bars:<{max(trend, 0)}} ", "blue")]
+        number = f" {short(scalars[tag]):>{value}} "
+        return [(f" {_fit(names[tag], label)}", ""), (number, "bold"), (f"{bars:<{max(trend, 0)}} ", "blue")]
 
     rows = [group[i : i + columns] for group in groups for i in range(0, len(group), columns)]
-    return [[piece for tag in row for piece in cell(tag)] for row in rows]
+    kept = sorted(sorted(range(len(rows)), key=lambda i: min(map(_rank, rows[i])))[: max(room, 0)])
+    return [[piece for tag in rows[i] for piece in cell(tag)] for i in kept]
+
+
+def _rank(tag: str) -> int:
+    """How much a value matters where not all can be shown; 0 is the most."""
+    return next((i for i, end in enumerate(MATTERS) if tag.endswith(end)), len(MATTERS))
 
 
 def _groups(scalars: dict[str, float], *, narrow: bool) -> Iterator[list[str]]:
@@ -151,8 +184,11 @@ def _groups(scalars: dict[str, float], *, narrow: bool) -> Iterator[list[str]]:
 
 
 def _fit(text: str, room: int) -> str:
-    """The text in exactly `room` characters; what is cut off leaves a sign."""
-    return text.ljust(room) if len(text) <= room else text[: max(room - 1, 0)] + "…"[: max(room, 0)]
+    """The text in exactly `room` characters; what is cut out of its middle leaves a sign."""
+    if len(text) <= room:
+        return text.ljust(room)
+    tail = (room - 1) * 2 // 3 if room > 1 else 0
+    return (text[: room - 1 - tail] + "…" + text[len(text) - tail :])[: max(room, 0)]
 
 
 def short(value: float) -> str:
