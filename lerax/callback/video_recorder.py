@@ -256,7 +256,7 @@ class VideoRecorder:
     def _renderer(self, env: Any) -> Any:
         from lerax.render import headless_renderer
 
-        renderer = headless_renderer(env, self.settings.width, self.settings.height)
+        renderer = headless_renderer(env, self.settings.width, self.settings.height, fastest=True)
         renderer.open()
         return renderer
 
