@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import equinox as eqx
 import jax
-import numpy as np
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
@@ -31,8 +30,8 @@ def orthogonal(key: Key[Array, ""], shapes: tuple[tuple[int, int], ...]) -> tupl
     program, where JAX's own initializer is one through LAPACK for every shape.
     """
     long, short = max(map(max, shapes)), max(map(min, shapes))
-    rows, columns = np.arange(short)[:, None], np.arange(long)
-    used = np.stack([(rows < min(s)) & (rows <= columns) & (columns < max(s)) for s in shapes])
+    rows, columns = jnp.arange(short)[:, None], jnp.arange(long)
+    used = jnp.stack([(rows < min(s)) & (rows <= columns) & (columns < max(s)) for s in shapes])
     vectors = jnp.where(used, jr.normal(key, used.shape), 0.0)
     signs = jnp.where(jnp.diagonal(vectors, axis1=1, axis2=2) < 0, -1.0, 1.0)
     lengths = jnp.sqrt(jnp.sum(vectors**2, axis=2))

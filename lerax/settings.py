@@ -77,7 +77,7 @@ class Setting(NamedTuple):
         if isinstance(self.default, bool):
             return "true or false"
         if isinstance(self.default, tuple):
-            return f"1 to {LONGEST_LIST} values {self.limits}".rstrip()
+            return f"1 to {LONGEST_LIST} values" + (f", each {self.limits}" if str(self.limits) else "")
         return str(self.limits) or ("any text" if isinstance(self.default, str) else "any finite value")
 
     def convert(self, value: Any) -> Any:

@@ -20,7 +20,7 @@ from lerax.env import AbstractEnvLike
 from lerax.policy import AbstractPolicy
 from lerax.settings import setting_values
 
-from . import loop
+from . import loop, memory
 
 
 class StepState(eqx.Module):
@@ -97,6 +97,15 @@ class AbstractAlgorithm(eqx.Module):
         """What the algorithm keeps beside policy and optimizer, at the start of training; by default None."""
         return None
 
+    def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
+        """Bytes that an iteration holds beside the state, by what they are for; by default none.
+
+        Args:
+            env: The environment.
+            policy: The policy, or its form.
+        """
+        return {}
+
     @abstractmethod
     def iteration(
         self, state: AlgorithmState, *, key: Key[Array, ""], callback: AbstractCallback
@@ -152,7 +161,10 @@ class AbstractAlgorithm(eqx.Module):
 
         Raises:
             ValueError: There are fewer steps than one iteration takes.
+            MemoryError: The training does not fit into memory.
         """
+        if not tree.is_traced(self, env, policy, key):
+            memory.check(self, env, policy)
         total = 0 if total_timesteps is None else self.num_iterations(total_timesteps)
         return _init(self, env, policy, key, jnp.asarray(total, jnp.int32))
 

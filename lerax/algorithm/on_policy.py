@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 import optax
 from jax import lax
 from jax import numpy as jnp
@@ -20,6 +21,7 @@ from lerax.env import AbstractEnvLike, advance
 from lerax.policy import AbstractActorCriticPolicy
 from lerax.space import Box
 
+from . import memory
 from .base_algorithm import AbstractAlgorithm, AlgorithmState, StepState
 from .reward_scale import RewardScale
 
@@ -89,6 +91,33 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
 
     def optimizer(self) -> optax.GradientTransformation:
         return optax.inject_hyperparams(optax.adam)(learning_rate=self.learning_rate, eps=1e-5)
+
+    def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
+        if not isinstance(policy, AbstractActorCriticPolicy):
+            return {}  # it is refused where it is to act
+
+        def step(policy: AbstractActorCriticPolicy, seed: Any) -> PyTree:
+            state = env.initial(key=(key := jr.key(seed)))
+            observation, mask = env.observation(state, key=key), env.action_mask(state, key=key)
+            noise = policy.noise(key=key)
+            memory = policy.reset(key=key)
+            row = policy.action_and_value(memory, observation, noise=noise, action_mask=mask)
+            # Each is kept as it comes, and packed for the update; observations before and after a step.
+            return (row, mask, observation), (row, mask, observation), observation
+
+        steps = self.steps_per_iteration
+        per_step = memory.size(eqx.filter_eval_shape(step, policy, np.uint32(0)))
+        # Each layer gives a number for each of its columns; the gradient needs all of them again.
+        layers = [
+            4 * leaf.shape[-1] for leaf in jax.tree.leaves(policy) if len(getattr(leaf, "shape", ())) == 2
+        ]
+        values = 2 * max(layers, default=0) * steps
+        update = sum(layers) * (steps // self.num_batches)
+        return {
+            "rollout": steps * per_step,
+            "network": max(values, update),
+            "order of minibatches": 4 * 4 * self.num_epochs * steps,
+        }
 
     def memory(self) -> RewardScale | None:
         return RewardScale.initial(self.num_envs) if self.normalize_rewards else None

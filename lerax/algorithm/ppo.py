@@ -11,6 +11,9 @@ from lerax.settings import check_settings, setting
 
 from .on_policy import AbstractOnPolicyAlgorithm, Rollout
 
+MOST = 2**31 - 1  # that an int32 counts
+LARGE = 1e30  # a float32 holds it
+
 
 class PPO(AbstractOnPolicyAlgorithm):
     """Proximal policy optimization with a clipped objective.
@@ -20,25 +23,27 @@ class PPO(AbstractOnPolicyAlgorithm):
     """
 
     num_envs: int = setting(4, "Environments stepped side by side.", at_least=1, at_most=2**20)
-    num_steps: int = setting(128, "Steps of each environment in one rollout.", at_least=1)
-    num_epochs: int = setting(4, "Passes over each rollout.", at_least=1)
-    num_batches: int = setting(4, "Minibatches in a pass.", at_least=1)
-    learning_rate: float = setting(2.5e-4, "Step size of the optimizer.", above=0)
+    num_steps: int = setting(128, "Steps of each environment in one rollout.", at_least=1, at_most=2**20)
+    num_epochs: int = setting(4, "Passes over each rollout.", at_least=1, at_most=2**20)
+    num_batches: int = setting(4, "Minibatches in a pass.", at_least=1, at_most=MOST)
+    learning_rate: float = setting(2.5e-4, "Step size of the optimizer.", above=0, at_most=LARGE)
     anneal_learning_rate: bool = setting(False, "Let the learning rate fall linearly to 0.")
     gamma: float = setting(0.99, "Discount factor.", at_least=0, at_most=1)
     gae_lambda: float = setting(0.95, "Lambda of the advantage estimate.", at_least=0, at_most=1)
-    clip_coefficient: float = setting(0.2, "How far the probability ratio may move.", above=0)
+    clip_coefficient: float = setting(0.2, "How far the probability ratio may move.", above=0, at_most=LARGE)
     anneal_clip: bool = setting(False, "Let the clip coefficient fall linearly to 0.")
     clip_value_loss: bool = setting(False, "Clip the change of the value, too.")
     normalize_rewards: bool = setting(False, "Divide rewards by the spread of returns.")
     normalize_advantages: bool = setting(True, "Normalize advantages in each minibatch.")
-    value_loss_coefficient: float = setting(0.5, "Weight of the value loss.", at_least=0)
-    entropy_loss_coefficient: float = setting(0.01, "Weight of the entropy bonus.", at_least=0)
-    max_grad_norm: float = setting(0.5, "Largest norm of the gradient.", above=0)
+    value_loss_coefficient: float = setting(0.5, "Weight of the value loss.", at_least=0, at_most=LARGE)
+    entropy_loss_coefficient: float = setting(0.01, "Weight of the entropy bonus.", at_least=0, at_most=LARGE)
+    max_grad_norm: float = setting(0.5, "Largest norm of the gradient.", above=0, at_most=LARGE)
 
     def __check_init__(self):
         check_settings(self)
         size = self.steps_per_iteration
+        _must_count("num_steps", "num_envs * num_steps", size)
+        _must_count("num_epochs", "num_epochs * num_batches", self.num_epochs * self.num_batches)
         if size % self.num_batches:
             small = [n for n in range(1, math.isqrt(size) + 1) if size % n == 0]
             valid = sorted({*small, *(size // n for n in small)})
@@ -85,3 +90,9 @@ class PPO(AbstractOnPolicyAlgorithm):
             "approx_kl": jnp.mean(ratio - 1 - log_ratio),
             "clip_fraction": jnp.mean(jnp.abs(ratio - 1) > clip),
         }
+
+
+def _must_count(name: str, what: str, product: int) -> None:
+    """Refuses a product of settings that compiled programs cannot count."""
+    if product > MOST:
+        raise ValueError(f"{name}: {what} is too large (got {product}); allowed: at most {MOST}")

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
 
 from .base import AbstractLoggingBackend
 
-if TYPE_CHECKING:
-    from lerax.render import VideoWriter
+NICENESS = 19  # of the encoder: training comes first
 
 
 class VideoBackend(AbstractLoggingBackend):
@@ -36,11 +34,7 @@ class VideoBackend(AbstractLoggingBackend):
     def log_video(
         self, tag: str, frames: UInt8[np.ndarray, "time height width 3"], step: int, fps: float
     ) -> None:
-        with self.video_writer(tag, step, fps, niceness=0) as writer:
-            for frame in frames:
-                writer.add(frame)
+        from lerax.render import write_video
 
-    def video_writer(self, tag: str, step: int, fps: float, *, niceness: int) -> "VideoWriter":
-        from lerax.render import VideoWriter
-
-        return VideoWriter(self._folder / f"step-{step:010d}.mp4", fps=fps, niceness=niceness)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_video(self._folder / f"step-{step:010d}.mp4", frames, fps, niceness=NICENESS)

@@ -117,9 +117,13 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
     seen: RunningStatistics | None
     action_space: AbstractSpace = eqx.field(static=True)
     observation_space: AbstractSpace = eqx.field(static=True)
-    hidden_sizes: tuple[int, ...] = setting((64, 64), "Widths of the hidden layers.", at_least=1)
+    hidden_sizes: tuple[int, ...] = setting(
+        (64, 64), "Widths of the hidden layers.", at_least=1, at_most=2**14
+    )
     activation: str = setting("tanh", "Activation function.", choices=tuple(ACTIVATIONS))
-    log_std_init: float = setting(0.0, "Initial log standard deviation (box actions).")
+    log_std_init: float = setting(
+        0.0, "Initial log standard deviation (box actions).", at_least=-20, at_most=20
+    )
     normalize_observations: bool = setting(False, "Normalize observations by all that was seen.")
 
     name: ClassVar[str] = "MLPActorCriticPolicy"
