@@ -17,7 +17,7 @@ from .report import BadInput, Failure, Interrupted
 from .signals import Signals
 
 if TYPE_CHECKING:
-    from lerax.callback import LoggingCallback
+    from lerax.callback import LoggingCallback, VideoCounts
 
 EVALUATION_EPISODES = 100
 
@@ -41,6 +41,7 @@ class Job:
         signals.hold()  # compiled modules crash where an exception ends their import
         self.device = runtime.prepare(device, warned.say)
         self.out, self.name = out, name
+        self.videos: VideoCounts | None = None
         self._build()
         self.backends = [self._backend(backend) for backend in plan.backends]
 
@@ -81,6 +82,8 @@ class Job:
                 f"{solved}mean return {evaluation['mean_return']:.1f} +- {evaluation['std_return']:.1f} "
                 f"over {evaluation['episodes']} greedy episodes{aim}"
             )
+        if self.videos is not None:
+            say(f"videos      {self.videos.text} in {path / 'videos'}")
         say(f"policy      {path / 'policy.eqx'}")
         say(f"repeat      lerax train --config {path / 'config.toml'}")
         if "tensorboard" in plan.backends:
@@ -194,7 +197,6 @@ class Job:
                 name=path.name,
                 hparams=hparams,
                 video_interval=self.plan.video_interval,
-                video_fps=self.env.render_fps,
                 resume=True,
                 strict=True,
             )
@@ -244,6 +246,8 @@ class Job:
         if outcome["status"] == "finished":
             logger.on_phase("evaluating")
             outcome |= self._evaluated(policy, evaluation_key, logger, steps)
+        if self.plan.video_interval:
+            outcome |= self._with_videos(logger, outcome["status"])
         return outcome | {"seconds": round(time.monotonic() - self.began, 3)}
 
     def _initial_state(self) -> tuple[Any, Any]:
@@ -292,6 +296,18 @@ class Job:
         values = {"eval/return": evaluation["mean_return"], "eval/length": evaluation["mean_length"]}
         logger.log(values, steps)
         return found
+
+    def _with_videos(self, logger: "LoggingCallback", status: str) -> dict[str, Any]:
+        """What the videos that still wait add to the outcome. All else is saved: a signal ends it at once."""
+        if status != "interrupted":
+            with contextlib.suppress(Interrupted):
+                self.signals.release()
+                logger.finish_videos()
+                self.signals.hold()
+            if self.signals.received is not None:
+                status = "interrupted"
+        self.videos = logger.finish_videos(drop=True)
+        return {"status": status, "videos": self.videos._asdict()}
 
     def _evaluate(self, policy: Any, key: Any) -> dict[str, Any]:
         import numpy as np

@@ -149,19 +149,27 @@ def test_videos_are_in_the_run_directory_and_in_tensorboard(tmp_path: Path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     small = ("--set", "num_envs=2", "--set", "num_steps=128", "--set", "num_batches=1")
-    with_videos = ("--video-interval", "8", "--backend", "tensorboard", "--strict")
+    with_videos = ("--video-interval", "4", "--backend", "tensorboard", "--strict")
     done = terminal.run("train", *terminal.BRIEF, *small, *with_videos, "--name", "a", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert re.search(r"^phase=encoding:0/2 ", done.stderr, re.MULTILINE)
+    assert re.search(r"^videos +2 of 2 in logs/a/videos$", done.stderr, re.MULTILINE)
     run = tmp_path / "logs" / "a"
-    (clip,) = (run / "videos").iterdir()
-    assert clip.name == "step-0000002048.mp4"
+    assert terminal.facts(run)["videos"] == {"due": 2, "made": 2, "thinned": 0, "failed": 0}
+    other, clip = sorted((run / "videos").iterdir())
+    assert (other.name, clip.name) == ("step-0000001024.mp4", "step-0000002048.mp4")
     with av.open(str(clip)) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height, stream.average_rate) == (640, 480, 50)
         assert sum(1 for _ in container.decode(stream)) == 257
-    (image,) = EventAccumulator(str(run), {"images": 0}).Reload().Images("eval/video")
+    *_, image = EventAccumulator(str(run), {"images": 0}).Reload().Images("eval/video")
     assert image.step == 2048 and image.encoded_image_string.startswith(b"GIF89a")
-    assert terminal.run("train", *terminal.BRIEF, *small, "--name", "b", cwd=tmp_path).returncode == 0
+    done = terminal.run("train", *terminal.BRIEF, *small, "--name", "b", cwd=tmp_path)
+    assert (
+        done.returncode == 0
+        and "video" not in done.stderr
+        and "videos" not in terminal.facts(run.parent / "b")
+    )
     assert (run / "policy.eqx").read_bytes()[-1000:] == (tmp_path / "logs/b/policy.eqx").read_bytes()[-1000:]
 
 

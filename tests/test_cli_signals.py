@@ -110,6 +110,32 @@ def test_signal_while_evaluating_loses_nothing(tmp_path: Path):
     assert (facts["status"], facts["steps"]) == ("interrupted", 2048) and "evaluation" not in facts
 
 
+def test_signal_while_encoding_keeps_the_videos_that_are_complete(tmp_path: Path):
+    """P4: one signal is enough, nothing half-written is left, and what was found before is in run.json."""
+    small = (
+        "--set",
+        "num_envs=2",
+        "--set",
+        "num_steps=128",
+        "--set",
+        "num_batches=1",
+        "--video-interval",
+        "1",
+    )
+    brief = (terminal.LERAX, "train", *terminal.BRIEF, *small, "-q")
+    with terminal.started(*brief, cwd=tmp_path) as process:
+        terminal.wait_for(lambda: list(tmp_path.glob("logs/*/videos/step-*.mp4")), process)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=terminal.SECONDS)
+    assert (process.returncode, err) == (143, "")
+    run = terminal.only_run(tmp_path / "logs")
+    assert out == f"logs/{run.name}\n"
+    facts, files = terminal.facts(run), [file.name for file in (run / "videos").iterdir()]
+    assert facts["status"] == "interrupted" and "evaluation" in facts
+    assert facts["videos"] == {"due": 8, "made": len(files), "thinned": 0, "failed": 0} and len(files) < 8
+    assert all(re.fullmatch(r"step-\d{10}\.mp4", name) for name in files)
+
+
 def test_job_in_the_background_ends_by_sigterm(tmp_path: Path):
     """P4: a shell starts `lerax ... &` with SIGINT ignored, and so it stays."""
     line = f"{' '.join(ENDLESS)} & echo $!; wait $!; echo $?"

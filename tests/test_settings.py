@@ -115,10 +115,8 @@ def test_every_setting_has_a_default_that_it_allows_and_help():
 def test_ranges_have_words():
     policy = settings_of(MLPActorCriticPolicy)
     said = {name: declared.allowed for name, declared in (SETTINGS | policy).items()}
-    assert (
-        said["anneal_clip"] == "true or false"
-        and said["hidden_sizes"] == "1 to 100 values, each at least 1 and at most 16384"
-    )
+    assert said["anneal_clip"] == "true or false"
+    assert said["hidden_sizes"] == "1 to 100 values, each at least 1 and at most 16384"
     assert said["gamma"] == "at least 0 and at most 1" and said["activation"].startswith("one of tanh, relu")
 
 

@@ -100,8 +100,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
             state = env.initial(key=(key := jr.key(seed)))
             observation, mask = env.observation(state, key=key), env.action_mask(state, key=key)
             noise = policy.noise(key=key)
-            memory = policy.reset(key=key)
-            row = policy.action_and_value(memory, observation, noise=noise, action_mask=mask)
+            row = policy.action_and_value(None, observation, noise=noise, action_mask=mask)
             # Each is kept as it comes, and packed for the update; observations before and after a step.
             return (row, mask, observation), (row, mask, observation), observation
 

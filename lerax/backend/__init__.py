@@ -1,6 +1,7 @@
 """Logging backends: plain host-side classes that never import JAX."""
 
 from .base import AbstractLoggingBackend as AbstractLoggingBackend
+from .clip import ClipSink as ClipSink
 from .console import ConsoleBackend as ConsoleBackend
 from .csv import CSVBackend as CSVBackend
 from .dispatch import BackendError as BackendError

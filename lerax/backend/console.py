@@ -100,8 +100,9 @@ class ConsoleBackend(AbstractLoggingBackend):
         self._shown.total = total_timesteps
 
     def log_phase(self, phase: str) -> None:
-        if self._begin_phase(phase) and self._mode == "plain" and phase not in ENDS:
-            self._print_line(phase, values=False)  # how it ended stands in the last line
+        new, counts = self._begin_phase(phase), " " in phase
+        if self._mode == "plain" and phase not in ENDS and (new or (counts and self._is_time())):
+            self._print_line(phase.replace(" ", ":"), values=False)  # how it ended stands in the last line
 
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
         shown = self._shown
@@ -115,10 +116,16 @@ class ConsoleBackend(AbstractLoggingBackend):
         self._news = True
 
     def flush(self) -> None:
-        now = time.monotonic()
-        if self._mode == "plain" and (self._printed is None or now - self._printed > PLAIN_SECONDS):
-            self._printed = now
+        if self._mode == "plain" and self._is_time():
             self._print_line(values=True)
+
+    def _is_time(self) -> bool:
+        """Whether the next plain line is due."""
+        now = time.monotonic()
+        due = self._printed is None or now - self._printed > PLAIN_SECONDS
+        if due:
+            self._printed = now
+        return due
 
     def close(self) -> None:
         if self._shown.phase not in ENDS:
@@ -130,10 +137,11 @@ class ConsoleBackend(AbstractLoggingBackend):
         self._live, self._mode = None, "off"
 
     def _begin_phase(self, phase: str) -> bool:
-        """Notes what is being done now; whether that is new."""
-        new = phase != self._shown.phase
+        """Notes what is being done now; whether that is new, and not only its count."""
+        new = phase.partition(" ")[0] != self._shown.phase.partition(" ")[0]
+        self._shown.phase = phase
         if new:
-            self._shown.phase, self._shown.phase_began = phase, time.monotonic()
+            self._shown.phase_began = time.monotonic()
         return new
 
     def _print_line(self, phase: str | None = None, *, values: bool) -> None:

@@ -47,7 +47,7 @@ class Dispatcher:
         self._no_videos: str | None = None  # why this backend takes no more of them
         self._errors, self._error = 0, ""
         self._said = self._said_of_videos = False
-        self._is_open = False
+        self._is_open = self._left_behind = False
         self._opened, self._closed = threading.Event(), threading.Event()
         threading.Thread(target=self._work, daemon=True, name=f"lerax {self.label}").start()
 
@@ -88,6 +88,21 @@ class Dispatcher:
             self._queue.put((self._log_video, (tag, frames, step, fps)))
 
     @property
+    def takes_videos(self) -> bool:
+        """Whether the backend has a use for videos, and none has failed."""
+        own = type(self.backend).log_video is not AbstractLoggingBackend.log_video
+        return own and self.disabled is None and self._no_videos is None
+
+    def refuse_videos(self, error: BaseException) -> None:
+        """Gives the backend no more videos, because of an error that `tell` says."""
+        self._no_videos = self._no_videos or f"{type(error).__name__}: {error}"
+
+    def leave_behind(self, why: str) -> None:
+        """Switches off a backend that hangs: nobody waits for it any more."""
+        if self.disabled is None:
+            self.disabled, self._left_behind = f"left behind: {why}", True
+
+    @property
     def has_clip(self) -> bool:
         """Whether a video waits for the backend, or is being written by it."""
         return self.disabled is None and self._clips > 0
@@ -102,10 +117,11 @@ class Dispatcher:
         Args:
             deadline: `time.monotonic()` at which a backend that hangs is left behind.
         """
-        hung_before = self.disabled is not None and not self._opened.is_set()  # then `open` has waited
+        not_opened = self.disabled is not None and not self._opened.is_set()  # then `open` has waited
+        hung_before = not_opened or self._left_behind
         ended = not hung_before and self._closed.wait(max(0.0, deadline - time.monotonic()))
-        if not ended and self.disabled is None:
-            self.disabled = "left behind: still busy long after the end"
+        if not ended:
+            self.leave_behind("still busy long after the end")
         with self._lock:
             lost = self._lost + self._waiting
         self.tell(f"; {lost} records were not logged" if lost else "")
@@ -166,11 +182,10 @@ class Dispatcher:
         try:
             function(*arguments)
         except BaseException as error:
-            text = f"{type(error).__name__}: {error}"
             if function == self._log_video:  # there may be no encoder; scalars need none
-                self._no_videos = self._no_videos or text
+                self.refuse_videos(error)
                 return
-            self._error = text
+            self._error = f"{type(error).__name__}: {error}"
             self._errors += 1
             if self._errors == MAX_ERRORS and self.disabled is None:
                 self.disabled = self._error

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from .base import AbstractLoggingBackend
+from .base import AbstractLoggingBackend, thinned_pixels
 
 
 class TensorBoardBackend(AbstractLoggingBackend):
@@ -65,6 +65,7 @@ class TensorBoardBackend(AbstractLoggingBackend):
 
         from lerax.render import encode_gif
 
+        frames = thinned_pixels(frames)
         _, height, width, channels = frames.shape
         image = Summary.Image(
             height=height, width=width, colorspace=channels, encoded_image_string=encode_gif(frames, fps)

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
 
 from .base import AbstractLoggingBackend
 
-NICENESS = 19  # of the encoder: training comes first
+if TYPE_CHECKING:
+    from lerax.render import VideoWriter
 
 
 class VideoBackend(AbstractLoggingBackend):
@@ -34,7 +36,11 @@ class VideoBackend(AbstractLoggingBackend):
     def log_video(
         self, tag: str, frames: UInt8[np.ndarray, "time height width 3"], step: int, fps: float
     ) -> None:
-        from lerax.render import write_video
+        with self.video_writer(tag, step, fps, niceness=0) as writer:
+            for frame in frames:
+                writer.add(frame)
 
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_video(self._folder / f"step-{step:010d}.mp4", frames, fps, niceness=NICENESS)
+    def video_writer(self, tag: str, step: int, fps: float, *, niceness: int) -> "VideoWriter":
+        from lerax.render import VideoWriter
+
+        return VideoWriter(self._folder / f"step-{step:010d}.mp4", fps=fps, niceness=niceness)

@@ -35,3 +35,4 @@ from .tensorboard import JITSummaryWriter as JITSummaryWriter
 from .tensorboard import TensorBoardCallback as TensorBoardCallback
 from .tensorboard import TensorBoardCallbackStepState as TensorBoardCallbackStepState
 from .tensorboard import callback_with_numpy_wrapper as callback_with_numpy_wrapper
+from .video_recorder import VideoCounts as VideoCounts

@@ -184,7 +184,8 @@ class AbstractCallback(eqx.Module):
 
         Args:
             phase: From the loop `compiling` or `training`. Whoever drives it may add others: the command
-                `saving`, `evaluating`, and at the end `finished`, `interrupted`, `diverged` or `failed`.
+                `saving`, `evaluating`, `encoding 3/19`, and at the end `finished`, `interrupted`, `diverged`
+                or `failed`.
         """
 
     def stop_requested(self) -> bool:

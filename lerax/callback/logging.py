@@ -26,6 +26,7 @@ from .base_callback import (
 from .episode import EpisodeStatistics, checked_alpha
 from .run_log import RunLog, check_buildable, emit_iteration, emit_start
 from .video import VideoSettings
+from .video_recorder import VideoCounts
 
 
 class LoggingCallback(AbstractCallback):
@@ -49,7 +50,7 @@ class LoggingCallback(AbstractCallback):
         video_num_steps: Environment steps in a video.
         video_width: Width of a video in pixels.
         video_height: Height of a video in pixels.
-        video_fps: Frames per second of a video.
+        video_fps: Frames per second of a video; by default the environment's own, `env.render_fps`.
         video_deterministic: Show the most probable actions instead of samples.
         resume: Go on with the run of this name. Without it a name that is taken gets `-1`, `-2` and so on.
         strict: Raise where a backend cannot be opened, instead of warning and going on without it.
@@ -78,7 +79,7 @@ class LoggingCallback(AbstractCallback):
         video_num_steps: int = 256,
         video_width: int = 640,
         video_height: int = 480,
-        video_fps: float = 50.0,
+        video_fps: float | None = None,
         video_deterministic: bool = True,
         resume: bool = False,
         strict: bool = False,
@@ -103,8 +104,25 @@ class LoggingCallback(AbstractCallback):
         """The run's name, None while it has not begun."""
         return self._log.name
 
+    def finish_videos(self, *, drop: bool = False) -> VideoCounts:
+        """Makes the videos that wait, at full speed: while training goes on they take little of its time.
+
+        `close` does it, too. Ctrl-C ends it at once, and keeps the videos that are complete.
+
+        Args:
+            drop: Give up those that wait instead.
+
+        Returns:
+            How many videos were due, and what became of them.
+        """
+        jax.effects_barrier()
+        return self._log.finish_videos(drop=drop)
+
     def close(self) -> None:
-        """Writes what is left and closes the backends, within 10 seconds. More calls do nothing."""
+        """Makes the videos that wait, writes what is left and closes the backends, these within 10 seconds.
+
+        After an exception `with` gives up the videos that wait. More calls do nothing.
+        """
         jax.effects_barrier()  # what training traced as a whole has sent is on its way
         self._log.close()
 
@@ -133,7 +151,9 @@ class LoggingCallback(AbstractCallback):
     def __enter__(self) -> "LoggingCallback":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self._log.finish_videos(drop=True)
         self.close()
 
     def step_reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> EpisodeStatistics:

@@ -1,6 +1,7 @@
 """The host's half of a logging callback: one run in several backends."""
 
 import atexit
+import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,8 @@ from . import outbox
 from .base_callback import IterationContext, TrainingContext
 from .episode import iteration_scalars
 from .records import Record, Steps, first_not_finite, records_of
-from .video import VideoRecorder, VideoSettings, send_clip
+from .video import VideoSettings, send_clip
+from .video_recorder import VideoCounts, VideoRecorder
 
 
 class RunLog:
@@ -60,7 +62,8 @@ class RunLog:
         self._began = self._last_time = time.monotonic()
         self._phase: str | None = None
         self._all_finite = True
-        atexit.register(self.close)
+        self._asked_for_counts = False
+        atexit.register(self._close_at_exit)
 
     def open(self, name: str, *, explicit: bool = False, stacklevel: int = 2) -> None:
         """Begins the run in every backend.
@@ -141,6 +144,34 @@ class RunLog:
         if self.video is not None:
             self.video.record(env, policy, self._steps.at(iteration))
 
+    def finish_videos(self, *, drop: bool = False) -> VideoCounts:
+        """Makes the videos that wait, in a phase of its own.
+
+        Args:
+            drop: Give them up instead, at once.
+
+        Returns:
+            What became of the videos of this run.
+        """
+        if self.video is None:
+            return VideoCounts()
+        self._asked_for_counts = True
+        if drop:
+            self.video.drop()
+        elif self.video.waiting:
+            self._encode(self.video)
+        return self.video.counts
+
+    def _encode(self, video: VideoRecorder) -> None:
+        total = video.waiting
+
+        def on_progress() -> None:
+            phase = f"encoding {total - video.waiting}/{total}"
+            if phase != self._phase:
+                self.phase(phase)
+
+        video.finish(on_progress)
+
     def receive(
         self,
         kind: str,
@@ -159,15 +190,29 @@ class RunLog:
             self.video.receive(about, values, self._steps)
 
     def close(self) -> None:
-        """Ends the run in every backend; one that hangs is left behind."""
+        """Makes the videos that wait, and ends the run in every backend; one that hangs is left behind."""
         if self.closed:
             return
         self.closed = True
-        atexit.unregister(self.close)
-        deadline = time.monotonic() + CLOSE_SECONDS
-        if self.video is not None:
-            self.video.close(deadline - CLOSE_SECONDS / 2)  # what the backends still have comes first
-        self._forwarder.close(deadline)
+        atexit.unregister(self._close_at_exit)
+        try:
+            if self.video is not None:
+                self._close_videos(self.video)
+        finally:
+            self._forwarder.close(time.monotonic() + CLOSE_SECONDS)
+
+    def _close_videos(self, video: VideoRecorder) -> None:
+        was_asked = self._asked_for_counts
+        counts = self.finish_videos()
+        video.close()
+        video.tell()
+        if not was_asked and counts.made + counts.failed < counts.due:
+            _warn(f"videos: {counts.text}", 3)
+
+    def _close_at_exit(self) -> None:
+        if hasattr(sys, "last_type"):  # an exception ends the program: nobody waits for videos
+            self.finish_videos(drop=True)
+        self.close()
 
     def _start(
         self, names: tuple, steps_per_iteration: int, settings: tuple, *, done: int, total: int

@@ -174,7 +174,7 @@ class TensorBoardCallback(AbstractCallback):
         video_num_steps: Environment steps in a video.
         video_width: Width of a video in pixels.
         video_height: Height of a video in pixels.
-        video_fps: Frames per second of a video.
+        video_fps: Frames per second of a video; by default the environment's own, `env.render_fps`.
         video_deterministic: Show the most probable actions instead of samples.
 
     Raises:
@@ -197,7 +197,7 @@ class TensorBoardCallback(AbstractCallback):
         video_num_steps: int = 256,
         video_width: int = 640,
         video_height: int = 480,
-        video_fps: float = 50.0,
+        video_fps: float | None = None,
         video_deterministic: bool = True,
     ):
         check_buildable("TensorBoardCallback", name)
@@ -218,13 +218,18 @@ class TensorBoardCallback(AbstractCallback):
         return cast(JITSummaryWriter, outbox.receiver_of(int(self.handle)))
 
     def close(self) -> None:
-        """Writes what is left and closes the files. More calls do nothing."""
+        """Makes the videos that wait, writes what is left and closes the files. More calls do nothing.
+
+        After an exception `with` gives up the videos that wait.
+        """
         self.tb_writer.close()
 
     def __enter__(self) -> "TensorBoardCallback":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self.tb_writer.run_log.finish_videos(drop=True)
         self.close()
 
     def reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> EmptyCallbackState:

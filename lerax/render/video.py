@@ -44,24 +44,21 @@ class VideoWriter:
         path: Where the video goes; a file there is replaced. The folder is made if it is missing.
         fps: Frames per second.
         crf: What quality may be lost, from 0 (none, large) to 51.
-        threads: How many threads encode.
         niceness: How far the encoder, a process of its own, stands back for others: 0 to 19.
 
     Raises:
-        ValueError: fps, crf, threads or niceness is out of range.
+        ValueError: fps, crf or niceness is out of range.
     """
 
-    def __init__(self, path: str | Path, *, fps: float, crf: int = 20, threads: int = 1, niceness: int = 0):
+    def __init__(self, path: str | Path, *, fps: float, crf: int = 20, niceness: int = 0):
         check_fps(fps)
         if not 0 <= crf <= 51:
             raise ValueError(f"crf: must be in 0..51 (got {crf})")
-        if threads < 1:
-            raise ValueError(f"threads: must be at least 1 (got {threads})")
         if not 0 <= niceness <= 19:
             raise ValueError(f"niceness: must be in 0..19 (got {niceness})")
         self.path = Path(path)
         self.frames = 0
-        self._options = fps, crf, threads
+        self._options = fps, crf
         self._niceness = niceness
         self._shape: tuple[int, ...] | None = None
         self._encoder: Any = None  # a subprocess.Popen, once there is a frame
@@ -141,7 +138,7 @@ class VideoWriter:
             self.abandon()
 
     def _start(self, frame: np.ndarray) -> None:
-        fps, crf, threads = self._options
+        fps, crf = self._options
         height, width = frame.shape[0] + frame.shape[0] % 2, frame.shape[1] + frame.shape[1] % 2
         encoder = _ffmpeg()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +153,7 @@ class VideoWriter:
         command = [
             *(encoder, *"-y -loglevel error -nostdin -progress pipe:1 -stats_period 3600".split()),
             *("-s", f"{width}x{height}", "-r", f"{fps:.6g}", *source.split()),
-            *("-crf", str(crf), "-threads", str(threads), *colors.split()),
+            *("-crf", str(crf), "-threads", "1", *colors.split()),
             *("-movflags", "+faststart", "-f", "mp4", f"/proc/self/fd/{self._unfinished.file}"),
         ]
         try:
@@ -185,17 +182,13 @@ class VideoWriter:
         return RenderError(f"{self.path}: the video encoder failed ({reason}), and no video was written")
 
 
-def write_video(
-    path: str | Path, frames: Iterable[np.ndarray], fps: float, *, threads: int = 1, niceness: int = 0
-) -> VideoFacts:
+def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> VideoFacts:
     """Writes a video as the ending of its name says: `.mp4` is streamed, `.gif` holds its frames in memory.
 
     Args:
         path: Where the video goes; a file there is replaced.
         frames: uint8, `[height, width, 3]` each, all of one size.
         fps: Frames per second.
-        threads: How many threads encode an mp4.
-        niceness: How far the encoder of an mp4 stands back for other processes: 0 to 19.
 
     Returns:
         What the file holds: an mp4's size is even, a GIF has no more than 50 frames per second.
@@ -215,7 +208,7 @@ def write_video(
         write_atomically(path, data)
         return VideoFacts(len(frames), fps, frames[0].shape[1], frames[0].shape[0])
     if ending == ".mp4":
-        with VideoWriter(path, fps=fps, threads=threads, niceness=niceness) as video:
+        with VideoWriter(path, fps=fps) as video:
             for frame in frames:
                 video.add(frame)
         return video.facts
