@@ -6,6 +6,7 @@ and metadata), and the leaves' bytes. Nothing in it is ever executed.
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,20 @@ class CheckpointError(ValueError):
     """A file is damaged, or does not fit what is to be loaded."""
 
 
-def save(path: str | Path, module: PyTree, metadata: dict[str, Any] | None = None) -> None:
+def save(
+    path: str | Path,
+    module: PyTree,
+    metadata: dict[str, Any] | None = None,
+    *,
+    write: Callable[[Path, bytes], None] = write_atomically,
+) -> None:
     """Saves the arrays of a module, JAX's and NumPy's.
 
     Args:
         path: The file.
         module: Any tree; only its arrays are saved.
         metadata: Anything that JSON can hold.
+        write: Writes the file.
 
     Raises:
         TypeError: An array holds Python objects, or the metadata something that JSON cannot hold.
@@ -45,7 +53,7 @@ def save(path: str | Path, module: PyTree, metadata: dict[str, Any] | None = Non
     leaves = [[name, str(leaf.dtype), leaf.shape] for name, leaf in named]
     header = json.dumps({"leaves": leaves, "metadata": metadata or {}}).encode() + b"\n"
     body = header + b"".join(np.asarray(_plain(leaf)).tobytes() for _, leaf in named)
-    write_atomically(Path(path), MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    write(Path(path), MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
 
 
 def load(path: str | Path, like: PyTree) -> PyTree:

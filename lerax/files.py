@@ -10,6 +10,7 @@ import select
 import stat
 import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,19 @@ def _read_text(path: Path) -> bytes:
     raise ValueError(f"is larger than {LARGEST_TEXT:,} bytes")
 
 
+class LossWarning(RuntimeWarning):
+    """Something is missing in a file, because it could not be written."""
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Lets the errors of the system inside say which file they are about."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 class Unfinished:
     """A hidden file that takes the place of another once it is complete; a context manager that removes it.
 
@@ -147,7 +161,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     Raises:
         OSError: It cannot be written; what was there before is still there.
     """
-    with Unfinished(path) as unfinished:
+    with naming(path), Unfinished(path) as unfinished:
         with open(unfinished.path, "wb") as file:
             file.write(data)
         unfinished.publish(durable=durable)

@@ -1,8 +1,13 @@
 """The run directory: whose it is, and what it tells of the run."""
 
+import contextlib
+import errno
 import itertools
 import json
+import os
 import re
+import socket
+import threading
 import time
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,11 +16,16 @@ from typing import Any
 
 import tomli_w
 
-from .files import write_atomically
+from .files import Unfinished, naming, write_atomically
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
 """What a run may be called: nothing that leaves the folder or upsets a shell."""
 LONGEST_NAMES = 180  # of a generated name: time and number follow
+ENDING_BYTES = 4096  # that `finish` adds to run.json
+HEARTBEAT_SECONDS = 15.0
+SILENT_SECONDS = 8 * HEARTBEAT_SECONDS  # after which a process on another machine counts as gone
+LONGEST_LINE = 2**16  # of metrics.jsonl
+BLOCK = 2**12
 
 
 def generated_name(*parts: str) -> str:
@@ -59,6 +69,9 @@ def claim(name: str, folders: Iterable[Path]) -> str:
 class RunDirectory:
     """A directory that holds one run.
 
+    While the run goes on, `run.json` names the process, and its modification time moves on: by them
+    `read_facts` finds out whether a run that was never marked as ended still lives.
+
     Attributes:
         path: The directory.
         facts: What `run.json` says: status, arguments, versions, timings.
@@ -68,20 +81,196 @@ class RunDirectory:
         self.path = path
         self.facts: dict[str, Any] = {"name": path.name, "status": "running"} | facts
         self.facts["started"] = datetime.now().astimezone().isoformat(timespec="seconds")
+        self.facts["process"] = _this_process()
         self._began = time.monotonic()
-        self._write()
+        self._reserves: dict[str, Reserve] = {}
+        self._ended = threading.Event()
+        write_atomically(self.path / "run.json", self._text())
+        threading.Thread(target=self._beat, daemon=True, name="lerax heartbeat").start()
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Writes `config.toml`, which repeats the run."""
         write_atomically(self.path / "config.toml", tomli_w.dumps(config).encode())
 
+    def reserve(self, policy_bytes: int) -> None:
+        """Keeps room on the disk for the policy, and for what is said of the run's end.
+
+        Args:
+            policy_bytes: The most that `policy.eqx` takes.
+
+        Raises:
+            OSError: There is too little.
+        """
+        for name, size in (("run.json", len(self._text()) + ENDING_BYTES), ("policy.eqx", policy_bytes)):
+            self._reserves[name] = Reserve(self.path / name, size)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Writes one of the run's files, whole or not at all, in the room that is reserved for it.
+
+        Raises:
+            OSError: It cannot be written; what was there before is still there.
+        """
+        if name in self._reserves:
+            self._reserves.pop(name).write(data)
+        else:
+            write_atomically(self.path / name, data)
+
     def finish(self, status: str, **facts: Any) -> None:
-        """Records how the run ended."""
+        """Records how the run ended, and gives up what is reserved.
+
+        Raises:
+            OSError: It cannot be written; `run.json` says what it said before.
+        """
+        self._ended.set()
         self.facts |= {"status": status, "seconds": round(time.monotonic() - self._began, 3)}
         self.facts |= facts
-        self._write()
+        try:
+            self.write("run.json", self._text())
+        finally:
+            self.release()
 
-    def _write(self) -> None:
+    def release(self) -> None:
+        """Gives up the room that is reserved."""
+        while self._reserves:
+            self._reserves.popitem()[1].release()
+
+    def _text(self) -> bytes:
         # Arguments and paths need not be Unicode: escaped, the file is valid JSON whatever they are.
-        text = json.dumps(self.facts, indent=2) + "\n"
-        write_atomically(self.path / "run.json", text.encode("ascii"))
+        return (json.dumps(self.facts, indent=2) + "\n").encode("ascii")
+
+    def _beat(self) -> None:
+        # The time of the file and not its content: it needs no room, and cannot undo what `finish` writes.
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            try:
+                os.utime(self.path / "run.json")
+            except FileNotFoundError:
+                return  # somebody has removed the run
+            except OSError:
+                pass
+
+
+class Reserve:
+    """Room on the disk for a file, held by a hidden file beside it that becomes the file.
+
+    Args:
+        path: The file.
+        size: Bytes.
+
+    Raises:
+        OSError: There is too little room.
+    """
+
+    def __init__(self, path: Path, size: int):
+        self._path = path
+        with naming(path):
+            self._room = Unfinished(path)
+            try:
+                _allocate(self._room.file, size)
+            except OSError:
+                self.release()
+                raise
+
+    def write(self, data: bytes) -> None:
+        """Writes the file, whole or not at all, and ends the reservation.
+
+        Raises:
+            OSError: It cannot be written; what was there before is still there.
+        """
+        with naming(self._path), self._room:
+            with open(self._room.file, "wb", closefd=False) as file:
+                file.write(data)
+                file.truncate()
+            self._room.publish()
+
+    def release(self) -> None:
+        """Gives the room up."""
+        with contextlib.suppress(OSError), self._room:
+            pass
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """What `run.json` says of a run, and what it cannot say itself.
+
+    Args:
+        path: The run's directory.
+
+    Returns:
+        Its content. The status is `died` where the process that wrote `running` is gone, and `reason` says
+        why it counts as gone. Before the end, `steps` are those of the last line of `metrics.jsonl`.
+
+    Raises:
+        OSError: There is no `run.json`, or it cannot be read.
+        ValueError: It is no JSON object.
+    """
+    file = path / "run.json"
+    facts = json.loads(file.read_bytes())
+    if not isinstance(facts, dict):
+        raise ValueError(f"{file}: not a JSON object")
+    if facts.get("status") != "running":
+        return facts
+    facts["steps"] = _last_step(path / "metrics.jsonl")
+    process = facts.get("process")
+    if isinstance(process, dict):  # older versions do not tell
+        reason = _death(process, time.time() - file.stat().st_mtime)
+        facts |= {"status": "died", "reason": reason} if reason else {}
+    return facts
+
+
+def _this_process() -> dict[str, Any]:
+    """Who writes: a process, and where its number means something."""
+    pid = os.getpid()
+    return {"pid": pid, "host": socket.gethostname(), "boot": _boot(), "began": _beginning(pid)}
+
+
+def _boot() -> str | None:
+    """This start of the machine and this container on it, within which a process has one number."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return None
+
+
+def _beginning(pid: int) -> int | None:
+    """When a process began, in ticks since the machine did; 0 if it has ended, None where nobody says."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return 0 if fields[0] in b"ZX" else int(fields[19])
+
+
+def _death(process: dict[str, Any], silence: float) -> str | None:
+    """Why a process counts as gone after so many seconds without a heartbeat; None where it does not."""
+    pid, boot = process.get("pid"), process.get("boot")
+    if not isinstance(pid, int) or boot is None or boot != _boot():  # its number says nothing here
+        gone = silence > SILENT_SECONDS
+        return f"no sign of life from {process.get('host')} for {silence:,.0f} s" if gone else None
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return f"process {pid} is gone"
+    except OSError:
+        pass  # it is somebody else's
+    return f"process {pid} is gone" if _beginning(pid) not in (None, process.get("began")) else None
+
+
+def _last_step(path: Path) -> int:
+    """The environment steps in the last whole line of a metrics.jsonl; 0 where there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(-min(file.seek(0, os.SEEK_END), LONGEST_LINE), os.SEEK_END)
+            return int(json.loads(file.read().split(b"\n")[-2])["step"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0
+
+
+def _allocate(file: int, size: int) -> None:
+    """Has the file system set so many bytes aside for a new file."""
+    try:
+        os.posix_fallocate(file, 0, size)
+    except (AttributeError, OSError) as error:  # not everywhere
+        if getattr(error, "errno", errno.EOPNOTSUPP) not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
+        for place in range(0, size, BLOCK):
+            os.pwrite(file, bytes(BLOCK), place)

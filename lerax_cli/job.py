@@ -2,8 +2,10 @@
 
 import contextlib
 import platform
+import shutil
 import sys
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from lerax.callback import LoggingCallback, VideoCounts
 
 EVALUATION_EPISODES = 100
+POLICY = "policy.eqx"
+HEADER_BYTES, LEAF_BYTES = 2**12, 2**7  # of a policy's file beside its numbers: once, and for each array
+BESIDE_POLICY = 2**14  # that the rest of a run's directory takes before training
 
 
 class Job:
@@ -35,13 +40,14 @@ class Job:
         signals: Signals,
         warned: report.Warnings,
     ):
-        self.plan, self.signals = plan, signals
+        self.plan, self.signals, self.warned = plan, signals, warned
         self.progress = progress
         self.began = time.monotonic()
         signals.hold()  # compiled modules crash where an exception ends their import
         self.device = runtime.prepare(device, warned.say)
         self.out, self.name = out, name
         self.videos: VideoCounts | None = None
+        self.saved: list[str] = []
         self._build()
         self.backends = [self._backend(backend) for backend in plan.backends]
 
@@ -50,19 +56,43 @@ class Job:
         self.signals.release()
         self.signals.hold()  # a directory that was made is always marked with how it ended
         self.directory = self._directory(self.out, self.name)
+        self.signals.at_once = self.directory.release
         try:
             self.signals.release()
             with self._logger() as logger:
                 outcome = self._to_its_end(logger)
         except Interrupted:
-            self.directory.finish("interrupted")
+            self._finish(status="interrupted")
             raise
         except Exception as error:
-            text = " ".join(f"{type(error).__name__}: {error}".split())
-            self.directory.finish("failed", error=text)
-            raise error if isinstance(error, Failure) else Failure("train", text[:500]) from error
-        self.directory.finish(**outcome)
+            text = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+            self._finish(status="failed", error=text)
+            raise error if isinstance(error, Failure) else Failure("train", text) from error
+        if self.warned.lost:
+            outcome["lost"] = self.warned.lost
+        self._finish(**outcome)
         return {"run": str(self.directory.path)} | outcome
+
+    def _finish(self, **facts: Any) -> None:
+        """Marks how the run ended."""
+        with self._saving("run.json"):
+            self.directory.finish(**facts)
+
+    @contextlib.contextmanager
+    def _saving(self, name: str) -> Iterator[None]:
+        """Notes whether a file is saved; one that the disk does not take is said, and ends nothing."""
+        try:
+            yield
+            self.saved.append(name)
+        except OSError as error:
+            self.warned.lost.append(f"{self.directory.path / name} is not saved: {error.strerror}")
+            report.say(f"lerax: error: {self.warned.lost[-1]}")
+
+    def tell_losses(self) -> None:
+        """Says, where something could not be written, what could."""
+        if self.warned.lost:
+            saved = " and ".join(self.saved) or "nothing"
+            report.say(f"lerax: error: {self.directory.path} is not complete, see above; saved: {saved}")
 
     def summarize(self, outcome: dict[str, Any]) -> None:
         """The end of the run in a few lines on standard error."""
@@ -84,7 +114,8 @@ class Job:
             )
         if self.videos is not None:
             say(f"videos      {self.videos.text} in {path / 'videos'}")
-        say(f"policy      {path / 'policy.eqx'}")
+        if POLICY in self.saved:
+            say(f"policy      {path / POLICY}")
         say(f"repeat      lerax train --config {path / 'config.toml'}")
         if "tensorboard" in plan.backends:
             say(f"curves      tensorboard --logdir {path.parent}")
@@ -142,6 +173,8 @@ class Job:
     def _directory(self, out: Path, name: str | None) -> RunDirectory:
         plan = self.plan
         wanted = name or generated_name(self.algorithm.name, plan.policy.name, self.env.name)
+        needed = self._policy_bytes()
+        path = None
         try:
             path = out / claim(wanted, [out])
             if name is not None and path.name != name:
@@ -158,9 +191,27 @@ class Job:
                 | {package: version(package) for package in ("lerax", "jax", "equinox", "optax")},
             )
             directory.write_config(self._config())
+            directory.reserve(needed)
         except OSError as error:
-            raise Failure("--out", f"cannot be written (got {str(out)!r}): {error.strerror}") from None
+            what = f"cannot be written (got {str(out)!r}): {error.strerror}"
+            if path is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                free = shutil.disk_usage(out).free
+                what += f"; policy and run.json take {needed + BESIDE_POLICY:,} bytes, {free:,} are free"
+            raise Failure("--out", what) from None
         return directory
+
+    def _policy_bytes(self) -> int:
+        """The most that the policy's file takes."""
+        import equinox as eqx
+        import jax
+        import numpy as np
+        from jax import random as jr
+
+        make = lambda seed: self.policy_class(env=self.env, **self.policy_settings, key=jr.key(seed))
+        form = eqx.filter(eqx.filter_eval_shape(make, np.uint32(0)), lambda leaf: hasattr(leaf, "dtype"))
+        leaves = jax.tree.leaves(form)
+        return HEADER_BYTES + sum(LEAF_BYTES + leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
     def _config(self) -> dict[str, Any]:
         plan = self.plan
@@ -242,11 +293,14 @@ class Job:
             policy = self._last_good(policy, state.callback_state[2])
             outcome |= {"status": "diverged", "diverged_at_iteration": iterations}
         logger.on_phase("saving")
-        self._save(policy, outcome)
+        with self._saving(POLICY):
+            self._save(policy, outcome)
+        if POLICY not in self.saved:
+            outcome |= {"status": "failed", "error": self.warned.lost[-1]}
         if outcome["status"] == "finished":
             logger.on_phase("evaluating")
             outcome |= self._evaluated(policy, evaluation_key, logger, steps)
-        if self.plan.video_interval:
+        if self.plan.video_interval and POLICY in self.saved:
             outcome |= self._with_videos(logger, outcome["status"])
         return outcome | {"seconds": round(time.monotonic() - self.began, 3)}
 
@@ -278,10 +332,8 @@ class Job:
         from lerax import checkpoint
 
         metadata = {"policy": policy.name, "settings": self._config()["policy"]} | outcome
-        try:
-            checkpoint.save(self.directory.path / "policy.eqx", policy, metadata)
-        except OSError as error:
-            raise Failure("policy.eqx", f"not saved: {error.strerror}") from None
+        write = lambda path, data: self.directory.write(path.name, data)
+        checkpoint.save(self.directory.path / POLICY, policy, metadata, write=write)
 
     def _evaluated(self, policy: Any, key: Any, logger: "LoggingCallback", steps: int) -> dict[str, Any]:
         """What the evaluation adds to the outcome. The policy is saved: a signal ends it at once."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from lerax import registry
 from lerax.files import read_toml
+from lerax.run import read_facts
 
 from . import options
 from .report import BadInput, Failure
@@ -122,6 +123,19 @@ def known_policies(run: Path) -> dict[str, Path]:
     return kept | {name: path for name, path in named.items() if path.is_file()}
 
 
+def _story(run: Path) -> str:
+    """Why a run has no policy."""
+    try:
+        facts = read_facts(run)
+    except (OSError, ValueError):
+        return "the run has saved no policy"
+    if facts.get("status") == "running":
+        return f"the run is at step {facts['steps']:,} and has saved no policy yet"
+    if facts.get("status") == "died":
+        return f"the run died at step {facts['steps']:,} ({facts['reason']}); it has saved no policy"
+    return f"the run has ended ({facts.get('status')}) and saved no policy"
+
+
 def _number(path: Path) -> tuple[int, str]:
     """Sorts names that differ in a number by it: 9 before 10."""
     return len(path.stem), path.stem
@@ -138,7 +152,7 @@ def _source(name: str, run: Path | None) -> Source:
     if os.path.isfile(name):
         return Source(path.parent.resolve().name if path.name == LAST else path.stem, path)
     if name == "last" and run:
-        raise BadInput("--policy", f"the run has saved no policy yet (got {str(run)!r})")
+        raise BadInput("--policy", f"{_story(run)} (got {str(run)!r})")
     choices = ", ".join([*known, RANDOM])
     raise BadInput("--policy", f"no such policy (got {name!r}); allowed: {choices}, or a policy's file")
 

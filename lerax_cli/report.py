@@ -8,6 +8,8 @@ import sys
 import warnings
 from typing import Any
 
+from lerax.files import LossWarning
+
 HALF = 500  # characters of a long line of error that are kept, at each end
 
 
@@ -35,10 +37,16 @@ class Interrupted(BaseException):
 
 
 class Warnings:
-    """Prints each warning as one line, and counts them."""
+    """Prints each warning as one line, and counts them.
+
+    Attributes:
+        count: How many there were.
+        lost: Those that say that something is missing in a file.
+    """
 
     def __init__(self) -> None:
         self.count = 0
+        self.lost: list[str] = []
 
     def install(self, *, hide: str = "") -> None:
         """Takes over Python's warnings; those that contain `hide` are dropped."""
@@ -46,8 +54,10 @@ class Warnings:
         for about_code in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", about_code)
 
-        def show(message: Any, *_: Any, **__: Any) -> None:
+        def show(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
             text = " ".join(str(message).split())
+            if issubclass(category, LossWarning):
+                self.lost.append(text)
             if not (hide and hide in text):
                 self.say(text)
 

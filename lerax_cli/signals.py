@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -24,11 +25,13 @@ class Signals:
     Attributes:
         received: The number of the first one, None so far.
         raising: Whether there is nothing to lose: then the first one raises at once.
+        at_once: Called by the second one, which ends the process.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
         self.raising = True
+        self.at_once: Callable[[], None] = lambda: None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
@@ -64,7 +67,10 @@ class Signals:
         if self.received is not None:
             if os.isatty(2):
                 os.write(2, SHOW_CURSOR)
-            os._exit(128 + number)
+            try:
+                self.at_once()
+            finally:
+                os._exit(128 + number)
         self.received = number
         if self.raising:
             raise Interrupted(number)

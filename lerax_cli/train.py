@@ -128,6 +128,7 @@ def train(
     with Signals() as signals:
         job = Job(plan, folder, name, device, "off" if quiet else progress, signals, warned)
         outcome = job.run()
+    job.tell_losses()
     if json:
         report.result_json(outcome)
     else:
@@ -136,6 +137,6 @@ def train(
         report.result(outcome["run"])
     if outcome["status"] == "interrupted" and signals.received is not None:
         return 128 + signals.received
-    if outcome["status"] == "diverged":
+    if outcome["status"] in ("diverged", "failed") or warned.lost:
         return 1
     return 1 if strict and warned.count else 0

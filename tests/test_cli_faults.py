@@ -1,12 +1,16 @@
 """What goes wrong while a run is made, and what becomes of it."""
 
 import contextlib
+import json
+import shutil
+import signal
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 import terminal
+from disks import fill, small_disk
 from jax import random as jr
 
 from lerax import checkpoint
@@ -101,3 +105,71 @@ def test_runs_of_one_second_get_a_directory_each(tmp_path: Path):
     for path in paths:
         assert terminal.facts(tmp_path / path)["status"] == "finished"
         assert len(terminal.records(tmp_path / path)) == 4  # its own iterations
+
+
+@pytest.mark.parametrize("kib, backends", [(64, []), (128, ["--backend", "tensorboard", "--backend", "csv"])])
+def test_disk_that_fills_up_while_training_costs_no_policy(tmp_path: Path, kib: int, backends: list[str]):
+    """What is lost and where is said, exit 1; policy and run.json have room, tables hold whole lines."""
+    with small_disk(tmp_path / "disk", kib) as disk:
+        arguments = ("CartPole-v1", "--preset", "none", "--steps", "40000", *backends, "--name", "mine", "-q")
+        done = terminal.run("train", *arguments, "--out", "disk", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "disk/mine\n"), done.stderr
+        run = disk / "mine"
+        *warned, last = done.stderr.splitlines()
+        assert last == "lerax: error: disk/mine is not complete, see above; saved: policy.eqx and run.json"
+        for name in ["metrics.jsonl", *(["metrics.csv", "events.out.tfevents"] if backends else [])]:
+            assert any(f"No space left on device: 'disk/mine/{name}" in line for line in warned), name
+        facts = terminal.facts(run)
+        assert facts["status"] == "finished" and facts["steps"] == 40448
+        assert [f"lerax: warning: {text}" for text in facts["lost"]] == warned
+        assert all(np.isfinite(leaf).all() for leaf in parameters(run))
+        steps = [row["step"] for row in terminal.records(run)]
+        assert steps and steps == [512 * (i + 1) for i in range(len(steps))]
+        assert (run / "metrics.jsonl").read_bytes().endswith(b"}\n")
+        if backends:
+            assert (run / "metrics.csv").read_bytes().endswith(b"\n")
+        assert not list(run.glob(".*"))
+
+
+def test_too_little_room_for_the_policy_is_refused_at_the_beginning(tmp_path: Path):
+    """With the figures, before anything is compiled; nothing is left. A limit of files' sizes is no other."""
+    with small_disk(tmp_path / "disk", 48):
+        done = terminal.run("train", *terminal.BRIEF, "--out", "disk", cwd=tmp_path)
+        assert not list((tmp_path / "disk").iterdir())
+    error = "lerax: error: --out: cannot be written (got 'disk'): No space left on device; "
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(error) and "bytes, 49,152 are free" in done.stderr
+    done = terminal.sh(f"ulimit -f 32; $LERAX train {' '.join(terminal.BRIEF)}", tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--out: cannot be written (got 'logs'): File too large" in done.stderr
+    assert not list((tmp_path / "logs").iterdir())
+
+
+def test_run_that_is_removed_while_it_trains(tmp_path: Path):
+    """Nothing can be saved: each file is named, exit 1, and no traceback."""
+    command = (terminal.LERAX, "train", *terminal.ENDLESS, "--name", "mine", "-q")
+    with terminal.started(*command, cwd=tmp_path) as process:
+        terminal.wait_for(lambda: terminal.trains(tmp_path), process)
+        shutil.rmtree(tmp_path / "logs")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=terminal.SECONDS)
+    assert (process.returncode, out) == (1, "logs/mine\n")
+    errors = [line for line in err.splitlines() if line.startswith("lerax: error: ")]
+    gone = [
+        f"logs/mine/{name} is not saved: No such file or directory" for name in ("policy.eqx", "run.json")
+    ]
+    gone.append("logs/mine is not complete, see above; saved: nothing")
+    assert errors == [f"lerax: error: {text}" for text in gone]
+    assert all(line.startswith("lerax: ") for line in err.splitlines())
+
+
+def test_outcome_that_a_full_disk_does_not_take(tmp_path: Path):
+    """`--json > FILE`: exit 1, the run is saved, and the line that says so names it."""
+    with small_disk(tmp_path / "disk", 64) as disk:
+        fill(disk)
+        line = f"$LERAX train {' '.join(terminal.BRIEF)} --name mine -q --json >disk/outcome"
+        done = terminal.sh(line, tmp_path)
+    assert done.returncode == 1
+    _, _, lost = done.stderr.partition("standard output cannot be written (No space left on device); lost: ")
+    assert lost.startswith(json.dumps({"run": "logs/mine", "status": "finished"})[:-1])
+    assert terminal.facts(tmp_path / "logs" / "mine")["status"] == "finished"

@@ -13,6 +13,7 @@ from jax import random as jr
 from lerax import checkpoint
 from lerax.env.classic_control import CartPole
 from lerax.policy import MLPActorCriticPolicy
+from lerax.run import read_facts
 
 ENDLESS = (terminal.LERAX, "train", *terminal.ENDLESS, "--progress", "off")
 STEPS = re.compile(r"([\d,]+) of [\d,]+ steps")
@@ -67,7 +68,8 @@ def test_second_signal_ends_at_once(tmp_path: Path):
         out, err = process.communicate(timeout=terminal.SECONDS)
     assert process.returncode == 128 + signal.SIGTERM
     assert (out, err) == ("", "")
-    assert not (terminal.only_run(tmp_path / "logs") / "policy.eqx").exists()
+    names = {path.name for path in terminal.only_run(tmp_path / "logs").iterdir()}
+    assert names == {"run.json", "config.toml", "metrics.jsonl"}
 
 
 def test_signal_while_importing_crashes_nothing(tmp_path: Path):
@@ -170,7 +172,7 @@ def test_stopped_process_goes_on(tmp_path: Path):
 
 
 def test_run_that_is_killed_keeps_its_metrics(tmp_path: Path):
-    """P3: all that was shown is written, in whole lines; the run still says that it runs."""
+    """P3: all that was shown is written, in whole lines; who reads of the run learns that it died."""
     with terminal.Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(100, 30)) as t:
         shown: list[str] = []
         while len(shown) < 2:
@@ -183,4 +185,5 @@ def test_run_that_is_killed_keeps_its_metrics(tmp_path: Path):
     steps = [row["step"] for row in terminal.records(run)]
     assert steps == [512 * (i + 1) for i in range(len(steps))]
     assert steps[-1] >= int(shown[0].replace(",", ""))
-    assert terminal.facts(run)["status"] == "running"
+    facts = read_facts(run)
+    assert (facts["status"], facts["steps"]) == ("died", steps[-1])

@@ -1,5 +1,7 @@
 """Puts a queue and a thread of its own before each backend, so that no fault of theirs reaches training."""
 
+import errno
+import os
 import queue
 import threading
 import time
@@ -7,12 +9,15 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lerax.files import LossWarning
+
 from .base import AbstractLoggingBackend
 
 MAX_RECORDS = 100_000  # that wait for one backend; more are dropped and counted
 MAX_ERRORS = 3  # in a row, after which a backend is switched off
 OPEN_SECONDS = 30.0
 CLOSE_SECONDS = 8.0  # well within the 10 in which the process has to end
+OF_THE_DISK = [os.strerror(n) for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)]
 
 Records = Sequence[tuple[int, dict[str, float]]]
 
@@ -46,6 +51,7 @@ class Dispatcher:
         self._clips = 0  # videos in the queue
         self._no_videos: str | None = None  # why this backend takes no more of them
         self._errors, self._error = 0, ""
+        self._warning: type[RuntimeWarning] = RuntimeWarning
         self._said = self._said_of_videos = False
         self._is_open = self._left_behind = False
         self._opened, self._closed = threading.Event(), threading.Event()
@@ -95,7 +101,7 @@ class Dispatcher:
 
     def refuse_videos(self, error: BaseException) -> None:
         """Gives the backend no more videos, because of an error that `tell` says."""
-        self._no_videos = self._no_videos or f"{type(error).__name__}: {error}"
+        self._no_videos = self._no_videos or self._text(error)
 
     def leave_behind(self, why: str) -> None:
         """Switches off a backend that hangs: nobody waits for it any more."""
@@ -126,7 +132,7 @@ class Dispatcher:
             lost = self._lost + self._waiting
         self.tell(f"; {lost} records were not logged" if lost else "")
         if not self._said and (lost or self._error):
-            _warn(f"{self.label}: {lost} records were not logged ({self._error or 'too many at once'})")
+            self._warn(f"{self.label}: {lost} records were not logged ({self._error or 'too many at once'})")
 
     def tell(self, addition: str = "") -> None:
         """Warns once of what went wrong.
@@ -136,10 +142,10 @@ class Dispatcher:
         """
         if self.disabled is not None and not self._said:
             self._said = True
-            _warn(f"{self.label} is switched off ({self.disabled}){addition}; training goes on")
+            self._warn(f"{self.label} is switched off ({self.disabled}){addition}; training goes on")
         elif self._no_videos is not None and not self._said_of_videos:
             self._said_of_videos = True
-            _warn(f"{self.label} takes no more videos ({self._no_videos}); training goes on")
+            self._warn(f"{self.label} takes no more videos ({self._no_videos}); training goes on")
 
     def _open(self, name: str) -> None:
         try:
@@ -185,11 +191,17 @@ class Dispatcher:
             if function == self._log_video:  # there may be no encoder; scalars need none
                 self.refuse_videos(error)
                 return
-            self._error = f"{type(error).__name__}: {error}"
+            self._error = self._text(error)
             self._errors += 1
             if self._errors == MAX_ERRORS and self.disabled is None:
                 self.disabled = self._error
 
+    def _text(self, error: BaseException) -> str:
+        """What to say of an error; one of the disk makes the warnings those of a loss."""
+        text = f"{type(error).__name__}: {error}"
+        if hasattr(self.backend, "log_dir") and any(words in text for words in OF_THE_DISK):
+            self._warning = LossWarning
+        return text
 
-def _warn(text: str) -> None:
-    warnings.warn(text, RuntimeWarning, stacklevel=3)
+    def _warn(self, text: str) -> None:
+        warnings.warn(text, self._warning, stacklevel=3)

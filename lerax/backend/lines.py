@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lerax.files import naming
+
 
 class StepLines:
     """What is not yet written for good of a file that has a line for each step.
@@ -66,15 +68,17 @@ def rewrite(path: Path, at: int, text: bytes) -> None:
     Raises:
         OSError: It cannot be written; the file holds what it held before.
     """
-    with open(path, "r+b", buffering=0) as file:  # unbuffered: what failed is not tried again at closing
+    with (
+        naming(path),
+        open(path, "r+b", buffering=0) as file,
+    ):  # unbuffered: what failed is not tried again at closing
         file.seek(at)
         before = file.read()
         try:
             _write(file, at, text)
-        except OSError as error:
+        except OSError:
             with contextlib.suppress(OSError):
                 _write(file, at, before)
-            error.filename = str(path)
             raise
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from lerax.files import naming
+
 from .base import AbstractLoggingBackend, thinned_pixels
 
 
@@ -22,6 +24,7 @@ class TensorBoardBackend(AbstractLoggingBackend):
     def __init__(self, log_dir: str | Path = "logs"):
         self.log_dir = Path(log_dir)
         self._writer: Any = None
+        self._path = self.log_dir
         self._has_hparams = False
 
     def open(self, name: str) -> None:
@@ -30,9 +33,11 @@ class TensorBoardBackend(AbstractLoggingBackend):
 
         folder = self.log_dir / name
         folder.mkdir(parents=True, exist_ok=True)
-        # The suffix keeps two runs of one second apart.
-        self._writer = EventsWriter(str(folder / "events"), f".{os.getpid()}.{time.time_ns()}")
-        self._writer.flush()
+        suffix = f".{os.getpid()}.{time.time_ns()}"  # keeps two runs of one second apart
+        with naming(folder):
+            self._writer = EventsWriter(str(folder / "events"), suffix)
+        (self._path,) = folder.glob(f"*{suffix}")
+        self.flush()
 
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
         from tensorboardX.proto.summary_pb2 import Summary  # type: ignore[attr-defined]
@@ -74,16 +79,19 @@ class TensorBoardBackend(AbstractLoggingBackend):
         self.flush()
 
     def flush(self) -> None:
-        self._writer.flush()
+        with naming(self._path):
+            self._writer.flush()
 
     def close(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with naming(self._path):
+                self._writer.close()
 
     def _write(self, summary: Any, step: int) -> None:
         from tensorboardX.proto.event_pb2 import Event  # type: ignore[attr-defined]
 
-        self._writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+        with naming(self._path):
+            self._writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
 
 
 def _in_table(value: Any) -> str:
