@@ -99,10 +99,15 @@ class RunDirectory:
             policy_bytes: The most that `policy.eqx` takes.
 
         Raises:
-            OSError: There is too little.
+            OSError: There is too little; nothing is kept.
         """
-        for name, size in (("run.json", len(self._text()) + ENDING_BYTES), ("policy.eqx", policy_bytes)):
-            self._reserves[name] = Reserve(self.path / name, size)
+        sizes = {"run.json": len(self._text()) + ENDING_BYTES, "policy.eqx": policy_bytes}
+        try:
+            for name, size in sizes.items():
+                self._reserves[name] = Reserve(self.path / name, size)
+        except OSError:
+            self.release()
+            raise
 
     def write(self, name: str, data: bytes) -> None:
         """Writes one of the run's files, whole or not at all, in the room that is reserved for it.

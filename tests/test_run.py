@@ -146,7 +146,6 @@ def test_too_little_room_leaves_nothing_behind(tmp_path):
         run = RunDirectory(disk)
         with pytest.raises(OSError, match="No space left"):
             run.reserve(100_000)
-        run.release()
         assert [path.name for path in disk.iterdir()] == ["run.json"]
 
 
