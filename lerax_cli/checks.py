@@ -7,11 +7,15 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lerax import registry
+
+from . import runtime
+from .report import Failure
 
 PICTURES = "pictures of MuJoCo models"
 LEAST_BYTES = 100 * 2**20
@@ -67,21 +71,26 @@ def main() -> None:
     """Runs the check that the command line names."""
     try:
         print(all_checks()[sys.argv[1]].try_it())
+    except Failure as error:
+        sys.exit(str(error))
     except Exception as error:
-        sys.exit(" ".join(f"{type(error).__name__}: {error}".split()))
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        said = str(error) or f"without a word, in line {place.lineno} of {place.filename}"
+        sys.exit(" ".join(f"{type(error).__name__}: {said}".split()))
 
 
 def _jax() -> str:
     import jax
     from jax import numpy as jnp
 
-    devices = jax.devices()
-    assert float(jnp.arange(4.0).sum()) == 6, "it computes wrong sums"
+    devices = runtime.find_devices("auto")
+    if float(jnp.arange(4.0).sum()) != 6:
+        raise ArithmeticError("it computes wrong sums")
     return f"jax {jax.__version__} on {', '.join(str(device) for device in devices)}"
 
 
 def _cache() -> str:
-    from . import compile_cache, runtime
+    from . import compile_cache
 
     warnings: list[str] = []
     runtime.prepare("cpu", warnings.append)
@@ -118,6 +127,7 @@ def _physics() -> str:
 
     from lerax.env.mujoco import InvertedPendulum
 
+    runtime.find_devices("auto")
     env = InvertedPendulum()
     step = jax.jit(lambda state: env.transition(state, jnp.ones(1)))
     before = env.initial(key=jr.key(0))

@@ -8,6 +8,8 @@ from typing import Any
 from .compile_cache import keep_programs
 from .report import Failure
 
+CUDA = "for NVIDIA's install jax[cuda13]"
+
 
 def prepare(device: str, warn: Any) -> Any:
     """Imports JAX with a compilation cache on the chosen device, and returns that device.
@@ -28,16 +30,31 @@ def prepare(device: str, warn: Any) -> Any:
     import jax
 
     keep_programs(warn)
-    try:
-        found = jax.devices("gpu") if device == "gpu" else jax.devices()
-    except RuntimeError as error:
-        if device == "gpu":
-            names = ", ".join(str(d) for d in jax.devices())
-            raise Failure("--device", f"no GPU that JAX can use; found: {names}") from None
-        raise Failure("JAX", f"no device ({' '.join(str(error).split())})") from None
+    found = find_devices(device)[0]
     if device == "gpu":
-        jax.config.update("jax_default_device", found[0])
-    return found[0]
+        jax.config.update("jax_default_device", found)
+    return found
+
+
+def find_devices(device: str) -> list[Any]:
+    """The devices that JAX computes on: the CPU, a GPU, or for `auto` what JAX or JAX_PLATFORMS prefers.
+
+    Raises:
+        Failure: There are none.
+    """
+    import jax
+
+    try:
+        return jax.devices("gpu") if device == "gpu" else jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter without a word, for CUDA that is missing
+        why, asked = " ".join(str(error).split()), os.environ.get("JAX_PLATFORMS")
+        if not asked and device != "gpu":
+            raise Failure("JAX", f"no device ({why}); --device cpu goes without") from None
+    jax.config.update("jax_platforms", None)
+    names = ", ".join(str(d) for d in jax.devices())
+    if device == "gpu":
+        raise Failure("--device", f"no GPU that JAX can use; found: {names}; {CUDA}, or leave the option out")
+    raise Failure("JAX_PLATFORMS", f"not here (got {asked!r}); found: {names}; unset it, or {CUDA}")
 
 
 def compile_quickly() -> None:

@@ -1,13 +1,14 @@
 """`lerax doctor`: each capability is tried, and a missing one is told with what mends it."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import terminal
 
 from lerax import registry
-from lerax_cli import doctor
+from lerax_cli import checks, doctor
 from lerax_cli.checks import Check
 
 NAMES = ("jax", "cache", "disk", "physics", "pygame", "egl", "osmesa", "mp4", "gif", *registry.BACKENDS)
@@ -119,6 +120,29 @@ def test_check_that_hangs_is_ended(monkeypatch):
     monkeypatch.setattr(doctor, "SECONDS", 0.01)
     row = doctor._row("jax", Check(str, "mend it"))
     assert (row["works"], row["mend"]) == (False, "mend it") and "not done after" in row["said"]
+
+
+@pytest.mark.parametrize("name", ["jax", "physics"])
+def test_platform_that_is_not_here_is_told(monkeypatch: pytest.MonkeyPatch, name: str):
+    """In the words that training has for it, not as an error without a word."""
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    row = doctor._row(name, Check(str, "mend it"))
+    assert not row["works"] and row["said"].startswith("JAX_PLATFORMS: not here (got 'cuda'); found: ")
+
+
+def test_check_that_fails_without_a_word_is_placed(monkeypatch: pytest.MonkeyPatch):
+    """An assertion of somebody's says nothing: then it is told where it stands."""
+
+    def fails() -> str:
+        raise AssertionError
+
+    monkeypatch.setattr(checks, "all_checks", lambda: {"it": Check(fails, "")})
+    monkeypatch.setattr(sys, "argv", ["checks", "it"])
+    with pytest.raises(SystemExit) as stop:
+        checks.main()
+    assert str(stop.value).startswith("AssertionError: without a word, in line ") and __file__ in str(
+        stop.value
+    )
 
 
 def test_check_that_crashes_is_told():

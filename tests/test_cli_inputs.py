@@ -163,6 +163,27 @@ def test_unknown_platform_is_the_machines_fault(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("platforms", ["cuda", "gpu", "cuda, cpu"])
+def test_platform_that_is_not_here_is_the_machines_fault(tmp_path: Path, platforms: str):
+    """Exit 1, what was asked for, what there is and what to do; of CUDA JAX itself says nothing."""
+    done = terminal.run("train", *terminal.BRIEF, cwd=tmp_path, JAX_PLATFORMS=platforms)
+    refuse(done, 1, ["JAX_PLATFORMS", repr(platforms), "found: ", "cpu:0", "unset it", "jax[cuda"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_platform_that_is_not_here_leaves_the_cpu(tmp_path: Path):
+    """`--device` wins; videos are always made on the CPU."""
+    options = ("--device", "cpu", "-q", "--steps", "512", "--preset", "none")
+    done = terminal.run("train", "CartPole-v1", *options, cwd=tmp_path, JAX_PLATFORMS="cuda")
+    assert done.returncode == 0, done.stderr
+    done = terminal.run("train", *terminal.BRIEF, "--device", "gpu", cwd=tmp_path, JAX_PLATFORMS="cuda")
+    refuse(done, 1, ["--device", "no GPU", "cpu:0"])
+    done = terminal.run(
+        "record-video", "CartPole-v1", "--steps", "3", "-q", cwd=tmp_path, JAX_PLATFORMS="cuda"
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--config", "a\nb"], ["--set", "no\nkey=1"], ["--set", "\x1b[31m=1"]])
 def test_control_characters_do_not_reach_the_terminal(tmp_path: Path, arguments: list[str]):
     """What the user gave is shown escaped: an error stays one line, and colours nothing."""
