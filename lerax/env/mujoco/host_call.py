@@ -4,13 +4,19 @@ On a CPU the function is reached through a handler of XLA's foreign function int
 (https://openxla.org/xla/custom_call; the structures are those of `xla/ffi/api/c_api.h`). It reads and writes
 XLA's own buffers, costs 10 microseconds a call where a callback costs 100 and, unlike one, lets the program
 be stored in the compile cache. Elsewhere `jax.pure_callback` does the same.
+
+At the end of Python programs may still run, on threads of XLA's, and a call into an interpreter that is gone
+ends the process. So calls are refused from then on, which ends these programs, and Python waits for them.
 """
 
+import atexit
 import ctypes
 import functools
 import hashlib
 import math
+import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,9 +34,13 @@ METADATA = 1  # the extension by which XLA asks a handler for its version
 VERSION = (0, 3)
 INTERNAL = 13  # the error code
 
+EXIT_SECONDS = 10  # that Python waits for programs when it ends
+
 _functions: dict[int, tuple[Any, Function]] = {}
 _lock = threading.Lock()
 _thread = threading.local()
+_inside: set[int] = set()  # the threads that are in a function now
+_ending = threading.Event()
 
 
 def register(owner: Any, name: bytes, function: Function) -> int:
@@ -44,6 +54,7 @@ def register(owner: Any, name: bytes, function: Function) -> int:
         name: What the function depends on.
         function: The function. It never calls JAX.
     """
+    _end_with_python()
     number = int.from_bytes(hashlib.sha256(name).digest()[:8], "little") >> 1
     with _lock:
         while number in _functions and _functions[number][0] != owner:
@@ -78,9 +89,39 @@ def _from_callback(number: int, results: Sequence[jax.ShapeDtypeStruct], *argume
     lead = np.shape(arguments[0])[:-1]  # every argument and result is one vector for each lane
     lanes = math.prod(lead)
     inputs = [np.asarray(argument).reshape(lanes, argument.shape[-1]) for argument in arguments]
-    outputs = [np.empty((lanes, *result.shape), result.dtype) for result in results]
-    _functions[number][1](inputs, outputs)
+    outputs = [np.zeros((lanes, *result.shape), result.dtype) for result in results]
+    if not _ending.is_set():  # JAX waits for programs with callbacks, and reports the errors of these
+        _functions[number][1](inputs, outputs)
     return tuple(output.reshape(*lead, *output.shape[1:]) for output in outputs)
+
+
+@functools.cache
+def _end_with_python() -> None:
+    atexit.register(_end)  # after JAX's own function, so that it comes before that
+    os.register_at_fork(after_in_child=_inside.clear)  # which has none of these threads
+
+
+def _end() -> None:
+    """Refuses calls from now on, and waits until no program is left that could make one."""
+    _ending.set()
+    deadline = time.monotonic() + EXIT_SECONDS
+    while (_inside or _others_run()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _others_run() -> bool:
+    """Whether a thread that is none of Python's computes: JAX does not tell of programs whose results are
+    dropped, and one may be between two calls."""
+    own = {str(thread.native_id) for thread in threading.enumerate()}
+    return any(_computes(thread) for thread in set(os.listdir("/proc/self/task")) - own)
+
+
+def _computes(thread: str) -> bool:
+    try:
+        with open(f"/proc/self/task/{thread}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] in "RD"
+    except OSError:  # it has ended
+        return False
 
 
 def _structure(name: str, **fields: Any) -> type[ctypes.Structure]:
@@ -137,7 +178,13 @@ def _handler(frame: Any) -> int | None:
             # XLA's threads are not Python's, which would set one up, and throw it away, for each call.
             _thread.kept = ctypes.pythonapi.PyGILState_Ensure()
         number = frame.attributes.values[0].contents.value[0]
-        _functions[number][1](_arrays(frame.arguments), _arrays(frame.results))
+        _inside.add(thread := threading.get_native_id())
+        try:
+            if _ending.is_set():
+                raise RuntimeError("MuJoCo's engine cannot be called any more: Python is ending")
+            _functions[number][1](_arrays(frame.arguments), _arrays(frame.results))
+        finally:
+            _inside.discard(thread)
         return None
     except BaseException as error:  # it must not pass through XLA's C++
         text = f"{type(error).__name__}: {error}".encode()[:2000]

@@ -6,6 +6,7 @@ travels through JAX's float32 programs as uint32 words, bit for bit: rounded to 
 drift within a few hundred steps.
 """
 
+import contextlib
 import functools
 import math
 import os
@@ -225,7 +226,12 @@ class _Threaded:
         waiting = iter(range(len(self._rows)))  # whoever is free takes the next: some take longer than others
         failed: list[int] = []
         own, *others = self._workers
-        running = [self._pool.submit(self._steps, other, waiting, frame_skip, failed) for other in others]
+        running = []
+        with contextlib.suppress(
+            RuntimeError
+        ):  # Python is ending and pools start nothing: this thread does all
+            for other in others:
+                running.append(self._pool.submit(self._steps, other, waiting, frame_skip, failed))
         self._steps(own, waiting, frame_skip, failed)
         for future in running:
             future.result()
