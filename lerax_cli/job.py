@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from lerax import registry
@@ -116,9 +117,9 @@ class Job:
             say(f"videos      {self.videos.text} in {path / 'videos'}")
         if POLICY in self.saved:
             say(f"policy      {path / POLICY}")
-        say(f"repeat      lerax train --config {path / 'config.toml'}")
+        say(f"repeat      lerax train --config {quote(str(path / 'config.toml'))}")
         if "tensorboard" in plan.backends:
-            say(f"curves      tensorboard --logdir {path.parent}")
+            say(f"curves      tensorboard --logdir {quote(str(path.parent))}")
         for backend in self.backends:
             if url := getattr(backend, "url", None):
                 say(f"online      {url}")
@@ -146,9 +147,10 @@ class Job:
 
         from lerax.algorithm import memory
 
-        form = lambda seed: self.policy_class(env=self.env, **self.policy_settings, key=jr.key(seed))
+        make = lambda seed: self.policy_class(env=self.env, **self.policy_settings, key=jr.key(seed))
+        self.policy_form = eqx.filter_eval_shape(make, np.uint32(0))
         try:
-            memory.check(self.algorithm, self.env, eqx.filter_eval_shape(form, np.uint32(0)))
+            memory.check(self.algorithm, self.env, self.policy_form)
         except MemoryError as error:
             raise Failure("memory", str(error)) from None
 
@@ -203,15 +205,12 @@ class Job:
 
     def _policy_bytes(self) -> int:
         """The most that the policy's file takes."""
-        import equinox as eqx
         import jax
-        import numpy as np
-        from jax import random as jr
 
-        make = lambda seed: self.policy_class(env=self.env, **self.policy_settings, key=jr.key(seed))
-        form = eqx.filter(eqx.filter_eval_shape(make, np.uint32(0)), lambda leaf: hasattr(leaf, "dtype"))
-        leaves = jax.tree.leaves(form)
-        return HEADER_BYTES + sum(LEAF_BYTES + leaf.size * leaf.dtype.itemsize for leaf in leaves)
+        from lerax.algorithm import memory
+
+        arrays = len(jax.tree.leaves(self.policy_form))
+        return HEADER_BYTES + LEAF_BYTES * arrays + memory.size(self.policy_form)
 
     def _config(self) -> dict[str, Any]:
         plan = self.plan

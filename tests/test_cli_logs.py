@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(folder: Path) -> terminal.Finished:
     """A run with TensorBoard, named twice, in a folder of folders that are not there yet."""
-    arguments = ("--backend", "TensorBoard", "--backend", "tensorboard", "--out", "new/place")
+    arguments = ("--backend", "TensorBoard", "--backend", "tensorboard", "--out", "new/a place")
     return terminal.run("train", *terminal.BRIEF, *arguments, "--name", "mine", cwd=folder)
 
 
@@ -39,20 +39,23 @@ def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
 def test_missing_parents_of_the_folder_are_made(done: terminal.Finished, folder: Path):
     """`--out` and `--name` say where the run is."""
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "new/place/mine\n"
-    assert (folder / "new" / "place" / "mine" / "policy.eqx").is_file()
+    assert done.stdout == "new/a place/mine\n"
+    assert (folder / "new" / "a place" / "mine" / "policy.eqx").is_file()
 
 
 def test_backend_named_twice_is_one_backend_and_a_warning(done: terminal.Finished, folder: Path):
     """In any case of its letters."""
     warnings = [line for line in done.stderr.splitlines() if line.startswith("lerax: warning: ")]
     assert len(warnings) == 1 and "tensorboard is named twice" in warnings[0]
-    assert len(list((folder / "new" / "place" / "mine").glob("events.out.tfevents.*"))) == 1
+    assert len(list((folder / "new" / "a place" / "mine").glob("events.out.tfevents.*"))) == 1
 
 
 def test_command_for_the_curves_is_printed(done: terminal.Finished, folder: Path):
     """It can be pasted."""
-    assert re.search(r"^curves +tensorboard --logdir new/place$", done.stderr, re.MULTILINE)
+    assert re.search(
+        r"^repeat +lerax train --config 'new/a place/mine/config.toml'$", done.stderr, re.MULTILINE
+    )
+    assert re.search(r"^curves +tensorboard --logdir 'new/a place'$", done.stderr, re.MULTILINE)
 
 
 def test_tables_hold_what_metrics_say(tmp_path: Path):
@@ -71,7 +74,7 @@ def test_tables_hold_what_metrics_say(tmp_path: Path):
 @pytest.mark.filterwarnings("ignore")  # tensorboard's own imports warn
 def test_tensorboard_shows_what_metrics_say(done: terminal.Finished, folder: Path):
     """The same curves in both: every tag, every step, every value."""
-    run = folder / "new" / "place" / "mine"
+    run = folder / "new" / "a place" / "mine"
     rows, shown = terminal.records(run), curves(run)
     assert {"episode/return", "train/loss", "time/elapsed", "eval/return"} <= shown.keys()
     for tag in {tag for row in rows for tag in row} - {"step"}:
