@@ -170,7 +170,8 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
 @functools.cache  # once a process is enough; a folder may be large
 def _remove_abandoned(folder: Path) -> None:
     """Removes the unfinished files of dead processes."""
-    with os.scandir(folder) as entries:
+    names = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # a folder that may not be read
         names = [entry.path for entry in entries if entry.name[:1] == "." and entry.name.endswith(UNFINISHED)]
     for name in names:
         with contextlib.suppress(OSError):  # in use, somebody else's, or gone in the meantime

@@ -1,4 +1,4 @@
-"""Videos of policies at play, streamed to a file frame by frame."""
+"""Videos of policies at play, streamed to a file frame by frame, and pictures of them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,16 @@ from lerax import tree
 from lerax.env import AbstractEnvLike
 from lerax.evaluate import episode
 from lerax.policy import AbstractPolicy, RandomPolicy
-from lerax.render import VideoFacts, side_by_side, write_caption, write_video
+from lerax.render import (
+    Spread,
+    VideoFacts,
+    side_by_side,
+    tiled,
+    together,
+    write_caption,
+    write_picture,
+    write_video,
+)
 
 EPISODE_STEPS = 10_000  # after which an episode that does not end is cut
 
@@ -43,6 +52,22 @@ class Recording(NamedTuple):
     """
 
     video: VideoFacts
+    episodes: list[Episode]
+
+
+class Picture(NamedTuple):
+    """What a picture shows.
+
+    Attributes:
+        steps: For each moment that it shows, the steps of its episode until then.
+        width: Pixels.
+        height: Pixels.
+        episodes: How the episodes went, policy by policy.
+    """
+
+    steps: list[int]
+    width: int
+    height: int
     episodes: list[Episode]
 
 
@@ -86,28 +111,115 @@ def record(
         RenderError: The environment cannot be drawn, or the video not be encoded.
         OSError: The video cannot be written.
     """
-    for name, value in (("policies", len(policies)), ("episodes", episodes), ("steps", steps)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: must be at least 1 (got {value})")
-    drawn, several = tree.on_host(env), len(policies) > 1
-    players = [
-        _Player(name, policy, env, drawn, renderer, key, deterministic, overlay, several)
-        for name, policy in policies
-    ]
+    _check(episodes=episodes, steps=steps)
+    players = _players(env, policies, renderer, key, deterministic, overlay)
 
     def frames() -> Iterator[np.ndarray]:
         for number in range(episodes if steps is None else 1):
-            streams = [
-                player.episode(number, EPISODE_STEPS) if steps is None else player.steps(steps)
-                for player in players
-            ]
-            for frame in side_by_side(streams):
+            for frame in side_by_side([map(player.draw, player.play(number, steps)) for player in players]):
                 if on_frame is not None:
                     on_frame()
                 yield frame
 
     video = write_video(path, frames(), env.render_fps if fps is None else fps)
     return Recording(video, [played for player in players for played in player.played])
+
+
+def take_picture(
+    path: str | Path,
+    env: AbstractEnvLike,
+    policies: Sequence[tuple[str, AbstractPolicy]],
+    renderer: Any,
+    *,
+    key: PRNGKeyArray,
+    steps: int | None = None,
+    sheet: tuple[int, int] | None = None,
+    deterministic: bool = True,
+    overlay: bool = False,
+    on_frame: Callable[[], None] | None = None,
+) -> Picture:
+    """Draws a moment of policies at play, or a contact sheet of several, evenly spread from first to last.
+
+    They play as for `record`: a picture shows frames of the video that the same arguments give.
+
+    Args:
+        path: The picture, a `.png`; a file there is replaced.
+        env: The environment.
+        policies: The policies, each with a name; several stand side by side.
+        renderer: What to draw with, such as `lerax.render.headless_renderer(env)`; it is left open.
+        key: PRNG key: the same key gives the same picture.
+        steps: Show what is there after so many steps, in as many episodes as they take; on a sheet what is
+            there until then. By default it is one episode, cut after 10,000 steps, and the middle of it.
+        sheet: Columns and rows of a contact sheet, whose pictures follow each other line by line.
+        deterministic: Take the most probable action instead of a sample; a `RandomPolicy` samples always.
+        overlay: Write step, reward and return on the pictures.
+        on_frame: Called for each frame that the video would have; if it raises, there is no picture.
+
+    Returns:
+        What the picture shows.
+
+    Raises:
+        ValueError: There is no policy, something is out of range, or the name has another ending.
+        RenderError: The environment cannot be drawn, or the picture not be encoded.
+        OSError: The picture cannot be written.
+    """
+    columns, rows = sheet or (1, 1)
+    _check(steps=steps, columns=columns, rows=rows)
+    players = _players(env, policies, renderer, key, deterministic, overlay)
+    seen = Spread[list[_Moment]]()
+    for moments in together([player.play(0, steps) for player in players]):
+        if on_frame is not None:
+            on_frame()
+        seen.add(moments)
+    last = seen.count - 1
+    one = last // 2 if steps is None else last
+    wanted = [one] if sheet is None else [round(i) for i in np.linspace(0, last, columns * rows)]
+    shown = [seen[number] for number in dict.fromkeys(wanted)]
+    frames = [
+        tiled([player.draw(moment) for player, moment in zip(players, moments, strict=True)])
+        for moments in shown
+    ]
+    picture = tiled(frames, columns)
+    write_picture(path, picture)
+    episodes = [played for player in players for played in player.played]
+    steps_shown = [max(moment.step for moment in moments) for moments in shown]
+    return Picture(steps_shown, picture.shape[1], picture.shape[0], episodes)
+
+
+class _Moment(NamedTuple):
+    """What can be drawn.
+
+    Attributes:
+        state: State of the environment.
+        step: Steps of the episode until then.
+        words: What is written on it.
+    """
+
+    state: Any
+    step: int
+    words: tuple[str, ...]
+
+
+def _check(**numbers: int | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name}: must be at least 1 (got {value})")
+
+
+def _players(
+    env: AbstractEnvLike,
+    policies: Sequence[tuple[str, AbstractPolicy]],
+    renderer: Any,
+    key: PRNGKeyArray,
+    deterministic: bool,
+    overlay: bool,
+) -> "list[_Player]":
+    _check(policies=len(policies))
+    drawn, several = tree.on_host(env), len(policies) > 1
+    return [
+        _Player(name, policy, env, drawn, renderer, key, deterministic, overlay, several)
+        for name, policy in policies
+    ]
 
 
 @dataclass
@@ -125,7 +237,17 @@ class _Player:
     labelled: bool
     played: list[Episode] = field(default_factory=list)
 
-    def episode(self, number: int, limit: int) -> Iterator[np.ndarray]:
+    def play(self, number: int, steps: int | None) -> Iterator[_Moment]:
+        """An episode; or so many steps: episodes one after the other, the last one cut."""
+        if steps is None:
+            yield from self._episode(number, EPISODE_STEPS)
+            return
+        while steps > 0:
+            yield from self._episode(number, steps)
+            steps -= self.played[-1].length
+            number += 1
+
+    def _episode(self, number: int, limit: int) -> Iterator[_Moment]:
         """One episode, which is then in `played`."""
         steps = episode(
             self.env,
@@ -138,22 +260,15 @@ class _Player:
         for length, step in enumerate(steps):
             total, finished = total + step.reward, step.done
             words = f"step {length}", f"reward {step.reward:.2f}", f"return {total:.1f}"
-            yield self._frame(step.state, words if self.overlay else ())
+            yield _Moment(step.state, length, words if self.overlay else ())
         self.played.append(Episode(self.name, total, length, finished))
 
-    def steps(self, count: int) -> Iterator[np.ndarray]:
-        """So many steps: episodes one after the other, the last one cut."""
-        number = 0
-        while count > 0:
-            yield from self.episode(number, count)
-            count -= self.played[-1].length
-            number += 1
-
-    def _frame(self, state: Any, words: Sequence[str]) -> np.ndarray:
-        self.drawn.render(state, self.renderer)
+    def draw(self, moment: _Moment) -> np.ndarray:
+        """Draws a moment: uint8, `[height, width, 3]`."""
+        self.drawn.render(moment.state, self.renderer)
         frame = self.renderer.as_array()
-        if words:
-            write_caption(frame, words)
+        if moment.words:
+            write_caption(frame, moment.words)
         if self.labelled:
             write_caption(frame, [self.name], at_bottom=True)
         return frame

@@ -55,7 +55,7 @@ def all_checks() -> dict[str, Check]:
         "osmesa": Check(lambda: _opengl("osmesa"), "apt-get install libosmesa6", one_of=PICTURES),
         "software": Check(_software, "pip install --force-reinstall mujoco", one_of=PICTURES),
         "mp4": Check(lambda: _video("mp4"), "pip install --force-reinstall imageio-ffmpeg"),
-        "gif": Check(lambda: _video("gif"), "pip install --force-reinstall pillow"),
+        "gif": Check(lambda: _video("gif"), "pip install --force-reinstall imageio pillow"),
     }
     if find_spec("lerax.render.software") is None:
         del checks["software"]

@@ -1,6 +1,7 @@
 """`lerax record-video`."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,13 +11,15 @@ from lerax import registry
 from lerax.settings import Limits, Setting
 
 from . import policies, report, words
-from .recording import Plan, outcome_of, record_plan, summarize
+from .recording import PICTURE, Plan, outcome_of, record_plan, summarize
 from .report import BadInput, Interrupted
 from .signals import Signals
 from .train import PROGRESS, Debug, Progress, Quiet
 from .values import KEYS, check_quiet, one_of, read_option
 
-ENDINGS = (".mp4", ".gif")
+VIDEO = ".mp4"
+ENDINGS = (VIDEO, ".gif", PICTURE)
+LAYOUT = 4, 3  # of a contact sheet: columns and rows
 LARGEST = 16_384  # pixels, each way
 WIDTH, HEIGHT = 640, 480
 EPISODES = Setting("episodes", 1, "Whole episodes.", Limits(at_least=1, at_most=2**31 - 1))
@@ -48,8 +51,9 @@ def record_video(
         typer.Option(
             "--output",
             "-o",
-            metavar="FILE.mp4|.gif",
-            help="The video; ENV.mp4 here, or videos/POLICY.mp4 in the run's directory.",
+            metavar="FILE.mp4|.gif|.png",
+            help="The video; ENV.mp4 here, or videos/POLICY.mp4 in the run's directory. A .png is a "
+            "picture: the middle of an episode, or what is there after --steps.",
         ),
     ] = None,
     episodes: Annotated[
@@ -86,15 +90,23 @@ def record_video(
         bool,
         typer.Option("--grid", help="Several policies side by side; of a run all, unless some are named."),
     ] = False,
+    sheet: Annotated[
+        bool,
+        typer.Option("--sheet", help="A contact sheet: a .png of frames evenly spread from first to last."),
+    ] = False,
+    layout: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMNSxROWS", help="How many pictures a --sheet shows; 4x3."),
+    ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the video if it exists already.")
+        bool, typer.Option("--overwrite", help="Replace the file if it exists already.")
     ] = False,
     progress: Progress = "auto",
     debug: Debug = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was recorded as JSON.")] = False,
     quiet: Quiet = False,
 ) -> int:
-    """Record a video of a policy; prints the path of the file on standard output."""
+    """Record a video of a policy, or a picture; prints the path of the file on standard output."""
     warned = report.Warnings()
     warned.install()
     one_of("--progress", progress, PROGRESS)
@@ -104,26 +116,37 @@ def record_video(
     sources = policies.find_sources(policy, run, grid)
     if steps is not None and episodes is not None:
         raise BadInput("--steps", "excludes --episodes; give one of them")
+    tiles = _tiles(sheet, layout)
+    label = "grid" if grid else sources[0].label
     plan = Plan(
         env=env,
         sources=sources,
-        path=_place(output, env, run, "grid" if grid else sources[0].label, overwrite),
+        path=_place(output, env, run, label, PICTURE if sheet else VIDEO, overwrite),
+        sheet=tiles,
         steps=read_option("--steps", KEYS["steps"], steps),
         episodes=read_option("--episodes", EPISODES, episodes) or 1,
-        size=_size(width, height, len(sources)),
+        size=_size(width, height, len(sources), tiles or (1, 1)),
         fps=read_option("--fps", FPS, fps),
         seed=read_option("--seed", KEYS["seed"], seed),
         camera=int(camera) if camera and camera.isdecimal() and len(camera) < 9 else camera,
         deterministic=not stochastic,
         overlay=overlay,
     )
+    if sheet and not plan.is_picture:
+        raise BadInput("--sheet", f"a contact sheet is a {PICTURE} (got -o {output!r})")
+    for option, value in (("--fps", fps), ("--episodes", episodes)):
+        if plan.is_picture and value is not None:
+            raise BadInput(
+                option, f"of videos, and {plan.path.name!r} is a picture; give --steps N for its moment"
+            )
     try:
         with Signals() as signals:
             if not quiet and run is None and not policy:
                 report.say("lerax: no --policy was given: a random one plays")
             recording, renderer = record_plan(plan, warned, "off" if quiet else progress, signals)
     except Interrupted as stop:
-        report.say(f"lerax: stopped by a signal (exit {stop.code}); no video was written")
+        what = "picture" if plan.is_picture else "video"
+        report.say(f"lerax: stopped by a signal (exit {stop.code}); no {what} was written")
         return stop.code
     outcome = outcome_of(plan, recording, renderer)
     if json:
@@ -135,10 +158,24 @@ def record_video(
     return 0
 
 
-def _place(text: str | None, env: registry.Entry, run: Path | None, label: str, overwrite: bool) -> Path:
-    """Where the video goes, if it can go there, as far as names tell."""
+def _tiles(sheet: bool, layout: str | None) -> tuple[int, int] | None:
+    """Columns and rows of a contact sheet; None for a single picture."""
+    if layout is None:
+        return LAYOUT if sheet else None
+    if not sheet:
+        raise BadInput("--layout", f"is of a --sheet (got {layout!r}); give both")
+    form = re.fullmatch(r"([1-9]\d{0,2})[xX]([1-9]\d{0,2})", layout, re.ASCII)
+    if form is None:
+        raise BadInput("--layout", f"not COLUMNSxROWS (got {layout!r}); allowed: 1x1 to 999x999")
+    return int(form[1]), int(form[2])
+
+
+def _place(
+    text: str | None, env: registry.Entry, run: Path | None, label: str, ending: str, overwrite: bool
+) -> Path:
+    """Where the file goes, if it can go there, as far as names tell."""
     if text is None:
-        path = run / "videos" / f"{label}.mp4" if run else Path(f"{env.name}.mp4")
+        path = run / "videos" / f"{label}{ending}" if run else Path(f"{env.name}{ending}")
     else:
         path = Path(text)
     if "://" in str(text):
@@ -154,8 +191,8 @@ def _place(text: str | None, env: registry.Entry, run: Path | None, label: str, 
     return path
 
 
-def _size(width: str | None, height: str | None, count: int) -> tuple[int, int]:
-    """Width and height of a picture, so that the grid of all of them is not too large."""
+def _size(width: str | None, height: str | None, count: int, tiles: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of a policy's picture, so that all of them together are not too large."""
     from lerax.render import grid_shape
 
     across, down = read_option("--width", PIXELS, width), read_option("--height", PIXELS, height)
@@ -163,8 +200,8 @@ def _size(width: str | None, height: str | None, count: int) -> tuple[int, int]:
         across = WIDTH if down is None else max(1, round(down * WIDTH / HEIGHT))
     if down is None:
         down = max(1, round(across * HEIGHT / WIDTH))
-    columns, rows = grid_shape(count)
+    columns, rows = (many * one for many, one in zip(grid_shape(count), tiles, strict=True))
     if across * columns > LARGEST or down * rows > LARGEST:
-        size = f"{across * columns} x {down * rows}"
-        raise BadInput("--width", f"the video is too large (got {size} pixels); allowed: {LARGEST} each way")
+        size = f"{columns} x {rows} pictures, {across * columns} x {down * rows} pixels"
+        raise BadInput("--width", f"too large (got {size}); allowed: {LARGEST} pixels each way")
     return across, down

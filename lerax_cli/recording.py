@@ -14,7 +14,9 @@ from .report import BadInput, Failure
 from .signals import Signals
 
 if TYPE_CHECKING:
-    from lerax.record import Recording
+    from lerax.record import Picture, Recording
+
+PICTURE = ".png"  # how its name ends
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Plan:
     Attributes:
         env: The environment's entry.
         sources: The policies.
-        path: The video.
+        path: The video, or the picture.
+        sheet: Columns and rows of a contact sheet; None for anything else.
         steps: Steps to play; None for episodes.
         episodes: Episodes to play.
         size: Width and height of each policy's picture.
@@ -38,6 +41,7 @@ class Plan:
     env: registry.Entry
     sources: list[Source]
     path: Path
+    sheet: tuple[int, int] | None
     steps: int | None
     episodes: int
     size: tuple[int, int]
@@ -47,17 +51,22 @@ class Plan:
     deterministic: bool
     overlay: bool
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether there will be a picture, not a video."""
+        return self.path.suffix.lower() == PICTURE
+
 
 def record_plan(
     plan: Plan, warned: report.Warnings, progress: str, signals: Signals
-) -> tuple["Recording", str]:
+) -> tuple["Recording | Picture", str]:
     """Plays, draws and writes; returns the recording and the renderer's name."""
     signals.hold()  # compiled modules crash where an exception ends their import
     # One environment of a policy to look at: an accelerator would only slow it down.
     runtime.prepare("cpu", warned.say)
     from jax import random as jr
 
-    from lerax.record import record
+    from lerax.record import record, take_picture
 
     count = FrameCount(progress, plan.steps)
 
@@ -70,19 +79,19 @@ def record_plan(
         shown = [(source.label, policies.load(source, env)) for source in plan.sources]
         with _renderer(env, plan) as renderer:
             signals.release()
-            recording = record(
-                plan.path,
-                env,
-                shown,
-                renderer,
-                key=jr.key(plan.seed),
-                episodes=plan.episodes,
-                steps=plan.steps,
-                fps=plan.fps,
-                deterministic=plan.deterministic,
-                overlay=plan.overlay,
-                on_frame=on_frame,
-            )
+            common: dict[str, Any] = {
+                "key": jr.key(plan.seed),
+                "steps": plan.steps,
+                "deterministic": plan.deterministic,
+                "overlay": plan.overlay,
+                "on_frame": on_frame,
+            }
+            if plan.is_picture:
+                recording = take_picture(plan.path, env, shown, renderer, sheet=plan.sheet, **common)
+            else:
+                recording = record(
+                    plan.path, env, shown, renderer, episodes=plan.episodes, fps=plan.fps, **common
+                )
             drawn_with = getattr(renderer, "drawn_with", None)
             return recording, type(renderer).__name__ + (f" ({drawn_with})" if drawn_with else "")
     except Exception as error:
@@ -113,16 +122,11 @@ def _failure(error: Exception, path: Path) -> Failure:
     return Failure("record-video", " ".join(f"{kind}{error}".split())[:500])
 
 
-def outcome_of(plan: Plan, recording: "Recording", renderer: str) -> dict[str, Any]:
+def outcome_of(plan: Plan, recording: "Recording | Picture", renderer: str) -> dict[str, Any]:
     """What `--json` prints."""
-    frames, fps, width, height = recording.video
     return {
         "path": str(plan.path),
-        "frames": frames,
-        "fps": fps,
-        "seconds": round(frames / fps, 3),
-        "width": width,
-        "height": height,
+        **_facts(recording),
         "renderer": renderer,
         "seed": plan.seed,
         "episodes": [
@@ -137,12 +141,33 @@ def outcome_of(plan: Plan, recording: "Recording", renderer: str) -> dict[str, A
     }
 
 
+def _facts(recording: "Recording | Picture") -> dict[str, Any]:
+    from lerax.record import Picture
+
+    if isinstance(recording, Picture):
+        return {"steps": recording.steps, "width": recording.width, "height": recording.height}
+    frames, fps, width, height = recording.video
+    return {
+        "frames": frames,
+        "fps": fps,
+        "seconds": round(frames / fps, 3),
+        "width": width,
+        "height": height,
+    }
+
+
 def summarize(outcome: dict[str, Any]) -> None:
     """The recording in a few lines on standard error."""
     for episode in outcome["episodes"]:
         cut = "" if episode["finished"] else ", cut"
         report.say(f"{episode['policy']}: return {episode['return']} in {episode['length']:,} steps{cut}")
-    report.say(
-        f"{outcome['frames']:,} frames, {outcome['seconds']:.1f} s at {outcome['fps']:g} frames/s, "
-        f"{outcome['width']} x {outcome['height']}, drawn by {outcome['renderer']}"
-    )
+    if "steps" in outcome:
+        first, *_, last = *outcome["steps"], outcome["steps"][-1]
+        what = (
+            f"step {first:,}"
+            if first == last
+            else f"{len(outcome['steps'])} moments, step {first:,} to {last:,}"
+        )
+    else:
+        what = f"{outcome['frames']:,} frames, {outcome['seconds']:.1f} s at {outcome['fps']:g} frames/s"
+    report.say(f"{what}, {outcome['width']} x {outcome['height']}, drawn by {outcome['renderer']}")

@@ -199,6 +199,25 @@ def test_episodes_overlay_and_gif(tmp_path: Path):
         assert np.asarray(image.convert("RGB"))[:14, :40].mean() < 120, "a dark ground in the corner"
 
 
+def test_picture_and_sheet(tmp_path: Path):
+    """A still picture after some steps, and a contact sheet of an episode, by the ending and by `--sheet`."""
+    played = states(RandomPolicy(ENV), deterministic=False)
+    still = ("CartPole-v1", *SMALL, "--steps", "7", "-o", "new/a.png")
+    done = record(*still, cwd=tmp_path)
+    assert done.stdout == "new/a.png\n" and "step 7, 160 x 120, drawn by" in done.stderr
+    with Image.open(tmp_path / "new/a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), picture(played[7], 160, 120))
+    sheet = ("CartPole-v1", *SMALL, "--sheet", "--layout", "3x1", "--json")
+    outcome = json.loads(record(*sheet, cwd=tmp_path).stdout)
+    last = len(played) - 1
+    assert outcome["path"] == "CartPole-v1.png" and outcome["steps"] == [0, last // 2, last]
+    with Image.open(tmp_path / "CartPole-v1.png") as image:
+        shown = np.asarray(image)
+    expected = [picture(played[step], 160, 120) for step in outcome["steps"]]
+    np.testing.assert_array_equal(shown, np.concatenate(expected, axis=1))
+    assert (outcome["width"], outcome["height"]) == (480, 120)
+
+
 def test_stochastic_samples(run: Path, tmp_path: Path):
     """A policy that takes the most probable actions plays otherwise than one that samples."""
     record("logs/mine", *SMALL, "-o", "a.mp4", cwd=tmp_path)

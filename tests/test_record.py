@@ -14,7 +14,7 @@ from lerax.env.base_env import unstack
 from lerax.env.classic_control import CartPole
 from lerax.evaluate import episode, rollout
 from lerax.policy import RandomPolicy
-from lerax.record import record
+from lerax.record import record, take_picture
 from lerax.render import RenderError, headless_renderer
 
 SIZE = (160, 120)
@@ -238,3 +238,77 @@ def test_a_random_policy_takes_all_allowed_actions_alike():
     assert np.abs(np.bincount(free(jr.split(jr.key(1), 4000))) - 1000).max() < 120
     with pytest.raises(ValueError, match="give a key"):
         RandomPolicy(CartPole())(None, jnp.zeros(4))
+
+
+def steps_of(env, policy, key, number=0):
+    """An episode as `record` plays it."""
+    return list(episode(env, policy, key=jr.fold_in(key, number), deterministic=False))
+
+
+def picture_at(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_a_picture_is_the_middle_of_an_episode(env, random, renderer, tmp_path):
+    """Drawn as the environment draws it, bit for bit."""
+    made = take_picture(tmp_path / "a.png", env, [("random", random)], renderer, key=jr.key(1))
+    played = steps_of(env, random, jr.key(1))
+    middle = (len(played) - 1) // 2
+    np.testing.assert_array_equal(picture_at(tmp_path / "a.png"), pictures(env, [played[middle].state])[0])
+    assert made == ([middle], *SIZE, [("random", len(played) - 1, len(played) - 1, True)])
+
+
+def test_a_picture_after_some_steps_is_the_last_frame_of_such_a_video(env, random, renderer, tmp_path):
+    """In the second episode, if they take so many."""
+    first, second = (steps_of(env, random, jr.key(1), number) for number in (0, 1))
+    count = len(first) - 1 + 5
+    made = take_picture(tmp_path / "a.png", env, [("random", random)], renderer, key=jr.key(1), steps=count)
+    np.testing.assert_array_equal(picture_at(tmp_path / "a.png"), pictures(env, [second[5].state])[0])
+    assert made.steps == [5] and [played.length for played in made.episodes] == [len(first) - 1, 5]
+
+
+def test_a_sheet_shows_frames_from_the_first_to_the_last(env, random, renderer, tmp_path):
+    """Evenly spread, line by line."""
+    options = {"key": jr.key(1), "sheet": (3, 2)}
+    made = take_picture(tmp_path / "a.png", env, [("random", random)], renderer, **options)
+    played = steps_of(env, random, jr.key(1))
+    assert made.steps[0] == 0 and made.steps[-1] == len(played) - 1
+    assert np.ptp(np.diff(made.steps)) <= 1
+    expected = pictures(env, [played[step].state for step in made.steps])
+    rows = [np.concatenate(list(row), axis=1) for row in expected.reshape(2, 3, *expected.shape[1:])]
+    np.testing.assert_array_equal(picture_at(tmp_path / "a.png"), np.concatenate(rows))
+    assert (made.width, made.height) == (3 * SIZE[0], 2 * SIZE[1])
+
+
+def test_a_sheet_of_an_episode_that_is_shorter_shows_each_frame_once(tmp_path):
+    """A relative: fewer frames than places."""
+    env = CartPole(max_episode_steps=3)
+    with headless_renderer(env, *SIZE) as renderer:
+        made = take_picture(
+            tmp_path / "a.png", env, [("random", RandomPolicy(env))], renderer, key=jr.key(0), sheet=(3, 2)
+        )
+    assert made.steps == [0, 1, 2, 3] and picture_at(tmp_path / "a.png").shape[0] == 2 * SIZE[1]
+
+
+def test_policies_stand_side_by_side_in_each_picture_of_a_sheet(env, policy, random, renderer, tmp_path):
+    """With names and numbers on them, as in a video."""
+    both = [("one", random), ("other", policy)]
+    options = {"key": jr.key(1), "sheet": (1, 2), "overlay": True}
+    made = take_picture(tmp_path / "a.png", env, both, renderer, **options)
+    shown = picture_at(tmp_path / "a.png")
+    assert shown.shape == (2 * SIZE[1], 2 * SIZE[0], 3) == (made.height, made.width, 3)
+    for top, left in ((0, 0), (0, SIZE[0]), (SIZE[1], 0), (SIZE[1], SIZE[0])):
+        corner = shown[top : top + 12, left : left + 30]
+        assert corner.mean() < 130, "a dark ground"
+    longest = max(played.length for played in made.episodes)
+    assert made.steps == [0, longest]
+
+
+def test_an_exception_leaves_no_picture(env, random, renderer, tmp_path):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take_picture(tmp_path / "a.png", env, [("a", random)], renderer, key=jr.key(0), on_frame=interrupted)
+    assert list(tmp_path.iterdir()) == []

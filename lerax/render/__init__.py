@@ -13,10 +13,15 @@ from .base_renderer import RenderError as RenderError
 from .base_renderer import Transform as Transform
 from .caption import write_caption as write_caption
 from .gif import encode_gif as encode_gif
+from .grid import Spread as Spread
 from .grid import grid_shape as grid_shape
 from .grid import side_by_side as side_by_side
+from .grid import tiled as tiled
+from .grid import together as together
 from .headless import headless_renderer as headless_renderer
 from .mujoco_renderer import HeadlessMujocoRenderer as HeadlessMujocoRenderer
+from .picture import read_video as read_video
+from .picture import write_picture as write_picture
 from .pygame_renderer import AbstractPygameRenderer as AbstractPygameRenderer
 from .pygame_renderer import HeadlessPygameRenderer as HeadlessPygameRenderer
 from .pygame_renderer import PygameRenderer as PygameRenderer

@@ -1,6 +1,5 @@
 """GIFs, whose frames share one palette."""
 
-import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from .base_renderer import RenderError, check_fps, check_frame
 from .caption import import_pillow
+from .picture import import_imageio
 
 PALETTE_PIXELS = 2**18  # how many pixels, of frames from the whole clip, choose a GIF's colours
 PALETTE_FRAMES = 16
@@ -26,20 +26,21 @@ def encode_gif(frames: Iterable[np.ndarray], fps: float) -> bytes:
 
     Raises:
         ValueError: There is no frame, one is of another type or size, or fps is out of range.
-        RenderError: The frames take too much memory, or Pillow is not installed.
+        RenderError: The frames take too much memory, or imageio or Pillow is not installed.
     """
     check_fps(fps)
-    Image = import_pillow().Image
+    imageio, Image = import_imageio(), import_pillow().Image
     frames, fps = gif_frames(frames, fps)
     palette = Image.fromarray(_sample(frames)).quantize(256, dither=Image.Dither.NONE)
-    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    # imageio would give each frame a palette of its own: it gets the numbers of colours in one for all.
+    images = (Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    numbers = np.stack([np.asarray(image) for image in images])
     # Delays are whole hundredths of a second: each ends at the one nearest to its time.
     ends = [round(100 * i / fps) for i in range(len(frames) + 1)]
     delays = [10 * (end - start) for start, end in zip(ends, ends[1:], strict=False)]
-    file = io.BytesIO()
-    options = {"append_images": images[1:], "duration": delays, "loop": 0, "disposal": 1}
-    images[0].save(file, "GIF", save_all=True, palette=bytes(palette.getpalette() or ()), **options)
-    return file.getvalue()
+    options = {"save_all": True, "duration": delays, "loop": 0, "disposal": 1}
+    options |= {"palette": bytes(palette.getpalette() or ())}
+    return imageio.imwrite("<bytes>", numbers, extension=".gif", plugin="pillow", is_batch=True, **options)
 
 
 def gif_frames(frames: Iterable[np.ndarray], fps: float) -> tuple[list[np.ndarray], float]:
