@@ -13,7 +13,10 @@ from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 from lerax import tree
 from lerax.env import AbstractEnvLike, Transition, advance
 from lerax.env.base_env import unstack
+from lerax.env.contract import check_values
+from lerax.env.step import allowed_actions, begin_episode, check_contract
 from lerax.policy import AbstractPolicy
+from lerax.policy.base_policy import check_policy
 from lerax.space import Box
 
 CHUNK = 128  # steps of an episode that are played and fetched at once
@@ -118,8 +121,13 @@ def episode(
 
     Yields:
         The initial state, and the state after each step.
+
+    Raises:
+        EnvContractError: The environment breaks the contract.
+        ValueError: The policy was made for another environment.
     """
     carry, step_key = _begin(env, policy, key)
+    check_values(env, carry[2])
     yield Step(tree.on_host(carry[1]), 0.0, False)
     left = max_steps
     while left > 0:
@@ -154,7 +162,13 @@ def evaluate(
 
     Returns:
         Return and length of each episode.
+
+    Raises:
+        EnvContractError: The environment breaks the contract.
+        ValueError: The policy was made for another environment.
     """
+    check_contract(env)
+    check_policy(policy, env)
     reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
     rows = jnp.arange(num_episodes)
 
@@ -173,8 +187,8 @@ def evaluate(
         lengths = lengths + ~over
         return count + 1, taken.state, taken.observation, memory, returns, lengths, over | taken.done
 
-    state = jax.vmap(lambda k: env.initial(key=k))(jr.split(reset_key, num_episodes))
-    observation = jax.vmap(lambda s, k: env.observation(s, key=k))(state, jr.split(show_key, num_episodes))
+    begin = jax.vmap(lambda k, s: begin_episode(env, key=k, show_key=s))
+    state, observation = begin(jr.split(reset_key, num_episodes), jr.split(show_key, num_episodes))
     memory = jax.vmap(lambda k: policy.reset(key=k))(jr.split(policy_key, num_episodes))
     zeros = (jnp.zeros(num_episodes), jnp.zeros(num_episodes, jnp.int32), jnp.zeros(num_episodes, bool))
     carry = (jnp.array(0, jnp.int32), state, observation, memory, *zeros)
@@ -185,9 +199,10 @@ def evaluate(
 @eqx.filter_jit
 def _begin(env: AbstractEnvLike, policy: AbstractPolicy, key: PRNGKeyArray) -> tuple[tuple, Array]:
     """Steps so far, state, observation and memory before the first step, and the key of the steps."""
+    check_contract(env)
+    check_policy(policy, env)
     reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
-    state = env.initial(key=reset_key)
-    carry = (state, env.observation(state, key=show_key), policy.reset(key=policy_key))
+    carry = (*begin_episode(env, key=reset_key, show_key=show_key), policy.reset(key=policy_key))
     return (jnp.array(0, jnp.int32), *tree.strongly_typed(carry)), step_key
 
 
@@ -223,7 +238,7 @@ def _act(
 ) -> tuple[Any, Transition]:
     """One step of a policy: its memory, and what the environment made of its action."""
     act_key, env_key, mask_key = jr.split(key, 3)
-    mask = env.action_mask(state, key=mask_key)
+    mask = allowed_actions(env, state, key=mask_key)
     memory, action = policy(memory, observation, key=None if deterministic else act_key, action_mask=mask)
     if isinstance(env.action_space, Box):
         action = env.action_space.clip(action)

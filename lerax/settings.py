@@ -173,3 +173,27 @@ def _convert(value: Any, default: Any) -> Any:
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def check_instance(name: str, value: Any, wanted: type, form: str) -> None:
+    """Refuses an argument that is no instance of a class; a class itself is taken for one easily.
+
+    Args:
+        name: What the argument is called.
+        value: The argument.
+        wanted: The class.
+        form: How it would be written.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if isinstance(value, type):
+        raise TypeError(f"{name}: a class (got {value.__name__}); write an instance of it, such as {form}")
+    if not isinstance(value, wanted):
+        raise TypeError(f"{name}: not an {wanted.__name__} (got {shown(value)}); write for example {form}")
+
+
+def shown(value: Any) -> str:
+    """A value in one short line."""
+    line = " ".join(repr(value).split())
+    return line if len(line) <= 80 else line[:77] + "..."

@@ -1,6 +1,7 @@
 """Loops and selections over modules that mix arrays with static parts, and packing of many small arrays."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -116,6 +117,32 @@ def numbers_as_arrays(tree: PyTree) -> PyTree:
     """The same tree, whose Python numbers are arrays: what a loop carries would otherwise never change."""
     is_number = lambda leaf: isinstance(leaf, bool | int | float | complex)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf) if is_number(leaf) else leaf, tree)
+
+
+def dtype_of(leaf: Any) -> Any:
+    """The dtype of an array, a PRNG key's too, or the one that a number would have as an array."""
+    return leaf.dtype if eqx.is_array(leaf) else jnp.result_type(leaf)
+
+
+def text(tree: PyTree) -> str:
+    """A tree in one line of at most 200 characters, its arrays by dtype and shape."""
+    line = re.sub(r"\bweak_(?=\w+\[)", "", " ".join(eqx.tree_pformat(tree).split()))
+    return line if len(line) <= 200 else line[:197] + "..."
+
+
+def difference(one: PyTree, other: PyTree) -> tuple[str, str] | None:
+    """Where two trees first differ in structure, shape or dtype, as a text of either; None for nowhere."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(one)
+    others, expected = jax.tree.flatten(other)
+    if structure != expected:
+        return text(one), text(other)
+    for (path, leaf), second in zip(leaves, others, strict=True):
+        if not (eqx.is_array_like(leaf) or eqx.is_array_like(second)):
+            continue
+        name = f"{jax.tree_util.keystr(path)}: " if path else ""
+        if (jnp.shape(leaf), dtype_of(leaf)) != (jnp.shape(second), dtype_of(second)):
+            return f"{name}{text(leaf)}", f"{name}{text(second)}"
+    return None
 
 
 class Packing:

@@ -17,7 +17,10 @@ from lerax.callback import AbstractCallback, IterationContext
 from lerax.callback.callback_list import as_callback
 from lerax.callback.outbox import closed
 from lerax.env import AbstractEnvLike
+from lerax.env.contract import check_env, check_values
+from lerax.env.step import begin_episode, check_contract
 from lerax.policy import AbstractPolicy
+from lerax.policy.base_policy import check_policy
 from lerax.settings import setting_values
 
 from . import loop, memory
@@ -160,13 +163,20 @@ class AbstractAlgorithm(eqx.Module):
             What `run` begins with.
 
         Raises:
-            ValueError: There are fewer steps than one iteration takes.
+            ValueError: There are fewer steps than one iteration takes, or the policy was made for another
+                environment.
+            EnvContractError: The environment breaks the contract.
             MemoryError: The training does not fit into memory.
         """
+        check_env(env)
+        check_policy(policy, env)
         if not tree.is_traced(self, env, policy, key):
             memory.check(self, env, policy)
         total = 0 if total_timesteps is None else self.num_iterations(total_timesteps)
-        return _init(self, env, policy, key, jnp.asarray(total, jnp.int32))
+        state = _init(self, env, policy, key, jnp.asarray(total, jnp.int32))
+        if not tree.is_traced(state):
+            check_values(env, state.step_state.observation)
+        return state
 
     def template(
         self,
@@ -318,12 +328,11 @@ def _init(
     key: PRNGKeyArray,
     total_iterations: Int[Array, ""],
 ) -> AlgorithmState:
+    check_contract(env)  # here it is done once for each program
     env, policy, key = tree.copy_arrays((env, policy, tree.typed_key(key)))
     env_key, observation_key, policy_key, run_key = jr.split(key, 4)
-    env_state = jax.vmap(lambda k: env.initial(key=k))(jr.split(env_key, algorithm.num_envs))
-    observation = jax.vmap(lambda s, k: env.observation(s, key=k))(
-        env_state, jr.split(observation_key, algorithm.num_envs)
-    )
+    begin = jax.vmap(lambda k, s: begin_episode(env, key=k, show_key=s))
+    env_state, observation = begin(*(jr.split(k, algorithm.num_envs) for k in (env_key, observation_key)))
     policy_state = jax.vmap(lambda k: policy.reset(key=k))(jr.split(policy_key, algorithm.num_envs))
     parameters = tree.ravel(policy)[0]
     return AlgorithmState(

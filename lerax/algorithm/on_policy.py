@@ -18,6 +18,7 @@ from lerax.callback import AbstractCallback, StepContext
 from lerax.callback.callback_list import overrides
 from lerax.callback.outbox import closed
 from lerax.env import AbstractEnvLike, advance
+from lerax.env.step import allowed_actions
 from lerax.policy import AbstractActorCriticPolicy
 from lerax.space import Box
 
@@ -139,7 +140,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
         """Steps every environment `num_steps` times, and estimates the advantages."""
         policy, env = self._actor_critic(state), state.env
         act = jax.vmap(lambda s, o, m, n: policy.action_and_value(s, o, noise=n, action_mask=m))
-        mask_of = jax.vmap(lambda s, k: env.action_mask(s, key=k))
+        mask_of = jax.vmap(lambda s, k: allowed_actions(env, s, key=k))
         step_of = jax.vmap(lambda s, a, f, k: advance(env, s, _bounded(env, a), key=k, fresh=f))
 
         def step(carry: StepState, drawn: PyTree) -> tuple[StepState, PyTree]:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
-import jax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Key, PyTree
+from jaxtyping import Array, Bool, Key
+
+from lerax import tree
 
 from .base_callback import (
     AbstractCallback,
@@ -40,10 +41,10 @@ class CallbackList(AbstractCallback):
             own = {name: getattr(ctx, name)[i] for name in ("state", "step_state") if hasattr(ctx, name)}
             values = {name: getattr(ctx, name) for name in ctx.__dataclass_fields__}
             result = getattr(callback, hook)(type(ctx)(**(values | own)), key=jr.fold_in(key, i))
-            if hook in NEXT_STATE and _kind(result) != _kind(own["state"]):
+            if hook in NEXT_STATE and tree.difference(result, own["state"]) is not None:
                 raise TypeError(
                     f"{type(callback).__name__}.{hook}: must return the next state, of the structure, shapes "
-                    f"and dtypes of the last (got {_text(result)} after {_text(own['state'])})"
+                    f"and dtypes of the last (got {tree.text(result)} after {tree.text(own['state'])})"
                 )
             results.append(result)
         return tuple(results)
@@ -90,18 +91,6 @@ class CallbackList(AbstractCallback):
 
     def stop_requested(self) -> bool:
         return any(callback.stop_requested() for callback in self.callbacks)
-
-
-def _kind(state: PyTree) -> tuple:
-    """Structure, shapes and dtypes."""
-    leaves, structure = jax.tree.flatten(state)
-    dtype = lambda leaf: leaf.dtype if eqx.is_array(leaf) else jnp.result_type(leaf)  # of a PRNG key, too
-    return structure, [(jnp.shape(leaf), dtype(leaf)) for leaf in leaves if eqx.is_array_like(leaf)]
-
-
-def _text(state: PyTree) -> str:
-    """A state in one line, its arrays by dtype and shape."""
-    return " ".join(eqx.tree_pformat(state).split())
 
 
 def _due(callback: AbstractCallback, iteration: int) -> int | None:

@@ -12,8 +12,10 @@ from jaxtyping import Array, Int, Key
 
 from lerax import checkpoint, tree
 from lerax.env import AbstractEnvLike
+from lerax.env.step import check_contract
 from lerax.evaluate import evaluate
 from lerax.policy import AbstractPolicy
+from lerax.policy.base_policy import check_policy
 from lerax.settings import setting_values
 
 from . import outbox
@@ -85,6 +87,9 @@ class EvalCallback(AbstractCallback):
 
     def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> Any:
         outbox.warn_inside_jit("EvalCallback")
+        if self.env is not None:  # the first evaluation may be hours away
+            check_contract(self.env)
+            check_policy(ctx.policy, self.env)
         about = (ctx.algorithm.steps_per_iteration,)
         outbox.emit(self._handle, {"iteration": ctx.iteration_count}, kind="start", about=about)
         return ctx.state

@@ -4,5 +4,6 @@ from .base_env import AbstractEnv as AbstractEnv
 from .base_env import AbstractEnvLike as AbstractEnvLike
 from .base_env import AbstractEnvLikeState as AbstractEnvLikeState
 from .base_env import AbstractEnvState as AbstractEnvState
-from .base_env import Transition as Transition
-from .base_env import advance as advance
+from .contract import EnvContractError as EnvContractError
+from .step import Transition as Transition
+from .step import advance as advance

@@ -1,4 +1,4 @@
-"""The contract of an environment, and the one function that steps and resets it."""
+"""The contract of an environment."""
 
 import time
 from abc import abstractmethod
@@ -8,10 +8,8 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 import equinox as eqx
 import jax
 from jax import numpy as jnp
-from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from lerax import tree
 from lerax.render import AbstractFrameSource, AbstractRenderer, RenderError
 from lerax.space import AbstractSpace
 
@@ -175,69 +173,3 @@ def unstack(states: StateT) -> Iterator[StateT]:
     """The states, of NumPy arrays, that are stacked along the leading axis of one."""
     leaves, structure = jax.tree.flatten(jax.device_get(states))
     return (jax.tree.unflatten(structure, parts) for parts in zip(*leaves, strict=True))
-
-
-class Transition(eqx.Module):
-    """What one step gave; under `jax.vmap` with leading environment axes.
-
-    Attributes:
-        state: The state to go on from: that of a new episode where the old one ended.
-        observation: The observation of `state`.
-        next_state: The state after the action, of the finished episode where one ended.
-        next_observation: The observation after the action, of the finished episode where one ended.
-        reward: The environment's own reward.
-        terminal: The task ended.
-        truncated: The time was up.
-    """
-
-    state: AbstractEnvLikeState
-    observation: PyTree
-    next_state: AbstractEnvLikeState
-    next_observation: PyTree
-    reward: Float[Array, "*env"]
-    terminal: Bool[Array, "*env"]
-    truncated: Bool[Array, "*env"]
-
-    @property
-    def done(self) -> Bool[Array, "*env"]:
-        """Whether the episode ended in either way."""
-        return self.terminal | self.truncated
-
-
-def advance(
-    env: AbstractEnvLike,
-    state: AbstractEnvLikeState,
-    action: PyTree,
-    *,
-    key: Key[Array, ""],
-    fresh: AbstractEnvLikeState | None = None,
-) -> Transition:
-    """Steps an environment and begins a new episode where the old one ended.
-
-    Args:
-        env: The environment.
-        state: The state to act in.
-        action: The action.
-        key: PRNG key.
-        fresh: The state that a new episode would begin in, from `env.draw`. Loops draw those of many steps at
-            once, which is several times cheaper than one by one; None draws it here.
-    """
-    # Folding in a number, instead of splitting, costs nothing for the keys that nobody reads.
-    keys = [jr.fold_in(key, i) for i in range(6)]
-    stepped = env.transition(state, action, key=keys[0])
-    reward = env.reward(state, action, stepped, key=keys[1])
-    terminal = env.terminal(stepped, key=keys[2])
-    truncated = env.truncate(stepped)
-    next_observation = env.observation(stepped, key=keys[3])
-    done = terminal | truncated
-    fresh = env.draw(key=keys[4]) if fresh is None else fresh
-    following = env.begin(tree.where(done, fresh, stepped))
-    return Transition(
-        state=following,
-        observation=tree.where(done, env.observation(following, key=keys[5]), next_observation),
-        next_state=stepped,
-        next_observation=next_observation,
-        reward=jnp.asarray(reward, jnp.float32),
-        terminal=terminal,
-        truncated=truncated,
-    )

@@ -163,10 +163,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
         self, observation: PyTree, action_mask: Bool[Array, "..."] | None = None
     ) -> AbstractDistribution:
         """The distribution of actions for an observation."""
-        output = self.actor(self._input(observation))
-        if self.log_std is None:
-            return Categorical(output, action_mask)
-        return Normal(output.reshape(self.action_space.shape), self.log_std)
+        return self._distribution(self._input(observation), action_mask)
 
     def __call__(
         self,
@@ -180,8 +177,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
         return None, distribution.mode() if key is None else distribution.sample(key=key)
 
     def noise(self, *, key: Key[Array, ""]) -> Array:
-        blank = jnp.zeros(self.observation_space.shape)
-        return self.distribution(blank).noise(key=key)
+        return self._distribution(jnp.zeros(self.observation_space.flat_size)).noise(key=key)
 
     def action_and_value(
         self,
@@ -215,6 +211,14 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
             return self
         seen = self.seen.updated(jax.vmap(self.observation_space.flatten)(observation))
         return eqx.tree_at(lambda policy: policy.seen, self, seen)
+
+    def _distribution(
+        self, flat: Float[Array, " size"], action_mask: Bool[Array, "..."] | None = None
+    ) -> AbstractDistribution:
+        output = self.actor(flat)
+        if self.log_std is None:
+            return Categorical(output, action_mask)
+        return Normal(output.reshape(self.action_space.shape), self.log_std)
 
     def _input(self, observation: PyTree) -> Float[Array, " size"]:
         flat = self.observation_space.flatten(observation)

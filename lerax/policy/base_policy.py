@@ -1,11 +1,14 @@
 """What every policy offers."""
 
 from abc import abstractmethod
+from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, Bool, Key, PyTree
 
-from lerax.space import AbstractSpace
+from lerax.env import AbstractEnvLike
+from lerax.settings import check_instance
+from lerax.space import AbstractSpace, Discrete
 
 
 class AbstractPolicy(eqx.Module):
@@ -47,3 +50,27 @@ class AbstractPolicy(eqx.Module):
     def reset(self, *, key: Key[Array, ""]) -> PyTree:
         """The memory at the beginning of an episode; None, the default, for none."""
         return None
+
+
+def check_policy(policy: Any, env: AbstractEnvLike) -> None:
+    """Refuses what is no policy, or one that another environment's spaces were made for.
+
+    Raises:
+        TypeError: It is no instance of a policy's class.
+        ValueError: It was made for another environment.
+    """
+    form = "MLPActorCriticPolicy(env, key=jax.random.key(0))"
+    check_instance("policy", policy, AbstractPolicy, form)
+    for name in ("observation_space", "action_space"):
+        own, wanted = (_form(getattr(one, name)) for one in (policy, env))
+        if own != wanted:
+            raise ValueError(
+                f"policy: made for another environment (its {name} is {own}, that of {env.name} is "
+                f"{wanted}); make one for it, such as {form}"
+            )
+
+
+def _form(space: AbstractSpace) -> str:
+    """What a policy depends on; the bounds of a box may change."""
+    kind = type(space).__name__
+    return f"{kind}({space.flat_size})" if isinstance(space, Discrete) else f"{kind} of shape {space.shape}"

@@ -7,7 +7,7 @@ import equinox as eqx
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Key, Shaped
 
 from .base_space import AbstractSpace
 
@@ -70,7 +70,7 @@ class Box(AbstractSpace):
             return jnp.array(False)
         return jnp.all((value >= low) & (value <= high))
 
-    def flatten(self, value: Float[Array, "..."]) -> Float[Array, " size"]:
+    def flatten(self, value: Shaped[Array, "..."]) -> Float[Array, " size"]:
         return jnp.ravel(value).astype(jnp.float32)
 
     def clip(self, value: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -40,4 +40,5 @@ class Discrete(AbstractSpace):
         return jnp.logical_and(value >= 0, value < self.n)
 
     def flatten(self, value: Int[Array, ""]) -> Float[Array, " n"]:
-        return jax.nn.one_hot(value, self.n)
+        # What is not in the space is NaN, which is noticed, instead of zeros, which are not.
+        return jnp.where(self.contains(value), jax.nn.one_hot(value, self.n), jnp.nan)

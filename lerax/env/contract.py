@@ -1,0 +1,134 @@
+"""The contract of an environment, held while its methods are traced: what one gives is refused or passed on.
+
+It looks at structures, shapes and dtypes, which cost nothing once a program is compiled.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from jax import numpy as jnp
+from jaxtyping import Array, PyTree
+
+from lerax import tree
+from lerax.settings import check_instance
+from lerax.space import AbstractSpace, Box, Discrete
+
+from .base_env import AbstractEnvLike
+
+
+class EnvContractError(TypeError):
+    """A method or an attribute of an environment gives what it must not.
+
+    Attributes:
+        env: The environment's name.
+        method: The method or attribute, behind its class; a wrapper's class with that of what is in it.
+        got: What it gave.
+        wanted: What it has to give.
+    """
+
+    def __init__(self, env: AbstractEnvLike, method: str, got: str, wanted: str):
+        self.env, self.method = str(getattr(env, "name", type(env).__name__)), f"{_classes(env)}.{method}"
+        self.got, self.wanted = got, wanted
+        super().__init__(f"{self.method} of {self.env}: breaks the contract (got {got}); wanted: {wanted}")
+
+
+def check_env(env: Any) -> None:
+    """Refuses what is no environment, or one whose name or spaces are none.
+
+    Raises:
+        TypeError: It is no instance of an environment's class.
+        EnvContractError: An attribute is of a wrong type.
+    """
+    check_instance("env", env, AbstractEnvLike, "CartPole()")
+    if not isinstance(env.name, str):
+        raise EnvContractError(env, "name", repr(env.name), "a string")
+    for name in ("action_space", "observation_space"):
+        space = getattr(env, name)
+        if not isinstance(space, AbstractSpace):
+            wanted = "a space of lerax.space, such as Discrete(2) or Box(-1.0, 1.0, shape=(3,))"
+            raise EnvContractError(env, name, tree.text(space), wanted)
+
+
+def same_kind(env: AbstractEnvLike, method: str, state: PyTree, like: PyTree) -> PyTree:
+    """A state of the same structure, shapes and dtypes as another one."""
+    difference = tree.difference(state, like)
+    if difference is not None:
+        got, wanted = difference
+        raise EnvContractError(env, method, got, f"{wanted}, as in the state before it")
+    return tree.numbers_as_arrays(state)
+
+
+def seen(env: AbstractEnvLike, observation: PyTree) -> PyTree:
+    """An observation of the shape and the type that its space has."""
+    space, shape, dtype = env.observation_space, *_form(observation)
+    if isinstance(space, Discrete):
+        fits, wanted = shape == () and jnp.issubdtype(dtype, jnp.integer), "one integer, i32[]"
+    else:
+        fits, wanted = shape == space.shape and _is_real(dtype), f"numbers of shape {space.shape}"
+        fits = fits or not isinstance(space, Box)  # spaces of one's own know best
+    if not fits:
+        wanted = f"{wanted}, as observation_space has it"
+        raise EnvContractError(env, "observation", tree.text(observation), wanted)
+    return observation
+
+
+def number(env: AbstractEnvLike, method: str, value: Any) -> Array:
+    """One real number."""
+    shape, dtype = _form(value)
+    if shape != () or not _is_real(dtype):
+        raise EnvContractError(env, method, tree.text(value), "one number, f32[]")
+    return jnp.asarray(value)
+
+
+def flag(env: AbstractEnvLike, method: str, value: Any) -> Array:
+    """One boolean."""
+    shape, dtype = _form(value)
+    if shape != () or not _is_bool(dtype):
+        wanted = "one boolean, bool[], such as `x > 1.0`; of a number x: `x != 0`"
+        raise EnvContractError(env, method, tree.text(value), wanted)
+    return jnp.asarray(value)
+
+
+def mask(env: AbstractEnvLike, value: Any) -> Any:
+    """None, or a boolean for each action."""
+    space, shape, dtype = env.action_space, *_form(value)
+    fits = _is_bool(dtype) and (not isinstance(space, Discrete) or shape == (space.n,))
+    if value is not None and not fits:
+        wanted = f"None, or a boolean for each action, bool[{space.flat_size}]"
+        raise EnvContractError(env, "action_mask", tree.text(value), wanted)
+    return value
+
+
+def check_values(env: AbstractEnvLike, observations: PyTree) -> None:
+    """Refuses choices that their space does not have; on the host, where there are values.
+
+    Those that come later are NaN to a policy, see `Discrete.flatten`. A box is not held: nothing depends on
+    its bounds, and rounding may lead past one.
+    """
+    space = env.observation_space
+    if isinstance(space, Discrete):
+        values = np.ravel(np.asarray(observations))
+        outside = values[(values < 0) | (values >= space.n)]
+        if outside.size:
+            raise EnvContractError(env, "observation", str(outside[0]), f"an integer from 0 to {space.n - 1}")
+
+
+def _classes(env: Any) -> str:
+    inner = getattr(env, "env", None)
+    return type(env).__name__ + (f"({_classes(inner)})" if isinstance(inner, AbstractEnvLike) else "")
+
+
+def _form(value: Any) -> tuple[Any, Any]:
+    """Shape and dtype; of what is no array neither."""
+    if not eqx.is_array_like(value):
+        return None, None
+    return jnp.shape(value), tree.dtype_of(value)
+
+
+def _is_bool(dtype: Any) -> bool:
+    return dtype is not None and jnp.issubdtype(dtype, jnp.bool_)
+
+
+def _is_real(dtype: Any) -> bool:
+    return _is_bool(dtype) or any(jnp.issubdtype(dtype, kind) for kind in (jnp.integer, jnp.floating))
