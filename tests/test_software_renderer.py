@@ -392,8 +392,7 @@ def test_a_line_is_as_many_pixels_wide_as_it_says(camera, width):
     drawn.geoms[0].emission = 1
     mujoco.mjv_connector(drawn.geoms[0], line, width, np.array([-0.5, 0.003, 0]), np.array([1, 0.003, 0]))
     software = Software(mujoco, model, 320, 320)
-    software.draw(drawn)
-    frame = software.pixels()[..., 0] / 255
+    frame = software.draw(drawn)[..., 0] / 255
     unit = UNIT if camera == DOWN else 160 / np.tan(np.radians(22.5)) / 4
     assert frame[:, 120:220].sum(0) == pytest.approx(width, rel=0.15)
     assert extent(frame)[:2] == pytest.approx((160 - 0.5 * unit, 160 + unit), abs=width)
