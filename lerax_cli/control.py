@@ -13,6 +13,7 @@ class RunControl(AbstractCallback):
     signals: Signals = eqx.field(static=True)
 
     def on_phase(self, phase: str) -> None:
+        self.signals.phase = phase
         # While compiling no flag is looked at, and nothing can be lost: there a signal raises. A library
         # may have swallowed that, so it is raised once more before training begins.
         if phase == "compiling" or self.signals.raising:

@@ -20,6 +20,7 @@ from .report import BadInput, Failure, Interrupted
 from .signals import Signals
 
 if TYPE_CHECKING:
+    from lerax.backend import ConsoleBackend
     from lerax.callback import LoggingCallback, VideoCounts
 
 EVALUATION_EPISODES = 100
@@ -37,12 +38,13 @@ class Job:
         out: Path,
         name: str | None,
         device: str,
-        progress: str,
+        console: "ConsoleBackend | None",
         signals: Signals,
         warned: report.Warnings,
     ):
-        self.plan, self.signals, self.warned = plan, signals, warned
-        self.progress = progress
+        self.plan, self.signals, self.warned, self.console = plan, signals, warned, console
+        if console is not None:
+            signals.at_once = console.give_back
         self.began = time.monotonic()
         signals.hold()  # compiled modules crash where an exception ends their import
         self.device = runtime.prepare(device, warned.say)
@@ -57,7 +59,7 @@ class Job:
         self.signals.release()
         self.signals.hold()  # a directory that was made is always marked with how it ended
         self.directory = self._directory(self.out, self.name)
-        self.signals.at_once = self.directory.release
+        self.signals.at_once = self._abandon
         try:
             self.signals.release()
             with self._logger() as logger:
@@ -94,6 +96,14 @@ class Job:
         if self.warned.lost:
             saved = " and ".join(self.saved) or "nothing"
             report.say(f"lerax: error: {self.directory.path} is not complete, see above; saved: {saved}")
+
+    def _abandon(self) -> None:
+        """Leaves terminal and run as they are to be found: the process is about to end."""
+        if self.console is not None:
+            self.console.give_back()
+        if self.directory.facts["status"] == "running":
+            with contextlib.suppress(OSError):  # then it is found to have died
+                self.directory.finish("interrupted")
 
     def summarize(self, outcome: dict[str, Any]) -> None:
         """The end of the run in a few lines on standard error."""
@@ -230,16 +240,16 @@ class Job:
         }
 
     def _logger(self) -> "LoggingCallback":
-        from lerax.backend import BackendError, ConsoleBackend, JSONLBackend, VideoBackend
+        from lerax.backend import BackendError, JSONLBackend, VideoBackend
         from lerax.callback import LoggingCallback
 
         path = self.directory.path
         backends: list[Any] = [JSONLBackend(self.out), *self.backends]
         if self.plan.video_interval:
             backends.append(VideoBackend(self.out))
-        if self.progress != "off":
-            kind = self.device.device_kind
-            backends.append(ConsoleBackend(self.progress, device=kind, files=str(path)))  # type: ignore[arg-type]
+        if self.console is not None:
+            self.console.describe(device=self.device.device_kind, files=str(path))
+            backends.append(self.console)
         hparams = {"env": self.env.name, "seed": self.plan.seed, "steps": self.plan.steps}
         try:
             return LoggingCallback(
@@ -291,12 +301,14 @@ class Job:
         if guard and int(state.callback_state[2].iteration):
             policy = self._last_good(policy, state.callback_state[2])
             outcome |= {"status": "diverged", "diverged_at_iteration": iterations}
+        self.signals.phase = "saving"
         logger.on_phase("saving")
         with self._saving(POLICY):
             self._save(policy, outcome)
         if POLICY not in self.saved:
             outcome |= {"status": "failed", "error": self.warned.lost[-1]}
         if outcome["status"] == "finished":
+            self.signals.phase = "evaluating"
             logger.on_phase("evaluating")
             outcome |= self._evaluated(policy, evaluation_key, logger, steps)
         if self.plan.video_interval and POLICY in self.saved:

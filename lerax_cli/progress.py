@@ -1,14 +1,43 @@
-"""How far a recording is, on standard error."""
+"""What is shown on standard error before training begins, and how far a recording is."""
 
+import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from . import report
+
+if TYPE_CHECKING:
+    from lerax.backend import ConsoleBackend
 
 BAR = 24  # characters
 REDRAW_SECONDS, LINE_SECONDS = 0.1, 10.0
 CLEAR = "\r\x1b[K"
+
+
+@contextlib.contextmanager
+def dashboard(mode: str, title: str, facts: dict[str, Any] | None) -> Iterator["ConsoleBackend | None"]:
+    """The dashboard, shown from now on, before there is a run; if it gets none, nothing of it stays.
+
+    Args:
+        mode: As for `ConsoleBackend`; there is none where it is `off`.
+        title: What is about to begin.
+        facts: What a plain line says of it; None for no such line.
+    """
+    if mode == "off":
+        yield None
+        return
+    from lerax.backend import ConsoleBackend
+
+    console = ConsoleBackend(mode)  # type: ignore[arg-type]
+    with contextlib.suppress(OSError, ValueError):  # nobody reads
+        console.announce(title, "importing", facts)
+    try:
+        yield console
+    finally:
+        console.dismiss()
 
 
 class FrameCount:
@@ -24,6 +53,12 @@ class FrameCount:
         able = os.isatty(2) and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
         self._mode = mode if mode in ("plain", "off") else "full" if able else "plain"
         self._total, self._frames = total, 0
+        if self._mode == "full":
+            self._over("recording  importing")
+        self.begin()
+
+    def begin(self) -> None:
+        """From now on frames are made."""
         self._began = time.monotonic()
         self._due = self._began + (REDRAW_SECONDS if self._mode == "full" else LINE_SECONDS)
 
@@ -36,7 +71,7 @@ class FrameCount:
         rate = self._frames / (now - self._began)
         if self._mode == "full":
             self._due = now + REDRAW_SECONDS
-            self._write(CLEAR + self._line(rate))
+            self._over(self._line(rate))
         else:
             self._due = now + LINE_SECONDS
             report.say(f"frame={self._frames} total={self._total or 'unknown'} frames_per_second={rate:.0f}")
@@ -47,16 +82,20 @@ class FrameCount:
             self._write(CLEAR)
 
     def _line(self, rate: float) -> str:
-        try:
-            columns = os.get_terminal_size(2).columns
-        except OSError:
-            columns = 80
         words = f"{self._frames:,} frames  {rate:,.0f}/s"
         if self._total:
             part = min(self._frames / self._total, 1.0)
             filled = round(part * BAR)
             words = f"{'#' * filled}{'-' * (BAR - filled)} {part:4.0%}  {words}"
-        return f"recording  {words}"[: max(columns - 1, 0)]
+        return f"recording  {words}"
+
+    def _over(self, line: str) -> None:
+        """Writes a line over the last one; what others write begins where it does."""
+        try:
+            columns = os.get_terminal_size(2).columns
+        except OSError:
+            columns = 80
+        self._write(f"{CLEAR}{line[: max(columns - 1, 0)]}\r")
 
     def _write(self, text: str) -> None:
         try:

@@ -140,7 +140,7 @@ def record_video(
                 option, f"of videos, and {plan.path.name!r} is a picture; give --steps N for its moment"
             )
     try:
-        with Signals() as signals:
+        with Signals(quiet=quiet) as signals:
             if not quiet and run is None and not policy:
                 report.say("lerax: no --policy was given: a random one plays")
             recording, renderer = record_plan(plan, warned, "off" if quiet else progress, signals)

@@ -62,43 +62,51 @@ def record_plan(
 ) -> tuple["Recording | Picture", str]:
     """Plays, draws and writes; returns the recording and the renderer's name."""
     signals.hold()  # compiled modules crash where an exception ends their import
+    count = FrameCount(progress, plan.steps)
+    try:
+        return _record(plan, warned, count, signals)
+    except Exception as error:
+        signals.release()  # a library may have made something else of what a signal raised
+        raise _failure(error, plan.path) from error
+    finally:
+        count.close()
+
+
+def _record(
+    plan: Plan, warned: report.Warnings, count: FrameCount, signals: Signals
+) -> tuple["Recording | Picture", str]:
+    """As `record_plan`, without its care for errors."""
     # One environment of a policy to look at: an accelerator would only slow it down.
     runtime.prepare("cpu", warned.say)
     from jax import random as jr
 
     from lerax.record import record, take_picture
 
-    count = FrameCount(progress, plan.steps)
-
     def on_frame() -> None:
         signals.release()
         count.add()
 
-    try:
-        env = plan.env.load()()
-        shown = [(source.label, policies.load(source, env)) for source in plan.sources]
-        with _renderer(env, plan) as renderer:
-            signals.release()
-            common: dict[str, Any] = {
-                "key": jr.key(plan.seed),
-                "steps": plan.steps,
-                "deterministic": plan.deterministic,
-                "overlay": plan.overlay,
-                "on_frame": on_frame,
-            }
-            if plan.is_picture:
-                recording = take_picture(plan.path, env, shown, renderer, sheet=plan.sheet, **common)
-            else:
-                recording = record(
-                    plan.path, env, shown, renderer, episodes=plan.episodes, fps=plan.fps, **common
-                )
-            drawn_with = getattr(renderer, "drawn_with", None)
-            return recording, type(renderer).__name__ + (f" ({drawn_with})" if drawn_with else "")
-    except Exception as error:
-        signals.release()  # a library may have made something else of what a signal raised
-        raise _failure(error, plan.path) from error
-    finally:
-        count.close()
+    env = plan.env.load()()
+    shown = [(source.label, policies.load(source, env)) for source in plan.sources]
+    with _renderer(env, plan) as renderer:
+        signals.phase = "recording"
+        count.begin()
+        signals.release()
+        common: dict[str, Any] = {
+            "key": jr.key(plan.seed),
+            "steps": plan.steps,
+            "deterministic": plan.deterministic,
+            "overlay": plan.overlay,
+            "on_frame": on_frame,
+        }
+        if plan.is_picture:
+            recording = take_picture(plan.path, env, shown, renderer, sheet=plan.sheet, **common)
+        else:
+            recording = record(
+                plan.path, env, shown, renderer, episodes=plan.episodes, fps=plan.fps, **common
+            )
+        drawn_with = getattr(renderer, "drawn_with", None)
+        return recording, type(renderer).__name__ + (f" ({drawn_with})" if drawn_with else "")
 
 
 def _renderer(env: Any, plan: Plan) -> Any:

@@ -1,16 +1,27 @@
 """Ctrl-C and its kin: the first one asks training to stop, the second one ends the process."""
 
 import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from . import report
 from .report import Interrupted
 
 CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = b"\x1b[?25h"
+ANSWER_SECONDS = 0.5  # what takes longer than this to stop says that it will
+LAST_SECONDS = 1.0  # for what the second signal does before the process ends
+WHEN = {
+    "importing": "once all is imported",
+    "compiling": "once this program is compiled",
+    "training": "after this chunk, and saving",
+    "saving": "once the policy is saved",
+}
 
 
 def _quiet_unraisable(problem: Any) -> None:
@@ -22,19 +33,33 @@ def _quiet_unraisable(problem: Any) -> None:
 class Signals:
     """Catches the signals that end programs, while it is entered.
 
+    Python runs handlers on the main thread alone, and not while that one is inside of compiled code: for the
+    whole compilation of a program, for instance. So a thread is told of every signal the moment it comes; it
+    answers the first one, and ends the process at the second.
+
+    Args:
+        quiet: Whether nothing is to be said.
+
     Attributes:
         received: The number of the first one, None so far.
         raising: Whether there is nothing to lose: then the first one raises at once.
-        at_once: Called by the second one, which ends the process.
+        phase: What is being done, as far as it says when that will end.
+        at_once: What the second one does before it ends the process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         self.received: int | None = None
         self.raising = True
+        self.phase = "importing"
         self.at_once: Callable[[], None] = lambda: None
+        self._quiet = quiet
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
+        told, self._tell = os.pipe()
+        os.set_blocking(self._tell, False)
+        self._wakeup_before = signal.set_wakeup_fd(self._tell, warn_on_full_buffer=False)
+        threading.Thread(target=self._listen, args=(told,), daemon=True, name="lerax signals").start()
         for number in CAUGHT:
             before = signal.getsignal(number)
             # A shell starts background jobs with SIGINT ignored, and nohup SIGHUP: leave it so.
@@ -48,6 +73,8 @@ class Signals:
         sys.unraisablehook = sys.__unraisablehook__
         for number, before in self._before.items():
             signal.signal(number, before)
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self._tell)
 
     def hold(self) -> None:
         """From now on a signal only leaves its number in `received`."""
@@ -64,13 +91,35 @@ class Signals:
             raise Interrupted(self.received)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
-            if os.isatty(2):
-                os.write(2, SHOW_CURSOR)
-            try:
-                self.at_once()
-            finally:
-                os._exit(128 + number)
-        self.received = number
-        if self.raising:
-            raise Interrupted(number)
+        if self.received is None:
+            self.received = number
+            if self.raising:
+                raise Interrupted(number)
+
+    def _listen(self, told: int) -> None:
+        """Reads a byte for each signal, until the other end of the pipe is closed."""
+        came, answered = 0, self._quiet
+        while True:
+            waiting = ANSWER_SECONDS if came and not answered else None
+            if not select.select([told], [], [], waiting)[0]:
+                answered = True
+                when = WHEN.get(self.phase, "as soon as possible")
+                report.say(f"lerax: stopping {when}; again to end at once")
+                continue
+            numbers = os.read(told, 64)
+            for number in numbers:
+                came += number in CAUGHT
+                if came > 1:
+                    self._end(number)
+            if not numbers:
+                os.close(told)
+                return
+
+    def _end(self, number: int) -> None:
+        """Ends the process, whatever the main thread is doing."""
+        last = threading.Thread(target=self.at_once, daemon=True)  # a disk or a terminal may hang
+        last.start()
+        last.join(LAST_SECONDS)
+        if os.isatty(2):
+            os.write(2, SHOW_CURSOR)
+        os._exit(128 + number)

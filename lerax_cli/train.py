@@ -6,10 +6,12 @@ import typer
 
 from . import options, report, values, words
 from .job import Job
+from .progress import dashboard
 from .signals import Signals
 
 PROGRESS = ("auto", "full", "plain", "off")
 DEVICES = ("auto", "cpu", "gpu")
+LONG = 100_000  # steps, more than an iteration of any preset has
 
 
 Progress = Annotated[
@@ -125,8 +127,13 @@ def train(
     folder = options.check_place(out, name)
     if plan.nan == "off":
         warned.install(hide="not finite from step")
-    with Signals() as signals:
-        job = Job(plan, folder, name, device, "off" if quiet else progress, signals, warned)
+    # Settings can be refused once their classes are imported, and a refusal is one line.
+    checked = not (config or set_ or num_envs or backend) and device != "gpu" and plan.steps >= LONG
+    facts = {"algo": plan.algorithm.name, "env": plan.env.name, "seed": plan.seed} if checked else None
+    title = f"{plan.algorithm.name.upper()} on {plan.env.name}"
+    shown = dashboard("off" if quiet else progress, title, facts)
+    with Signals(quiet=quiet) as signals, shown as console:
+        job = Job(plan, folder, name, device, console, signals, warned)
         outcome = job.run()
     job.tell_losses()
     if json:

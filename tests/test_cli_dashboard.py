@@ -10,11 +10,21 @@ import pytest
 import terminal
 from terminal import Terminal
 
+from lerax import registry
+from lerax.algorithm import PPO
+from lerax_cli.train import LONG
+
 FULL = [(80, 24), (100, 30), (200, 60)]
 COMPACT = [(60, 15), (20, 5)]
 SIZES = FULL + COMPACT
 COLOR = re.compile(rb"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
 NUMBER = re.compile(r"(loss|return) +-?\d")
+NO_JAX = """
+import sys, time
+from lerax_cli import app, runtime
+runtime.prepare = lambda *_: {}
+app.run(sys.argv[1:])
+"""
 CHART = re.compile("[\u2801-\u28ff]")  # braille with at least one dot
 
 
@@ -149,22 +159,75 @@ def test_cursor_is_back_after_the_end(tmp_path: Path):
         assert t.output.decode() == f"logs/{terminal.only_run(tmp_path / 'logs').name}\n"
 
 
+def test_dashboard_is_there_before_jax(tmp_path: Path):
+    """A command that imports for seconds says so before, with a clock that runs, and answers Ctrl-C."""
+    command = ("-c", NO_JAX.format("time.sleep(1000)"), "train", *terminal.ENDLESS)
+    heard = "lerax: stopping once all is imported; again to end at once"
+    with Terminal(*command, cwd=tmp_path, size=(80, 24), program=terminal.sys.executable) as t:
+        t.write_before("$ what stood above\r\n")
+        t.wait_for(lambda: "importing 0:00:01" in t.text())
+        assert rows(t.text())[0].startswith(" PPO on CartPole-v1 ")
+        t.process.send_signal(terminal.signal.SIGTERM)
+        t.wait_for(lambda: heard in t.text())
+        assert t.interrupt() == 130
+        assert rows(t.text()) == ["$ what stood above", heard]
+        assert not t.screen.second and not t.screen.cursor.hidden
+
+
+@pytest.mark.parametrize("arguments", [("--set", "gamma=2"), ("--device", "gpu")])
+def test_refusal_takes_the_dashboard_away(tmp_path: Path, arguments: tuple[str, ...]):
+    """What only the classes know, or JAX, and both are imported by then: one line, also in a pipe."""
+    with Terminal("train", "CartPole-v1", *arguments, cwd=tmp_path, size=(200, 24)) as t:
+        assert t.finish() in (1, 2)
+        (line,) = rows(f"{t.scrolled()}\n{t.text()}")
+        assert not t.screen.second and not t.screen.cursor.hidden
+    assert line.startswith(f"lerax: error: {arguments[0]}")
+    assert terminal.run("train", "CartPole-v1", *arguments, cwd=tmp_path).stderr == f"{line}\n"
+
+
+def test_line_is_there_before_jax(tmp_path: Path):
+    """Without a terminal it is a plain one; `-q` and `--progress off` have none."""
+    code = NO_JAX.format("sys.exit(0)")
+    said = {}
+    for arguments in ((), ("-q",), ("--progress", "off")):
+        command = [terminal.sys.executable, "-c", code, "train", *terminal.ENDLESS, *arguments]
+        said[arguments] = terminal.finish(command, tmp_path, {}).stderr
+    assert said == {
+        (): "phase=importing algo=ppo env=CartPole-v1 seed=1\n",
+        ("-q",): "",
+        ("--progress", "off"): "",
+    }
+
+
+def test_steps_that_cannot_be_too_few_are_known():
+    """With as many as these no refusal can come after the line, whatever the preset."""
+    defaults = PPO()
+    for env in registry.ENVS:
+        for table in registry.presets(env).values():
+            own = table.get("algorithm", {})
+            num_envs, num_steps = (own.get(k, getattr(defaults, k)) for k in ("num_envs", "num_steps"))
+            assert num_envs * num_steps <= LONG, env
+
+
 def test_cursor_is_back_after_a_signal_before_training(tmp_path: Path):
     """P4: the one line stands below the frame."""
     cold = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
     with Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(80, 24), **cold) as t:
         t.wait_for(lambda: "compiling" in t.text())
-        assert t.interrupt() == 130 and not t.screen.cursor.hidden
+        assert t.interrupt() == 130 and not t.screen.cursor.hidden and not t.screen.second
         assert rows(t.text())[-1].startswith("lerax: stopped by a signal")
+        assert terminal.facts(terminal.only_run(tmp_path / "logs"))["status"] == "interrupted"
 
 
 def test_cursor_is_back_after_the_second_signal(tmp_path: Path):
-    """P4: it ends at once, but not without that."""
+    """P4: it ends at once, but not without that, and what stood above is there again."""
     with Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(80, 24)) as t:
+        t.write_before("$ what stood above\r\n")
         t.wait_for(lambda: terminal.trains(tmp_path) and t.screen.cursor.hidden)
         t.process.send_signal(terminal.signal.SIGTERM)
         assert t.interrupt() in (130, 143)
-        assert not t.screen.cursor.hidden
+        assert not t.screen.cursor.hidden and not t.screen.second
+        assert rows(t.text()) == ["$ what stood above"]
         assert not list(tmp_path.glob("logs/*/policy.eqx"))
 
 

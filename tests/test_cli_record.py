@@ -278,7 +278,7 @@ def test_bar_in_a_terminal(tmp_path: Path):
     with terminal.Terminal(*arguments, cwd=tmp_path, size=(100, 30)) as t:
         assert t.finish() == 0
         assert t.output == b"CartPole-v1.mp4\n"
-        assert b"recording  #" in t.raw and b"frames" in t.raw
+        assert b"recording  importing" in t.raw and b"recording  #" in t.raw and b"frames" in t.raw
         assert "recording" not in t.text()
         assert "2,0" in t.text() and "drawn by" in t.text()
 

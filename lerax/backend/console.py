@@ -42,21 +42,24 @@ class ConsoleBackend(AbstractLoggingBackend):
         self._stream = stream
         self._live: Live | None = None
         self._mode: str | None = None  # None before anything is shown
+        self._opened = False
         self._last_size = ROOMY
         self._printed: float | None = None
         self._news = False
 
-    def announce(self, title: str, phase: str, facts: Mapping[str, Any]) -> None:
-        """Shows what is about to begin, before the run has a name; `open` goes on from there.
+    def announce(self, title: str, phase: str, facts: Mapping[str, Any] | None) -> None:
+        """Shows what is about to begin, before the run has a name.
+
+        `open` goes on from there.
 
         Args:
             title: What is shown in the place of the name.
             phase: What is being done.
-            facts: What a plain line says of it.
+            facts: What a plain line says of it; None for no plain line.
         """
-        self._show(title)
         self._begin_phase(phase)
-        if self._mode == "plain":
+        self._show(title)
+        if self._mode == "plain" and facts is not None:
             self._write({"phase": phase, **facts})
 
     def describe(self, *, device: str, files: str) -> None:
@@ -69,10 +72,10 @@ class ConsoleBackend(AbstractLoggingBackend):
         self._shown.device, self._shown.files = device, files
 
     def dismiss(self) -> None:
-        """Takes away what was announced: nothing came of it. Plain lines stay."""
-        if self._live is not None:
+        """Takes away what was announced, but for plain lines, unless a run was opened since."""
+        if not self._opened and self._live is not None:
             self._live.stop(keep=False)
-        self._live, self._mode = None, "off"
+            self._live = None
 
     def give_back(self) -> None:
         """Leaves the terminal to others at once, for a process that is about to end."""
@@ -82,7 +85,7 @@ class ConsoleBackend(AbstractLoggingBackend):
     def open(self, name: str) -> None:
         if self._mode is None:
             self._show(name)
-        self._shown.name = name
+        self._shown.name, self._opened = name, True
         if self.progress == "full" and self._mode != "full":
             text = "progress full: there is no terminal that could show it; plain lines instead"
             warnings.warn(text, RuntimeWarning, stacklevel=2)
@@ -134,7 +137,7 @@ class ConsoleBackend(AbstractLoggingBackend):
             self._print_line(self._shown.phase, values=self._news)
         if self._live is not None:
             self._live.stop()
-        self._live, self._mode = None, "off"
+        self._live, self._mode, self._opened = None, None, False
 
     def _begin_phase(self, phase: str) -> bool:
         """Notes what is being done now; whether that is new, and not only its count."""
