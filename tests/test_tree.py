@@ -183,3 +183,15 @@ def test_map_where_computes_only_where_a_lane_needs_it(counted, loop):
     np.testing.assert_array_equal(found["x"], [1, 1, 1])
     jax.effects_barrier()
     assert 0 < len(calls) <= 2 * 3, "computed in steps without a need"
+
+
+def test_a_copy_on_the_host_outlives_what_it_was_made_of():
+    """Keys, static parts and dtypes are those that were."""
+    given = {"a": jnp.arange(3.0), "b": (jr.key(1), jnp.array(2, jnp.int8)), "c": "static", "d": None}
+    kept = tree.HostCopy(given)
+    assert sum(leaf.nbytes for leaf in kept.leaves) == 12 + 8 + 1
+    jax.jit(lambda x: x + 1, donate_argnums=0)(given["a"])
+    restored = kept.restored()
+    assert restored["c"] == "static" and restored["d"] is None
+    np.testing.assert_array_equal(restored["a"], [0.0, 1.0, 2.0])
+    assert restored["b"][1].dtype == jnp.int8 and restored["b"][0] == jr.key(1)

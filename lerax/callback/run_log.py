@@ -108,10 +108,10 @@ class RunLog:
 
     def phase(self, phase: str) -> None:
         """Tells every backend what is being done now."""
-        self._phase = phase
+        is_new, self._phase = phase != self._phase, phase
         if phase == "training":
             self._last_time = time.monotonic()  # what came before does not count as training
-        if self.name is not None:
+        if is_new and self.name is not None:
             self.call("log_phase", phase)
 
     def log(self, records: list[Record]) -> None:
@@ -164,13 +164,7 @@ class RunLog:
 
     def _encode(self, video: VideoRecorder) -> None:
         total = video.waiting
-
-        def on_progress() -> None:
-            phase = f"encoding {total - video.waiting}/{total}"
-            if phase != self._phase:
-                self.phase(phase)
-
-        video.finish(on_progress)
+        video.finish(lambda: self.phase(f"encoding {total - video.waiting}/{total}"))
 
     def receive(
         self,
