@@ -18,7 +18,7 @@ from lerax.env.classic_control import CartPole
 from lerax.policy import MLPActorCriticPolicy
 from lerax_cli.compile_cache import cache_folder
 
-DIVERGING = (*terminal.BRIEF, "--set", "learning_rate=1e38", "--set", "max_grad_norm=1e30")
+DIVERGING = (*terminal.BRIEF, "--set", "learning_rate=1e30", "--set", "max_grad_norm=1e30")
 
 
 def parameters(run: Path) -> list[np.ndarray]:
