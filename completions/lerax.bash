@@ -1,9 +1,13 @@
 _lerax_completion() {
-    local IFS=$'
-'
-    COMPREPLY=( $( env COMP_WORDS="${COMP_WORDS[*]}" \
-                   COMP_CWORD=$COMP_CWORD \
-                   _LERAX_COMPLETE=complete_bash $1 ) )
+    local IFS=$'\n' line=${COMP_LINE:0:COMP_POINT} answer kept=
+    local last=${line##*[[:space:]]}
+    [[ $last == *=* && $COMP_WORDBREAKS == *=* ]] && kept=${last%=*}=
+    COMPREPLY=()
+    for answer in $(env _LERAX_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS="$line" "${1:-lerax}" 2>/dev/null); do
+        answer=${answer%%$'\t'*}
+        COMPREPLY+=("${answer#"$kept"}")
+    done
+    [[ ${COMPREPLY[*]: -1} == *[=/] ]] && compopt -o nospace 2>/dev/null
     return 0
 }
 

@@ -55,12 +55,14 @@ def subjects(incomplete: str) -> list[str]:
     return [*envs(incomplete), *_paths(incomplete, lambda path: path.name.endswith(".eqx"), "config.toml")]
 
 
-def policies(ctx: typer.Context, incomplete: str) -> list[str]:
+def policies(incomplete: str) -> list[str]:
     """What can play: a random policy, those of the run, files of policies."""
     from .policies import known_policies
 
-    run = Path(str(ctx.params.get("subject") or ""))
-    names = ["random", *(known_policies(run) if (run / "config.toml").is_file() else ())]
+    # The parser stops at an option without a value: the run is looked for in the line itself.
+    line = os.environ.get("_TYPER_COMPLETE_ARGS", "").split()
+    run = next((word for word in line if os.path.isfile(os.path.join(word, "config.toml"))), None)
+    names = ["random", *(known_policies(Path(run)) if run else ())]
     return [
         *(name for name in names if name.startswith(incomplete)),
         *_paths(incomplete, lambda path: path.name.endswith(".eqx")),
@@ -82,7 +84,9 @@ def _paths(incomplete: str, wanted: Any, mark: str | None = None) -> list[str]:
     except OSError:
         return []
     for path in entries:
-        if not path.name.startswith(start) or (path.name.startswith(".") and not start):
+        if not path.name.startswith(start) or path.name.startswith(".") > start.startswith("."):
+            continue
+        if any(letter.isspace() for letter in path.name):  # it would come out as several words
             continue
         name = f"{incomplete.removesuffix(start)}{path.name}"
         if os.path.isdir(path):

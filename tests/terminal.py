@@ -269,6 +269,10 @@ class Terminal:
         self.output = self.process.communicate(timeout=SECONDS)[0]
         return self.process.returncode
 
+    def type(self, keys: str) -> None:
+        """Presses keys."""
+        os.write(self._master, keys.encode())
+
     def interrupt(self) -> int:
         """Sends Ctrl-C's signal, and reads until the process ends; returns its exit code."""
         self.process.send_signal(signal.SIGINT)

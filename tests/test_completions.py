@@ -1,20 +1,59 @@
 """The completion scripts: current, and of use in the shells they are for."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import terminal
+
+from lerax import registry
+from lerax.algorithm import PPO
+from lerax.policy import MLPActorCriticPolicy
+from lerax.settings import settings_of
 
 FOLDER = Path(__file__).parents[1] / "completions"
 BASH = """
 source {script}
-COMP_WORDS=(lerax {words}); COMP_CWORD={position}
+COMP_LINE={words!r}; COMP_POINT=${{#COMP_LINE}}
 _lerax_completion {command}
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
+PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+WORDS = [
+    ("tr", ["train"]),
+    ("train Cart", ["CartPole-v1"]),
+    ("train CartPole-v1 --backend ten", ["tensorboard"]),
+    ("train --progress p", ["plain"]),
+    ("list-e", ["list-envs"]),
+    ("list-algos ", ["ppo"]),
+    ("rec", ["record-video"]),
+    ("record-video Cart", ["CartPole-v1"]),
+    ("record-video CartPole-v1 --progress o", ["off"]),
+    ("doctor --require eg", ["egl"]),
+    ("train --preset ", ["auto", "none", *(name for name in registry.ENVS if registry.presets(name))]),
+    ("train --set num_s", ["num_steps="]),
+    ("train --algo ppo --set policy.act", ["policy.activation="]),
+    ("record-video mine --policy b", ["best"]),
+    ("record-video mine --policy ", ["random", "2000", "10000", "best", "last", "mine/", "own.eqx"]),
+    ("record-video m", ["mine"]),
+    ("train --config mine/", ["mine/checkpoints/", "mine/config.toml"]),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a few policies, and a policy beside it."""
+    folder = tmp_path_factory.mktemp("completions")
+    (folder / "mine" / "checkpoints").mkdir(parents=True)
+    for name in ("config.toml", "best.eqx", "policy.eqx", "checkpoints/2000.eqx", "checkpoints/10000.eqx"):
+        (folder / "mine" / name).touch()
+    for name in ("own.eqx", "other.txt"):
+        (folder / name).touch()
+    return folder
 
 
 def test_files_are_current():
@@ -27,28 +66,85 @@ def test_files_are_current():
     assert {path: path.read_text() for path in generated} == generated
 
 
+def in_bash(words: str, folder: Path) -> list[str]:
+    """What bash offers behind `lerax` and some words."""
+    command = Path(sys.executable).with_name("lerax")
+    script = BASH.format(script=FOLDER / "lerax.bash", words=f"lerax {words}", command=command)
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(("words", "expected"), WORDS, ids=[words for words, _ in WORDS])
+def test_bash_completes(folder: Path, words: str, expected: list[str]):
+    """Commands, environments, backends, choices, settings, presets, policies and runs, as typed so far."""
+    assert in_bash(words, folder) == expected
+
+
+@pytest.mark.parametrize(("start", "expected"), [("", ["true", "false"]), ("t", ["true"])])
+def test_bash_completes_behind_the_equals_sign(folder: Path, start: str, expected: list[str]):
+    """Bash takes it for the end of a word, and puts answers behind it."""
+    assert in_bash(f"train --set anneal_clip={start}", folder) == expected
+    every = in_bash("train --set policy.activation=", folder)
+    assert every == list(settings_of(MLPActorCriticPolicy)["activation"].limits.choices)
+
+
+def test_every_setting_is_offered(folder: Path):
+    """Those of the algorithm, and those of its policy with the table before them."""
+    own = [f"{name}=" for name in settings_of(PPO)]
+    assert in_bash("train --set ", folder) == own + [
+        f"policy.{n}=" for n in settings_of(MLPActorCriticPolicy)
+    ]
+
+
+def test_fish_completes(folder: Path):
+    """With what each means, and behind the equals sign."""
+    if shutil.which("fish") is None:
+        pytest.skip("fish is not installed")
+
+    def offered(words: str) -> list[str]:
+        program = f"source {FOLDER / 'lerax.fish'}; complete -C 'lerax {words}'"
+        done = subprocess.run(
+            ["fish", "--no-config", "-c", program],
+            cwd=folder,
+            env=os.environ | {"PATH": PATH},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+
+    assert offered("train --set num_s") == ["num_steps=\tSteps of each environment in one rollout."]
+    assert offered("train --set anneal_clip=t") == ["anneal_clip=true"]
+    assert offered("list-algos p") == ["ppo"]
+
+
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("typed", "expected"),
     [
-        ("tr", ["train"]),
-        ("train Cart", ["CartPole-v1"]),
-        ("train CartPole-v1 --backend ten", ["tensorboard"]),
-        ("train --progress p", ["plain"]),
-        ("list-e", ["list-envs"]),
-        ("rec", ["record-video"]),
-        ("record-video Cart", ["CartPole-v1"]),
-        ("record-video CartPole-v1 --progress o", ["off"]),
-        ("doctor --require eg", ["egl"]),
+        ("lerax train --set anneal_cl\tt\t", "lerax train --set anneal_clip=true"),
+        ("lerax record-video mine --policy be\t", "lerax record-video mine --policy best"),
     ],
 )
-def test_bash_completes(words: str, expected: list[str]):
-    """Commands, environments, backends and choices, as typed so far."""
-    command = Path(sys.executable).with_name("lerax")
-    script = BASH.format(
-        script=FOLDER / "lerax.bash", words=words, position=len(words.split()), command=command
-    )
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
-    assert done.stdout.split() == expected, done.stderr
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_key_completes_the_line(folder: Path, shell: str, typed: str, expected: str):
+    """In a terminal, with the script as it is installed: no blank behind the equals sign."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    options = {"bash": ("--norc", "--noprofile", "-i"), "zsh": ("-f", "-i")}[shell]
+    fpath = f"fpath=({FOLDER} $fpath); autoload -U compinit; compinit -D -u"
+    load = {"bash": f"source {FOLDER}/lerax.bash", "zsh": fpath}[shell]
+    command = ("--ctty", shell, *options)
+    with terminal.Terminal(*command, cwd=folder, size=(80, 24), program="setsid", PATH=PATH) as shown:
+        shown.type(f"exec >/dev/tty; {load}; PS1='ready> '; clear\n")
+        shown.wait_for(lambda: shown.text().startswith("ready>"))
+        parts = typed.split("\t")[:-1]
+        for number, keys in enumerate(parts):
+            shown.type(f"{keys}\t")
+            sought = expected if number == len(parts) - 1 else "="
+            shown.wait_for(lambda sought=sought: sought in shown.text())
+        assert shown.text().strip() == f"ready> {expected}"
 
 
 @pytest.mark.parametrize(("shell", "name"), [("zsh", "_lerax"), ("fish", "lerax.fish")])
@@ -58,3 +154,14 @@ def test_other_shells_accept_their_script(shell: str, name: str):
         pytest.skip(f"{shell} is not installed")
     done = subprocess.run([shell, "-n", FOLDER / name], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_jax_is_not_imported_to_complete(folder: Path):
+    """A key press is answered at once: settings come from a table."""
+    program = "import sys; from lerax_cli.app import run; run([]); print(sorted({'jax', 'numpy'} & set(sys.modules)))"
+    for line in ("lerax train --set num_s", "lerax record-video mine --policy b"):
+        asked = {"_LERAX_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        done = terminal.finish(
+            [sys.executable, "-c", program], folder, asked | {"_TYPER_COMPLETE_ARGS": line}
+        )
+        assert done.stdout.splitlines()[-1] == "[]" and len(done.stdout.splitlines()) == 2
