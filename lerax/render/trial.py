@@ -62,10 +62,11 @@ def frame_seconds(name: str) -> float:
 
 def speaks_against(name: str, *, fastest: bool) -> str | None:
     """Why a kind of OpenGL is not what should draw here; None if nothing does."""
+    if fastest:
+        os.nice(NICENESS)  # a training may be running
     if not draws_with(name):
         return "it draws black pictures"
     if fastest:
-        os.nice(NICENESS)  # a training may be running
         theirs, ours = frame_seconds(name), frame_seconds("software")
         if theirs > ours:
             return f"it takes {theirs:.3f} s of processor time a frame, the software renderer {ours:.3f} s"
