@@ -45,6 +45,7 @@ class Job:
         self.plan, self.signals, self.warned, self.console = plan, signals, warned, console
         if console is not None:
             signals.at_once = console.give_back
+            signals.rest_with(console.rest)
         self.began = time.monotonic()
         signals.hold()  # compiled modules crash where an exception ends their import
         self.device = runtime.prepare(device, warned.say)

@@ -53,6 +53,7 @@ class Signals:
         self.phase = "importing"
         self.at_once: Callable[[], None] = lambda: None
         self._quiet = quiet
+        self._rest: Callable[[Callable[[], None]], None] = lambda stop: stop()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Signals":
@@ -75,6 +76,13 @@ class Signals:
             signal.signal(number, before)
         signal.set_wakeup_fd(self._wakeup_before)
         os.close(self._tell)
+
+    def rest_with(self, rest: Callable[[Callable[[], None]], None]) -> None:
+        """From now on Ctrl-Z stops the process inside of `rest`, which gives the terminal back meanwhile."""
+        before = signal.getsignal(signal.SIGTSTP)
+        if before is not signal.SIG_IGN:
+            self._rest, self._before[signal.SIGTSTP] = rest, before
+            signal.signal(signal.SIGTSTP, lambda *_: None)  # the thread is told
 
     def hold(self) -> None:
         """From now on a signal only leaves its number in `received`."""
@@ -108,6 +116,8 @@ class Signals:
                 continue
             numbers = os.read(told, 64)
             for number in numbers:
+                if number == signal.SIGTSTP:
+                    self._rest(lambda: signal.pthread_kill(threading.get_ident(), signal.SIGSTOP))
                 came += number in CAUGHT
                 if came > 1:
                     self._end(number)

@@ -113,6 +113,11 @@ def ordinary_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
 
 
+def state_of(pid: int) -> str:
+    """The kernel's letter for what a process does."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def only_run(folder: Path) -> Path:
     """The one run directory in a folder of runs."""
     (path,) = folder.iterdir()

@@ -31,11 +31,6 @@ with Signals() as signals:
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
-def state_of(pid: int) -> str:
-    """The kernel's letter for what a process does."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
 def lines(folder: Path) -> int:
     """Iterations that the one run has logged so far."""
     return (terminal.only_run(folder / "logs") / "metrics.jsonl").read_bytes().count(b"\n")
@@ -203,7 +198,7 @@ def test_stopped_process_goes_on(tmp_path: Path):
     with terminal.started(*ENDLESS, cwd=tmp_path) as process:
         terminal.wait_for(lambda: terminal.trains(tmp_path), process)
         process.send_signal(signal.SIGSTOP)
-        terminal.wait_for(lambda: state_of(process.pid) == "T", process)
+        terminal.wait_for(lambda: terminal.state_of(process.pid) == "T", process)
         before = lines(tmp_path)
         process.send_signal(signal.SIGCONT)
         terminal.wait_for(lambda: lines(tmp_path) > before, process)

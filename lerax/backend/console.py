@@ -4,7 +4,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Any, Literal
 
 from .base import AbstractLoggingBackend
@@ -76,6 +76,11 @@ class ConsoleBackend(AbstractLoggingBackend):
         if not self._opened and self._live is not None:
             self._live.stop(keep=False)
             self._live = None
+
+    def rest(self, stop: Callable[[], None]) -> None:
+        """Leaves the terminal to others for as long as `stop` takes, in which the process is stopped."""
+        live = self._live
+        stop() if live is None else live.rest(stop)
 
     def give_back(self) -> None:
         """Leaves the terminal to others at once, for a process that is about to end."""

@@ -85,6 +85,16 @@ class Live:
                 width, height = self._size()
                 self._put("".join(f"{line}\n" for line in self._paint(self._draw(width, height, []), width)))
 
+    def rest(self, stop: Callable[[], None]) -> None:
+        """Gives the terminal back for as long as `stop` takes, in which the process is stopped."""
+        with self._lock:
+            if not self._stopped.is_set():
+                self._put(CLEAR + LEAVE)
+                self._tell()
+            stop()
+            if not self._stopped.is_set():
+                self._put(self._enter())
+
     def give_back(self) -> None:
         """Gives the terminal back for a process that is about to end: no last picture, and no waiting."""
         got_lock = self._lock.acquire(timeout=GIVE_BACK_SECONDS)
