@@ -30,8 +30,8 @@ def gae(
     Returns:
         The advantage of each action.
     """
-    errors = rewards + gamma * next_values * (1.0 - terminals) - values
-    decay = gamma * gae_lambda * (1.0 - dones)
+    errors = rewards + gamma * next_values * (1.0 - terminals.astype(rewards.dtype)) - values
+    decay = gamma * gae_lambda * (1.0 - dones.astype(rewards.dtype))
 
     def backwards(
         later: Float[Array, " env"], step: tuple[Float[Array, " env"], Float[Array, " env"]]

@@ -170,7 +170,7 @@ def evaluate(
     check_contract(env)
     check_policy(policy, env)
     reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
-    rows = jnp.arange(num_episodes)
+    rows = jnp.arange(num_episodes, dtype=jnp.int32)
 
     def step(carry: tuple) -> tuple:
         count, state, observation, memory, returns, lengths, over = carry
@@ -190,7 +190,11 @@ def evaluate(
     begin = jax.vmap(lambda k, s: begin_episode(env, key=k, show_key=s))
     state, observation = begin(jr.split(reset_key, num_episodes), jr.split(show_key, num_episodes))
     memory = jax.vmap(lambda k: policy.reset(key=k))(jr.split(policy_key, num_episodes))
-    zeros = (jnp.zeros(num_episodes), jnp.zeros(num_episodes, jnp.int32), jnp.zeros(num_episodes, bool))
+    zeros = (
+        jnp.zeros(num_episodes, jnp.float32),
+        jnp.zeros(num_episodes, jnp.int32),
+        jnp.zeros(num_episodes, bool),
+    )
     carry = (jnp.array(0, jnp.int32), state, observation, memory, *zeros)
     carry = lax.while_loop(lambda c: (c[0] < max_steps) & ~jnp.all(c[-1]), step, carry)
     return Evaluation(*carry[-3:])

@@ -32,8 +32,8 @@ def orthogonal(key: Key[Array, ""], shapes: tuple[tuple[int, int], ...]) -> tupl
     long, short = max(map(max, shapes)), max(map(min, shapes))
     rows, columns = jnp.arange(short)[:, None], jnp.arange(long)
     used = jnp.stack([(rows < min(s)) & (rows <= columns) & (columns < max(s)) for s in shapes])
-    vectors = jnp.where(used, jr.normal(key, used.shape), 0.0)
-    signs = jnp.where(jnp.diagonal(vectors, axis1=1, axis2=2) < 0, -1.0, 1.0)
+    vectors = jnp.where(used, jr.normal(key, used.shape, jnp.float32), 0.0)
+    signs = jnp.where(jnp.diagonal(vectors, axis1=1, axis2=2) < 0, -1.0, 1.0).astype(jnp.float32)
     lengths = jnp.sqrt(jnp.sum(vectors**2, axis=2))
     vectors = vectors + (rows == columns) * (signs * lengths)[:, :, None]
     squares = jnp.maximum(jnp.sum(vectors**2, axis=2), jnp.finfo(jnp.float32).tiny)
@@ -43,7 +43,7 @@ def orthogonal(key: Key[Array, ""], shapes: tuple[tuple[int, int], ...]) -> tupl
         along = jnp.sum(vector * matrices, axis=1, keepdims=True) / squares[:, short - 1 - i, None, None]
         return matrices - 2.0 * vector * along
 
-    start = jnp.broadcast_to(jnp.eye(long, short), (len(shapes), long, short))
+    start = jnp.broadcast_to(jnp.eye(long, short, dtype=jnp.float32), (len(shapes), long, short))
     matrices = lax.fori_loop(0, short, reflect, start) * -signs[:, None, :]
     cut = [matrix[: max(shape), : min(shape)] for matrix, shape in zip(matrices, shapes, strict=True)]
     return tuple(x if x.shape == shape else x.T for x, shape in zip(cut, shapes, strict=True))
@@ -76,7 +76,7 @@ class MLP(eqx.Module):
         gains = [math.sqrt(2)] * (len(sizes) - 2) + [output_scale]
         matrices = orthogonal(key, tuple(pairwise(sizes)))
         self.weights = [gain * matrix for gain, matrix in zip(gains, matrices, strict=True)]
-        self.biases = [jnp.zeros(size) for size in sizes[1:]]
+        self.biases = [jnp.zeros(size, jnp.float32) for size in sizes[1:]]
         self.activation = activation
 
     def __call__(self, x: Float[Array, " in"]) -> Float[Array, " out"]:

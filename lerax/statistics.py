@@ -26,7 +26,7 @@ class RunningStatistics(eqx.Module):
     @classmethod
     def empty(cls, *shape: int) -> "RunningStatistics":
         """Of nothing yet."""
-        return cls(jnp.zeros(shape), jnp.ones(shape), jnp.array(0.0))
+        return cls(jnp.zeros(shape, jnp.float32), jnp.ones(shape, jnp.float32), jnp.array(0, jnp.float32))
 
     def updated(self, seen: Float[Array, " sample *shape"]) -> "RunningStatistics":
         """Those of everything before, and of what is new."""

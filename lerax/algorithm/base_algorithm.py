@@ -309,7 +309,7 @@ class AbstractAlgorithm(eqx.Module):
 
     def progress(self, state: AlgorithmState) -> Float[Array, ""]:
         """The part of the whole training that is done, from 0 towards 1."""
-        return jnp.minimum(state.iteration_count / state.total_iterations, 1.0)
+        return jnp.minimum(state.iteration_count.astype(jnp.float32) / state.total_iterations, 1.0)
 
     def _annealed(self, state: AlgorithmState) -> AlgorithmState:
         if not self.anneal_learning_rate:

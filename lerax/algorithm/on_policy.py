@@ -91,7 +91,9 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
         return self.num_envs * self.num_steps
 
     def optimizer(self) -> optax.GradientTransformation:
-        return optax.inject_hyperparams(optax.adam)(learning_rate=self.learning_rate, eps=1e-5)
+        return optax.inject_hyperparams(optax.adam, hyperparam_dtype=jnp.float32)(
+            learning_rate=self.learning_rate, eps=1e-5
+        )
 
     def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
         if not isinstance(policy, AbstractActorCriticPolicy):
@@ -258,7 +260,7 @@ def shuffles(key: Key[Array, ""], count: int, size: int) -> Int[Array, "{count} 
     """
     low = max(size - 1, 1).bit_length()
     if low > 16:
-        return jax.vmap(lambda k: jr.permutation(k, size))(jr.split(key, count))
+        return jax.vmap(lambda k: jr.permutation(k, jnp.arange(size, dtype=jnp.int32)))(jr.split(key, count))
     words = jr.bits(key, (count, size), jnp.uint32) >> low << low
     rows = jnp.sort(words | jnp.arange(size, dtype=jnp.uint32), axis=1)
     return (rows & ((1 << low) - 1)).astype(jnp.int32)

@@ -88,7 +88,7 @@ class PPO(AbstractOnPolicyAlgorithm):
             "entropy_loss": entropy_loss,
             # http://joschu.net/blog/kl-approx.html, the low-variance estimator k3
             "approx_kl": jnp.mean(ratio - 1 - log_ratio),
-            "clip_fraction": jnp.mean(jnp.abs(ratio - 1) > clip),
+            "clip_fraction": jnp.mean(jnp.abs(ratio - 1) > clip, dtype=jnp.float32),
         }
 
 

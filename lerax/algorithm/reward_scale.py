@@ -24,7 +24,7 @@ class RewardScale(eqx.Module):
     @classmethod
     def initial(cls, num_envs: int) -> "RewardScale":
         """Before the first reward."""
-        return cls(jnp.zeros(num_envs), RunningStatistics.empty())
+        return cls(jnp.zeros(num_envs, jnp.float32), RunningStatistics.empty())
 
     def scaled(
         self, reward: Float[Array, "time env"], done: Bool[Array, "time env"], gamma: float

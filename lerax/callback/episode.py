@@ -73,7 +73,7 @@ class EpisodeStatistics(AbstractCallbackStepState):
 
     def over_environments(self) -> dict[str, Array]:
         """Means over the environments that have finished an episode, and their number."""
-        count = jnp.sum(self.begun)
+        count = jnp.sum(self.begun, dtype=jnp.int32)
         mean = lambda values: jnp.sum(jnp.where(self.begun, values, 0.0)) / jnp.maximum(count, 1)
         return {
             "episode/return": mean(self.average_return),
@@ -110,4 +110,4 @@ def learning_rate(opt_state: object) -> Float[Array, ""]:
         names = [str(getattr(part, "name", getattr(part, "key", ""))) for part in path]
         if names[-2:] == ["hyperparams", "learning_rate"]:
             return jnp.asarray(leaf, jnp.float32)
-    return jnp.array(jnp.nan)
+    return jnp.array(jnp.nan, jnp.float32)

@@ -24,14 +24,14 @@ class Categorical(AbstractDistribution):
         self.log_probs = jax.nn.log_softmax(logits)
 
     def noise(self, *, key: Key[Array, ""]) -> Float[Array, " n"]:
-        return jr.gumbel(key, self.log_probs.shape)
+        return jr.gumbel(key, self.log_probs.shape, self.log_probs.dtype)
 
     def action(self, noise: Float[Array, " n"]) -> Int[Array, ""]:
         # The Gumbel-max trick: the largest of the noisy logits is a sample.
-        return jnp.argmax(self.log_probs + noise)
+        return jnp.argmax(self.log_probs + noise).astype(jnp.int32)
 
     def mode(self) -> Int[Array, ""]:
-        return jnp.argmax(self.log_probs)
+        return jnp.argmax(self.log_probs).astype(jnp.int32)
 
     def log_prob(self, value: Int[Array, ""]) -> Float[Array, ""]:
         # A sum over a one-hot row: the gradient of indexing is a scatter, which is slow on a CPU.

@@ -21,7 +21,7 @@ class Normal(AbstractDistribution):
     log_scale: Float[Array, "..."]
 
     def noise(self, *, key: Key[Array, ""]) -> Float[Array, "..."]:
-        return jr.normal(key, self.loc.shape)
+        return jr.normal(key, self.loc.shape, self.loc.dtype)
 
     def action(self, noise: Float[Array, "..."]) -> Float[Array, "..."]:
         return self.loc + jnp.exp(self.log_scale) * noise

@@ -146,7 +146,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
             outputs, self.log_std = self.action_space.n, None
         elif isinstance(self.action_space, Box):
             outputs = self.action_space.flat_size
-            self.log_std = jnp.full(self.action_space.shape, float(log_std_init))
+            self.log_std = jnp.full(self.action_space.shape, float(log_std_init), jnp.float32)
         else:
             raise TypeError(
                 f"MLPActorCriticPolicy: unsupported action space (got {self.action_space}); "
@@ -177,7 +177,8 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
         return None, distribution.mode() if key is None else distribution.sample(key=key)
 
     def noise(self, *, key: Key[Array, ""]) -> Array:
-        return self._distribution(jnp.zeros(self.observation_space.flat_size)).noise(key=key)
+        blank = jnp.zeros(self.observation_space.flat_size, jnp.float32)
+        return self._distribution(blank).noise(key=key)
 
     def action_and_value(
         self,

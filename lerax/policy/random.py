@@ -39,5 +39,5 @@ class RandomPolicy(AbstractPolicy):
         if key is None:
             raise ValueError("RandomPolicy: no action is more probable than others (got no key); give a key")
         if isinstance(self.action_space, Discrete) and action_mask is not None:
-            return None, Categorical(jnp.zeros(self.action_space.n), action_mask).sample(key=key)
+            return None, Categorical(jnp.zeros(self.action_space.n, jnp.float32), action_mask).sample(key=key)
         return None, self.action_space.sample(key=key)

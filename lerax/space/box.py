@@ -56,11 +56,11 @@ class Box(AbstractSpace):
         low, high = self.bounds
         below, above = np.isfinite(low), np.isfinite(high)
         normal_key, tail_key, uniform_key = jr.split(key, 3)
-        tail = jr.exponential(tail_key, self._shape)
+        tail = jr.exponential(tail_key, self._shape, jnp.float32)
         finite_low, finite_high = np.where(below, low, 0), np.where(above, high, 0)
-        part = jr.uniform(uniform_key, self._shape)
+        part = jr.uniform(uniform_key, self._shape, jnp.float32)
         uniform = finite_low * (1 - part) + finite_high * part  # their difference may be infinite
-        value = jnp.where(below, finite_low + tail, jr.normal(normal_key, self._shape))
+        value = jnp.where(below, finite_low + tail, jr.normal(normal_key, self._shape, jnp.float32))
         value = jnp.where(above & ~below, finite_high - tail, value)
         return self.clip(jnp.where(below & above, uniform, value))  # rounding may lead past a bound
 

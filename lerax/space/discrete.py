@@ -34,11 +34,12 @@ class Discrete(AbstractSpace):
         return self.n
 
     def sample(self, *, key: Key[Array, ""]) -> Int[Array, ""]:
-        return jr.randint(key, (), 0, self.n)
+        return jr.randint(key, (), 0, self.n, jnp.int32)
 
     def contains(self, value: Int[Array, ""]) -> Bool[Array, ""]:
         return jnp.logical_and(value >= 0, value < self.n)
 
     def flatten(self, value: Int[Array, ""]) -> Float[Array, " n"]:
         # What is not in the space is NaN, which is noticed, instead of zeros, which are not.
-        return jnp.where(self.contains(value), jax.nn.one_hot(value, self.n), jnp.nan)
+        one_hot = jax.nn.one_hot(value, self.n, dtype=jnp.float32)
+        return jnp.where(self.contains(value), one_hot, jnp.nan)

@@ -68,23 +68,25 @@ class Acrobot(AbstractTimedEnv[AcrobotState]):
             raise ValueError(f"book_or_nips: must be 'book' or 'nips' (got {self.book_or_nips!r})")
 
     def initial(self, *, key: Key[Array, ""]) -> AcrobotState:
-        return AcrobotState(jr.uniform(key, (4,), minval=-0.1, maxval=0.1), jnp.array(0, jnp.int32))
+        return AcrobotState(
+            jr.uniform(key, (4,), jnp.float32, minval=-0.1, maxval=0.1), jnp.array(0, jnp.int32)
+        )
 
     def transition(
         self, state: AcrobotState, action: Int[Array, ""], *, key: Key[Array, ""] | None = None
     ) -> AcrobotState:
         """One step of the classical Runge-Kutta method."""
-        y, dt, torque = state.y, self.dt, action - 1
+        y, dt, torque = state.y, self.dt, jnp.asarray(action - 1, jnp.float32)
         k1 = self._rates(y, torque)
         k2 = self._rates(y + dt / 2 * k1, torque)
         k3 = self._rates(y + dt / 2 * k2, torque)
         k4 = self._rates(y + dt * k3, torque)
         y = y + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-        speeds = jnp.array(MAX_SPEEDS)
+        speeds = jnp.array(MAX_SPEEDS, jnp.float32)
         y = jnp.concatenate([wrap(y[:2]), jnp.clip(y[2:], -speeds, speeds)])
         return AcrobotState(y, state.steps + 1)
 
-    def _rates(self, y: Float[Array, "4"], torque: Int[Array, ""]) -> Float[Array, "4"]:
+    def _rates(self, y: Float[Array, "4"], torque: Float[Array, ""]) -> Float[Array, "4"]:
         """The equations of motion: velocities and accelerations of the two angles."""
         upper, lower, upper_spin, lower_spin = y
         cos, sin = jnp.cos(lower), jnp.sin(lower)
@@ -114,7 +116,7 @@ class Acrobot(AbstractTimedEnv[AcrobotState]):
         *,
         key: Key[Array, ""] | None = None,
     ) -> Float[Array, ""]:
-        return jnp.where(self.terminal(next_state), 0.0, -1.0)
+        return self.terminal(next_state).astype(jnp.float32) - 1
 
     def terminal(self, state: AcrobotState, *, key: Key[Array, ""] | None = None) -> Bool[Array, ""]:
         upper, lower, _, _ = state.y

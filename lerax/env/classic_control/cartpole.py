@@ -61,14 +61,14 @@ class CartPole(AbstractTimedEnv[CartPoleState]):
     )
 
     def initial(self, *, key: Key[Array, ""]) -> CartPoleState:
-        y = jr.uniform(key, (4,), minval=-0.05, maxval=0.05)
+        y = jr.uniform(key, (4,), jnp.float32, minval=-0.05, maxval=0.05)
         return CartPoleState(y, jnp.array(0, jnp.int32))
 
     def transition(
         self, state: CartPoleState, action: Int[Array, ""], *, key: Key[Array, ""] | None = None
     ) -> CartPoleState:
         position, velocity, angle, spin = state.y
-        force = jnp.where(action == 1, FORCE, -FORCE)
+        force = jnp.where(action == 1, FORCE, -FORCE).astype(jnp.float32)
         cos, sin = jnp.cos(angle), jnp.sin(angle)
         push = (force + POLE_MASS * HALF_LENGTH * spin**2 * sin) / TOTAL_MASS
         inertia = HALF_LENGTH * (4 / 3 - POLE_MASS * cos**2 / TOTAL_MASS)
@@ -90,7 +90,7 @@ class CartPole(AbstractTimedEnv[CartPoleState]):
     ) -> Float[Array, ""]:
         if self.sutton_barto_reward:
             return -self.terminal(next_state).astype(jnp.float32)
-        return jnp.array(1.0)
+        return jnp.array(1, jnp.float32)
 
     def terminal(self, state: CartPoleState, *, key: Key[Array, ""] | None = None) -> Bool[Array, ""]:
         return (jnp.abs(state.y[0]) > POSITION_LIMIT) | (jnp.abs(state.y[2]) > ANGLE_LIMIT)

@@ -34,7 +34,7 @@ class ContinuousMountainCar(AbstractMountainCar):
     action_space: ClassVar[Box] = Box(-1.0, 1.0, shape=(1,))
 
     def push(self, action: Float[Array, "1"]) -> Float[Array, ""]:
-        return 0.0015 * jnp.clip(action[0], -1.0, 1.0)
+        return 0.0015 * jnp.clip(jnp.asarray(action[0], jnp.float32), -1.0, 1.0)
 
     def reward(
         self,
@@ -44,4 +44,4 @@ class ContinuousMountainCar(AbstractMountainCar):
         *,
         key: Key[Array, ""] | None = None,
     ) -> Float[Array, ""]:
-        return 100.0 * self.terminal(next_state) - 0.1 * action[0] ** 2
+        return jnp.where(self.terminal(next_state), 100.0, 0.0) - 0.1 * action[0] ** 2

@@ -54,8 +54,8 @@ class AbstractMountainCar(AbstractTimedEnv[MountainCarState]):
         """The velocity that the motor adds in a step."""
 
     def initial(self, *, key: Key[Array, ""]) -> MountainCarState:
-        position = jr.uniform(key, minval=-0.6, maxval=-0.4)
-        return MountainCarState(jnp.stack([position, jnp.zeros(())]), jnp.array(0, jnp.int32))
+        position = jr.uniform(key, (), jnp.float32, minval=-0.6, maxval=-0.4)
+        return MountainCarState(jnp.stack([position, jnp.zeros_like(position)]), jnp.array(0, jnp.int32))
 
     def transition(
         self, state: MountainCarState, action: Array, *, key: Key[Array, ""] | None = None
@@ -112,7 +112,7 @@ class MountainCar(AbstractMountainCar):
     action_space: ClassVar[Discrete] = Discrete(3)
 
     def push(self, action: Int[Array, ""]) -> Float[Array, ""]:
-        return (action - 1) * 0.001
+        return jnp.asarray(action - 1, jnp.float32) * 0.001
 
     def reward(
         self,
@@ -122,7 +122,7 @@ class MountainCar(AbstractMountainCar):
         *,
         key: Key[Array, ""] | None = None,
     ) -> Float[Array, ""]:
-        return jnp.array(-1.0)
+        return jnp.array(-1, jnp.float32)
 
 
 def _height(position: float) -> float:

@@ -57,9 +57,9 @@ class Pendulum(AbstractTimedEnv[PendulumState]):
     observation_space: ClassVar[Box] = Box(low=[-1.0, -1.0, -MAX_SPEED], high=[1.0, 1.0, MAX_SPEED])
 
     def initial(self, *, key: Key[Array, ""]) -> PendulumState:
-        most = jnp.array([math.pi, 1.0])
-        y = jr.uniform(key, (2,), minval=-most, maxval=most)
-        return PendulumState(y, jnp.array(0.0), jnp.array(0, jnp.int32))
+        most = jnp.array([math.pi, 1.0], jnp.float32)
+        y = jr.uniform(key, (2,), jnp.float32, minval=-most, maxval=most)
+        return PendulumState(y, jnp.array(0, jnp.float32), jnp.array(0, jnp.int32))
 
     def transition(
         self, state: PendulumState, action: Float[Array, "1"], *, key: Key[Array, ""] | None = None
@@ -110,7 +110,7 @@ class Pendulum(AbstractTimedEnv[PendulumState]):
 
 
 def _torque(action: Float[Array, "1"]) -> Float[Array, ""]:
-    return jnp.clip(action[0], -MAX_TORQUE, MAX_TORQUE)
+    return jnp.clip(jnp.asarray(action[0], jnp.float32), -MAX_TORQUE, MAX_TORQUE)
 
 
 def _draw_torque(torque: float, renderer: AbstractRenderer) -> None:

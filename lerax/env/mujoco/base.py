@@ -48,8 +48,8 @@ def wobble(
         normal_velocity: Draw velocities from a normal distribution of this scale instead.
     """
     position_key, velocity_key = jr.split(key)
-    uniform = lambda key, size: jr.uniform(key, (size,), minval=-scale, maxval=scale)
-    normal = lambda key, size: scale * jr.normal(key, (size,))
+    uniform = lambda key, size: jr.uniform(key, (size,), jnp.float32, minval=-scale, maxval=scale)
+    normal = lambda key, size: scale * jr.normal(key, (size,), jnp.float32)
     return uniform(position_key, model.nq), (normal if normal_velocity else uniform)(velocity_key, model.nv)
 
 

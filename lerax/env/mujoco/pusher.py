@@ -41,12 +41,11 @@ class Pusher(AbstractMujocoEnv):
 
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, "11"], Float[Array, "11"]]:
         place_key, speed_key = jr.split(key)
-        places = jr.uniform(
-            place_key, (TRIES, 2), minval=jnp.array([-0.3, -0.2]), maxval=jnp.array([0.0, 0.2])
-        )
+        low, high = jnp.array([[-0.3, -0.2], [0.0, 0.2]], jnp.float32)
+        places = jr.uniform(place_key, (TRIES, 2), jnp.float32, minval=low, maxval=high)
         place = places[jnp.argmax(jnp.linalg.norm(places, axis=1) > LEAST_WAY)]
-        speed = jr.uniform(speed_key, (7,), minval=-5e-3, maxval=5e-3)
-        zeros = lambda count: jnp.zeros(count)
+        speed = jr.uniform(speed_key, (7,), jnp.float32, minval=-5e-3, maxval=5e-3)
+        zeros = lambda count: jnp.zeros(count, jnp.float32)
         return jnp.concatenate([zeros(7), place, zeros(2)]), jnp.concatenate([speed, zeros(4)])
 
     def observe(self, data: Data) -> Any:

@@ -38,14 +38,14 @@ class Reacher(AbstractMujocoEnv):
 
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, "4"], Float[Array, "4"]]:
         arm_key, distance_key, angle_key, speed_key = jr.split(key, 4)
-        arm = jr.uniform(arm_key, (2,), minval=-0.1, maxval=0.1)
+        arm = jr.uniform(arm_key, (2,), jnp.float32, minval=-0.1, maxval=0.1)
         # Uniform in a disc, which Gymnasium draws from a square until it hits.
-        distance = REACH * jnp.sqrt(jr.uniform(distance_key))
-        angle = jr.uniform(angle_key, minval=-math.pi, maxval=math.pi)
+        distance = REACH * jnp.sqrt(jr.uniform(distance_key, (), jnp.float32))
+        angle = jr.uniform(angle_key, (), jnp.float32, minval=-math.pi, maxval=math.pi)
         target = distance * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
         target = target - self.mujoco_model.qpos0[2:]  # where it is, not how far off
-        speed = jr.uniform(speed_key, (2,), minval=-5e-3, maxval=5e-3)
-        return jnp.concatenate([arm, target]), jnp.concatenate([speed, jnp.zeros(2)])
+        speed = jr.uniform(speed_key, (2,), jnp.float32, minval=-5e-3, maxval=5e-3)
+        return jnp.concatenate([arm, target]), jnp.concatenate([speed, jnp.zeros(2, jnp.float32)])
 
     def observe(self, data: Data) -> Any:
         angles = data.qpos[:2]
