@@ -125,7 +125,7 @@ class Job:
                 f"over {evaluation['episodes']} greedy episodes{aim}"
             )
         if self.videos is not None:
-            say(f"videos      {self.videos.text} in {path / 'videos'}")
+            say("videos      " + self.videos.text(f" in {path / 'videos'}"))
         if POLICY in self.saved:
             say(f"policy      {path / POLICY}")
         say(f"repeat      lerax train --config {quote(str(path / 'config.toml'))}")

@@ -201,7 +201,7 @@ class RunLog:
         video.close()
         video.tell()
         if not was_asked and counts.made + counts.failed < counts.due:
-            _warn(f"videos: {counts.text}", 3)
+            _warn(f"videos: {counts.text()}", 3)
 
     def _close_at_exit(self) -> None:
         if hasattr(sys, "last_type"):  # an exception ends the program: nobody waits for videos

@@ -49,15 +49,14 @@ class VideoCounts(NamedTuple):
     thinned: int = 0
     failed: int = 0
 
-    @property
-    def text(self) -> str:
-        """All of it in a few words."""
+    def text(self, where: str = "") -> str:
+        """All of it in a few words, `where` behind the numbers."""
         reasons = {
             "evenly spread, since more were due than can wait": self.thinned,
             f"{self.failed} failed": self.failed,
             "the others were given up": self.due - self.made - self.thinned - self.failed,
         }
-        return ", ".join([f"{self.made} of {self.due}", *(why for why, count in reasons.items() if count)])
+        return ", ".join([f"{self.made} of {self.due}{where}", *filter(reasons.get, reasons)])
 
 
 class VideoRecorder:
