@@ -17,6 +17,7 @@ from lerax.env.contract import check_values
 from lerax.env.step import allowed_actions, begin_episode, check_contract
 from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
+from lerax.settings import check_count
 from lerax.space import Box
 
 CHUNK = 128  # steps of an episode that are played and fetched at once
@@ -169,6 +170,7 @@ def evaluate(
     """
     check_contract(env)
     check_policy(policy, env)
+    num_episodes = check_count("num_episodes", num_episodes, 100)
     reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
     rows = jnp.arange(num_episodes, dtype=jnp.int32)
 

@@ -11,8 +11,10 @@ from jaxtyping import PRNGKeyArray
 
 from lerax import tree
 from lerax.env import AbstractEnvLike
+from lerax.env.contract import check_env
 from lerax.evaluate import episode
 from lerax.policy import AbstractPolicy, RandomPolicy
+from lerax.policy.base_policy import check_policy
 from lerax.render import (
     Spread,
     VideoFacts,
@@ -23,6 +25,7 @@ from lerax.render import (
     write_picture,
     write_video,
 )
+from lerax.settings import check_count, shown
 
 EPISODE_STEPS = 10_000  # after which an episode that does not end is cut
 
@@ -202,8 +205,8 @@ class _Moment(NamedTuple):
 
 def _check(**numbers: int | None) -> None:
     for name, value in numbers.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: must be at least 1 (got {value})")
+        if value is not None:
+            check_count(name, value, 1)
 
 
 def _players(
@@ -214,7 +217,14 @@ def _players(
     deterministic: bool,
     overlay: bool,
 ) -> "list[_Player]":
-    _check(policies=len(policies))
+    check_env(env)
+    pairs: list[Any] = [] if isinstance(policies, AbstractPolicy | type) else list(policies)
+    if not pairs or any(not isinstance(pair, tuple) or len(pair) != 2 for pair in pairs):
+        got = shown(policies)
+        raise ValueError(f'policies: not policies with their names (got {got}); write [("trained", policy)]')
+    for _, policy in policies:
+        check_policy(policy, env)
+    key = tree.typed_key(key)
     drawn, several = tree.on_host(env), len(policies) > 1
     return [
         _Player(name, policy, env, drawn, renderer, key, deterministic, overlay, several)

@@ -80,6 +80,15 @@ class Setting(NamedTuple):
             return f"1 to {LONGEST_LIST} values" + (f", each {self.limits}" if str(self.limits) else "")
         return str(self.limits) or ("any text" if isinstance(self.default, str) else "any finite value")
 
+    @property
+    def example(self) -> str:
+        """How a value is written, in Python as on the command line; booleans differ."""
+        if isinstance(self.default, bool):
+            return "True, behind --set and in a file true"
+        if isinstance(self.default, tuple):
+            return f"[{','.join(map(repr, self.default))}]"
+        return repr(self.default)
+
     def convert(self, value: Any) -> Any:
         """Brings a value to the setting's type and checks its range.
 
@@ -90,11 +99,13 @@ class Setting(NamedTuple):
             converted = _convert(value, self.default)
         except (TypeError, ValueError, OverflowError):
             article = "an" if self.type_name == "int" else "a"
-            raise ValueError(
-                f"{self.name}: not {article} {self.type_name} (got {value!r}); allowed: {self.allowed}"
-            ) from None
+            such = "" if isinstance(self.default, str) else f"; such as {self.example}"
+            wrong = f"not {article} {self.type_name} (got {shown(value)}); allowed: {self.allowed}{such}"
+            raise ValueError(f"{self.name}: {wrong}") from None
         if not self.limits.allow(converted):
-            raise ValueError(f"{self.name}: out of range (got {value!r}); allowed: {self.allowed}")
+            such = f"; such as {self.example}" if isinstance(converted, tuple) else ""
+            wrong = f"out of range (got {shown(value)}); allowed: {self.allowed}{such}"
+            raise ValueError(f"{self.name}: {wrong}")
         return converted
 
 
@@ -182,13 +193,15 @@ def check_instance(name: str, value: Any, wanted: type, form: str) -> None:
         name: What the argument is called.
         value: The argument.
         wanted: The class.
-        form: How it would be written.
+        form: How one would be written.
 
     Raises:
         TypeError: It is none.
     """
     if isinstance(value, type):
-        raise TypeError(f"{name}: a class (got {value.__name__}); write an instance of it, such as {form}")
+        own = issubclass(value, wanted) and not form.startswith(value.__name__)
+        form = f"{value.__name__}(...)" if own else form
+        raise TypeError(f"{name}: a class (got {value.__name__}); write an instance, such as {form}")
     if not isinstance(value, wanted):
         raise TypeError(f"{name}: not an {wanted.__name__} (got {shown(value)}); write for example {form}")
 
@@ -196,4 +209,13 @@ def check_instance(name: str, value: Any, wanted: type, form: str) -> None:
 def shown(value: Any) -> str:
     """A value in one short line."""
     line = " ".join(repr(value).split())
-    return line if len(line) <= 80 else line[:77] + "..."
+    return line if len(line) <= 80 else f"{line[:40]} ... {line[-35:]}"
+
+
+def check_count(name: str, value: Any, example: int = 1000) -> int:
+    """An argument that is a whole number of at least 1.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return Setting(name, example, "", Limits(at_least=1)).convert(value)

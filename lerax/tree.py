@@ -23,10 +23,18 @@ def is_traced(*trees: PyTree) -> bool:
 
 
 def typed_key(key: PRNGKeyArray) -> Key[Array, ""]:
-    """A new-style PRNG key from either style."""
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        return key
-    return jr.wrap_key_data(key)
+    """A new-style PRNG key from either style.
+
+    Raises:
+        TypeError: It is not one PRNG key.
+    """
+    given: Any = key  # which may be anything
+    if hasattr(given, "dtype"):
+        if given.shape == () and jnp.issubdtype(given.dtype, jax.dtypes.prng_key):
+            return given
+        if given.ndim == 1 and given.dtype == jnp.uint32:
+            return jr.wrap_key_data(given)
+    raise TypeError(f"key: not one PRNG key (got {text(key)}); write for example jax.random.key(0)")
 
 
 def scan(

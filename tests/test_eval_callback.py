@@ -71,7 +71,7 @@ def test_inside_jit_it_warns_that_it_does_nothing(env, policy, algorithm):
 
 @pytest.mark.parametrize("wrong", [{"interval": 0}, {"interval": 1, "num_episodes": 0}])
 def test_numbers_are_checked(wrong):
-    with pytest.raises(ValueError, match="must be at least 1"):
+    with pytest.raises(ValueError, match="out of range .got 0.; allowed: at least 1"):
         EvalCallback(**wrong)
 
 

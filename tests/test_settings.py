@@ -56,7 +56,7 @@ def test_a_value_of_another_type_is_refused(name, value):
     kind = {"num_envs": "an int", "gamma": "a float", "anneal_clip": "a bool"}[name]
     with pytest.raises(ValueError, match=f"^{name}: not {kind} \\(got ") as error:
         SETTINGS[name].convert(value)  # directly: the annotations of PPO itself are checked in these tests
-    assert repr(value) in str(error.value)
+    assert repr(value)[:40] in str(error.value)
 
 
 @pytest.mark.parametrize("name", [name for name, s in SETTINGS.items() if isinstance(s.default, float)])

@@ -1,8 +1,9 @@
 """What every algorithm is: its settings, its state, and one iteration; the loop around it is in loop.py."""
 
+import functools
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
@@ -21,9 +22,12 @@ from lerax.env.contract import check_env, check_values
 from lerax.env.step import begin_episode, check_contract
 from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
-from lerax.settings import setting_values
+from lerax.settings import Limits, Setting, check_instance, setting_values
 
 from . import loop, memory
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class StepState(eqx.Module):
@@ -67,6 +71,19 @@ class AlgorithmState(eqx.Module):
     step_state: StepState
     memory: PyTree
     callback_state: PyTree
+
+
+def _of_an_instance(method: Callable[P, R]) -> Callable[P, R]:
+    """A method that says what is missing where it is called on the class."""
+
+    @functools.wraps(method)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not (args and isinstance(args[0], AbstractAlgorithm)):
+            name = method.__name__
+            raise TypeError(f"{name}: called on a class; write it on an instance, such as PPO().{name}(...)")
+        return method(*args, **kwargs)
+
+    return called
 
 
 class AbstractAlgorithm(eqx.Module):
@@ -130,18 +147,20 @@ class AbstractAlgorithm(eqx.Module):
         Raises:
             ValueError: There are fewer steps than one iteration takes, or more than can be counted.
         """
+        total_timesteps = Setting("total_timesteps", 1_000_000, "", Limits()).convert(total_timesteps)
         least, most = self.steps_per_iteration, (2**31 - 1) * self.steps_per_iteration
         if not least <= total_timesteps <= most:
             what = "fewer than one iteration takes" if total_timesteps < least else "too many iterations"
             raise ValueError(
                 f"total_timesteps: {what} (got {total_timesteps}); needs at least {least} and at most {most}"
             )
-        return -(-int(total_timesteps) // self.steps_per_iteration)
+        return -(-total_timesteps // self.steps_per_iteration)
 
     def falling(self) -> list[str]:
         """What falls over the training: the settings called `anneal_...` that are on."""
         return [name for name, value in setting_values(self).items() if name.startswith("anneal_") and value]
 
+    @_of_an_instance
     def init(
         self,
         env: AbstractEnvLike,
@@ -170,6 +189,7 @@ class AbstractAlgorithm(eqx.Module):
         """
         check_env(env)
         check_policy(policy, env)
+        key = tree.typed_key(key)
         if not tree.is_traced(self, env, policy, key):
             memory.check(self, env, policy)
         total = 0 if total_timesteps is None else self.num_iterations(total_timesteps)
@@ -178,6 +198,7 @@ class AbstractAlgorithm(eqx.Module):
             check_values(env, state.step_state.observation)
         return state
 
+    @_of_an_instance
     def template(
         self,
         env: AbstractEnvLike,
@@ -204,6 +225,7 @@ class AbstractAlgorithm(eqx.Module):
 
         return eqx.filter_eval_shape(form, np.uint32(0))
 
+    @_of_an_instance
     def run(
         self,
         state: AlgorithmState,
@@ -230,6 +252,7 @@ class AbstractAlgorithm(eqx.Module):
             ValueError: There are fewer steps than one iteration takes, or more than the whole training has,
                 at whose end a schedule has fallen to 0. Where `run` itself is traced, it stays there.
         """
+        check_instance("state", state, AlgorithmState, f"{self.name}().init(env, policy, key=key)")
         callback = as_callback(callback)
         total = self.num_iterations(total_timesteps)
         if tree.is_traced(self, state, callback):
@@ -243,6 +266,7 @@ class AbstractAlgorithm(eqx.Module):
             )
         return loop.run_from_host(self, state, callback, total)
 
+    @_of_an_instance
     def learn(
         self,
         env: AbstractEnvLike,
@@ -329,7 +353,7 @@ def _init(
     total_iterations: Int[Array, ""],
 ) -> AlgorithmState:
     check_contract(env)  # here it is done once for each program
-    env, policy, key = tree.copy_arrays((env, policy, tree.typed_key(key)))
+    env, policy, key = tree.copy_arrays((env, policy, key))
     env_key, observation_key, policy_key, run_key = jr.split(key, 4)
     begin = jax.vmap(lambda k, s: begin_episode(env, key=k, show_key=s))
     env_state, observation = begin(*(jr.split(k, algorithm.num_envs) for k in (env_key, observation_key)))

@@ -1,7 +1,7 @@
 """Several callbacks as one."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -10,6 +10,7 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Key
 
 from lerax import tree
+from lerax.settings import check_instance
 
 from .base_callback import (
     AbstractCallback,
@@ -27,12 +28,17 @@ class CallbackList(AbstractCallback):
 
     Args:
         callbacks: The callbacks.
+
+    Raises:
+        TypeError: One is none.
     """
 
     callbacks: tuple[AbstractCallback, ...]
 
     def __init__(self, callbacks: Sequence[AbstractCallback]):
-        self.callbacks = tuple(callbacks)
+        for callback in (callbacks := tuple(callbacks)):
+            _check(callback)
+        self.callbacks = callbacks
 
     def _each(self, hook: str, ctx: Any, key: Key[Array, ""]) -> tuple:
         """Calls a hook of every callback with its own part of the context."""
@@ -113,15 +119,21 @@ def as_callback(callback: Sequence[AbstractCallback] | AbstractCallback | None) 
     """One callback from what `learn` and `run` accept: none, one, or a sequence of them.
 
     Raises:
-        TypeError: It is a class.
+        TypeError: It is something else.
     """
-    if isinstance(callback, type):
-        raise TypeError(f"callback: a class (got {callback.__name__}); give an instance of it")
-    if callback is None:
-        return CallbackList(())
     if isinstance(callback, CallbackList):
         return callback
-    return CallbackList((callback,) if isinstance(callback, AbstractCallback) else callback)
+    if callback is None:
+        return CallbackList(())
+    given: Any = callback  # which may be anything
+    several = isinstance(given, Iterable) and not isinstance(given, str | type)
+    members: tuple[Any, ...] = tuple(given) if several else (given,)
+    return CallbackList(members)
+
+
+def _check(callback: Any) -> None:
+    form = "LoggingCallback(ConsoleBackend()), or a class of your own with its hooks"
+    check_instance("callback", callback, AbstractCallback, form)
 
 
 def overrides(callback: AbstractCallback, hook: str) -> bool:

@@ -12,11 +12,12 @@ from jaxtyping import Array, Int, Key
 
 from lerax import checkpoint, tree
 from lerax.env import AbstractEnvLike
+from lerax.env.contract import check_env
 from lerax.env.step import check_contract
 from lerax.evaluate import evaluate
 from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
-from lerax.settings import setting_values
+from lerax.settings import check_count, setting_values
 
 from . import outbox
 from .base_callback import AbstractCallback, TrainingContext, next_multiple
@@ -38,7 +39,8 @@ class EvalCallback(AbstractCallback):
         seed: Of the episodes.
 
     Raises:
-        ValueError: `interval` or `num_episodes` is below 1.
+        ValueError: `interval` or `num_episodes` is below 1, or not a whole number.
+        TypeError: `env` is no environment.
     """
 
     interval: int = eqx.field(static=True)
@@ -61,10 +63,10 @@ class EvalCallback(AbstractCallback):
         deterministic: bool = True,
         seed: int = 0,
     ):
-        for name, value in (("interval", interval), ("num_episodes", num_episodes)):
-            if value < 1:
-                raise ValueError(f"{name}: must be at least 1 (got {value})")
-        self.interval, self.num_episodes = interval, num_episodes
+        self.interval = check_count("interval", interval, 100)
+        self.num_episodes = check_count("num_episodes", num_episodes, 10)
+        if env is not None:
+            check_env(env)
         self.deterministic, self.seed = deterministic, seed
         self.best_path = None if best_path is None else Path(best_path)
         self.env, self.logger = env, logger

@@ -1,6 +1,6 @@
 """LoggingCallback: training statistics to any number of backends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import equinox as eqx
@@ -12,6 +12,7 @@ from lerax.backend import AbstractLoggingBackend
 from lerax.env import AbstractEnvLike
 from lerax.policy import AbstractPolicy
 from lerax.run import generated_name
+from lerax.settings import check_instance
 
 from . import outbox
 from .base_callback import (
@@ -59,6 +60,7 @@ class LoggingCallback(AbstractCallback):
         ValueError: `alpha` or a setting of the videos is out of range, the name could leave its folder, or
             there is no backend.
         RuntimeError: It is built inside a JAX transformation.
+        TypeError: A backend is none.
         lerax.backend.BackendError: With `strict`, a backend cannot be opened.
     """
 
@@ -89,7 +91,10 @@ class LoggingCallback(AbstractCallback):
         self.video = VideoSettings(
             video_interval, video_num_steps, video_width, video_height, video_fps, video_deterministic
         ).check()
-        backends = [backend] if isinstance(backend, AbstractLoggingBackend) else list(backend)
+        several = isinstance(backend, Iterable) and not isinstance(backend, str | type)
+        backends: list[Any] = list(backend) if several else [backend]  # pyright: ignore[reportArgumentType]
+        for one in backends:
+            check_instance("backend", one, AbstractLoggingBackend, 'TensorBoardBackend("logs")')
         run = RunLog(backends, hparams, resume=resume, strict=strict)
         run.record_videos(self.video)
         if name is not None:

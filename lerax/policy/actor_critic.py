@@ -9,8 +9,10 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from lerax import tree
 from lerax.distribution import AbstractDistribution, Categorical, Normal
 from lerax.env import AbstractEnvLike
+from lerax.env.contract import check_env
 from lerax.network import ACTIVATIONS, MLP
 from lerax.settings import check_settings, setting
 from lerax.space import AbstractSpace, Box, Discrete
@@ -107,7 +109,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
         key: PRNG key of the initial weights.
 
     Raises:
-        TypeError: The action space is neither Discrete nor a Box.
+        TypeError: The action space is neither Discrete nor a Box, or an argument is of another kind.
         ValueError: A setting is out of range.
     """
 
@@ -138,6 +140,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
         normalize_observations: bool = False,
         key: Key[Array, ""],
     ):
+        check_env(env)
         self.action_space, self.observation_space = env.action_space, env.observation_space
         self.hidden_sizes, self.activation = hidden_sizes, activation
         self.log_std_init, self.normalize_observations = log_std_init, normalize_observations
@@ -152,7 +155,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
                 f"MLPActorCriticPolicy: unsupported action space (got {self.action_space}); "
                 "allowed: Discrete, Box"
             )
-        actor_key, critic_key = jr.split(key)
+        actor_key, critic_key = jr.split(tree.typed_key(key))
         layers = (self.observation_space.flat_size, *self.hidden_sizes)
         self.seen = RunningStatistics.empty(layers[0]) if self.normalize_observations else None
         # A small last layer: the first policy is close to uniform.

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Key, PyTree
 
 from lerax.distribution import Categorical
 from lerax.env import AbstractEnvLike
+from lerax.env.contract import check_env
 from lerax.space import AbstractSpace, Discrete
 
 from .base_policy import AbstractPolicy
@@ -26,6 +27,7 @@ class RandomPolicy(AbstractPolicy):
     name: ClassVar[str] = "RandomPolicy"
 
     def __init__(self, env: AbstractEnvLike):
+        check_env(env)
         self.action_space, self.observation_space = env.action_space, env.observation_space
 
     def __call__(
