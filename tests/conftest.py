@@ -13,6 +13,11 @@ from jax import random as jr
 # Before anything imports lerax: its annotations are checked at each call.
 jaxtyping.install_import_hook("lerax", "typechecker.checked")
 
+# Tests spend most of their time compiling what then runs a few times: as little as possible is optimized.
+QUICK = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+if jax.__version_info__ < (0, 11):  # later ones have no choice of emitters
+    QUICK += " --xla_cpu_use_fusion_emitters=false"
+
 SPENT = []  # CPU seconds of each worker that has ended
 
 
@@ -23,17 +28,16 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Keeps compiled programs beside pytest's own cache: `pytest --cache-clear` empties both.
 
-    All workers and commands of the tests share them: a program is compiled once, in the command's way.
+    All workers and all processes that they start share them: a program is compiled once.
     """
     from lerax_cli.compile_cache import keep_programs
-    from lerax_cli.runtime import compile_quickly
 
     kept = config.cache.mkdir("programs") if hasattr(config, "cache") else tempfile.mkdtemp()
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(kept))
     # No caches of GPUs: their folder would be part of each program's key, and a copied program of no use.
     os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"
     jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
-    compile_quickly()
+    os.environ.setdefault("XLA_FLAGS", QUICK)
     keep_programs(warn=pytest.exit)
 
 

@@ -95,6 +95,7 @@ def _become(argv: list[str], cwd: str, env: dict[str, str], seconds: float, stre
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    sys.path[:0] = [path for path in env.get("PYTHONPATH", "").split(":") if path]
     sys.argv = ["lerax", *argv]
     sys.modules["lerax_cli.app"].main()
 

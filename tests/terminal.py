@@ -22,13 +22,20 @@ import pyte
 from prefork import Finished, Prefork
 
 LERAX = str(Path(sys.executable).with_name("lerax"))
-SECONDS = 120.0  # far more than anything takes: only a hang gets there
+SECONDS = 600.0  # far more than anything takes: only a hang gets there
 BRIEF = ("CartPole-v1", "--preset", "none", "--steps", "2048", "--seed", "1")
 ENDLESS = ("CartPole-v1", "--preset", "none", "--steps", "500_000_000", "--seed", "1")
 SECOND_SCREEN = 1049  # the private mode of a terminal that shows it
-DECIDED_HERE = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "XDG_CACHE_HOME", "PYTHONWARNINGS")
-
-READ_LATE = {"JAX_COMPILATION_CACHE_DIR", "HOME", "IMAGEIO_FFMPEG_EXE"}  # by the command, not by an import
+DECIDED_HERE = (
+    "COLUMNS",
+    "LINES",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "XDG_CACHE_HOME",
+    "PYTHONWARNINGS",
+    "XLA_FLAGS",
+)
+READ_LATE = {"JAX_COMPILATION_CACHE_DIR", "HOME", "IMAGEIO_FFMPEG_EXE", "XLA_FLAGS"}  # by no import
 
 
 def own_cache(folder: Path) -> Path:
@@ -52,9 +59,18 @@ def run(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finished:
     It is forked from a process that has imported JAX, which saves most of a start, unless a change of the
     environment may be read by what is imported: then, and in every other function here, Python starts anew.
     """
-    if changes.keys() <= READ_LATE:
-        words = [os.fsdecode(word) for word in arguments]
-        return _prefork().run(words, cwd, environment(**changes), SECONDS)
+    start = forked if changes.keys() <= READ_LATE else whole
+    return start(*arguments, cwd=cwd, **changes)
+
+
+def forked(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finished:
+    """`run`, from the process that has imported JAX; PYTHONPATH counts for what it has not imported."""
+    words = [os.fsdecode(word) for word in arguments]
+    return _prefork().run(words, cwd, environment(**changes), SECONDS)
+
+
+def whole(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finished:
+    """`run`, from nothing."""
     return finish([LERAX, *arguments], cwd, changes)
 
 

@@ -88,8 +88,8 @@ def test_no_place_for_the_compilation_cache_is_a_warning(monkeypatch: pytest.Mon
 
 
 def test_home_is_not_needed(tmp_path: Path):
-    """A service has none."""
-    done = terminal.run("train", *terminal.BRIEF, "-q", cwd=tmp_path, HOME=None)
+    """A service has none. Compiled as for users, without the flags of these tests."""
+    done = terminal.run("train", *terminal.BRIEF, "-q", cwd=tmp_path, HOME=None, XLA_FLAGS=None)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -17,7 +17,8 @@ def run(tmp_path: Path):
     """Runs an example in an empty folder, and gives the numbers in the first line that it printed."""
 
     def run(name: str) -> list[float]:
-        done = terminal.finish([sys.executable, "-W", "error", EXAMPLES / name], tmp_path, {})
+        command = [sys.executable, "-W", "error", EXAMPLES / name]
+        done = terminal.finish(command, tmp_path, {"JAX_COMPILATION_CACHE_DIR": None})
         assert done.returncode == 0, done.stderr
         numbers = re.findall(r"-?\d[\d,]*\.?\d*", done.stdout.partition("\n")[0])
         return [float(number.replace(",", "")) for number in numbers]

@@ -31,7 +31,7 @@ def install(folder, name, points, about="About it."):
 
 
 def rows(folder, cwd):
-    done = terminal.run("list-backends", "--json", cwd=cwd, PYTHONPATH=path(folder))
+    done = terminal.forked("list-backends", "--json", cwd=cwd, PYTHONPATH=path(folder))
     assert (done.returncode, done.stderr) == (0, "")
     return {row["name"]: row for row in json.loads(done.stdout)}
 
@@ -57,7 +57,7 @@ def test_the_example_is_listed_and_used(site, tmp_path):
     assert row["available"] and row["about"] == project["description"]
     assert row["writes"] == "see lerax-markdown 1.0"
 
-    done = terminal.run(
+    done = terminal.whole(
         "train", *terminal.BRIEF, "-q", "--backend", "MARKDOWN", cwd=tmp_path, PYTHONPATH=path(site)
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -76,19 +76,27 @@ def test_the_example_is_listed_and_used(site, tmp_path):
     assert 'backend = [\n    "markdown",\n]' in (run / "config.toml").read_text()
 
 
-@pytest.mark.parametrize("source, target, reason", BROKEN.values(), ids=BROKEN)
-def test_a_broken_plugin_is_listed_with_the_reason(site, tmp_path, source, target, reason):
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """A folder of packages that are broken, and their rows in the list."""
+    folder = tmp_path_factory.mktemp("broken")
+    for number, (source, target, _) in enumerate(BROKEN.values()):
+        (folder / f"odd{number}.py").write_text(source)
+        install(folder, f"odd-package-{number}", {f"odd{number}": target.replace("odd:", f"odd{number}:")})
+    return folder, rows(folder, folder)
+
+
+@pytest.mark.parametrize("number", range(len(BROKEN)), ids=BROKEN)
+def test_a_broken_plugin_is_listed_with_the_reason(broken, tmp_path, number):
     """And it breaks nothing else."""
-    (site / "odd.py").write_text(source)
-    install(site, "odd-package", {"odd": target})
-    found = rows(site, tmp_path)
-    assert not found["odd"]["available"] and reason in found["odd"]["reason"]
+    (site, found), name, reason = broken, f"odd{number}", [*BROKEN.values()][number][2]
+    assert not found[name]["available"] and reason in found[name]["reason"]
     assert all(found[name]["available"] for name in registry.BACKENDS)
 
-    refused = terminal.run("train", "CartPole-v1", "--backend", "odd", cwd=tmp_path, PYTHONPATH=path(site))
+    refused = terminal.forked("train", "CartPole-v1", "--backend", name, cwd=tmp_path, PYTHONPATH=path(site))
     assert (refused.returncode, refused.stdout) == (2, "")
     assert len(refused.stderr.splitlines()) == 1
-    assert refused.stderr.startswith("lerax: error: --backend: odd is not available;")
+    assert refused.stderr.startswith(f"lerax: error: --backend: {name} is not available;")
     assert reason in refused.stderr
     assert not (tmp_path / "logs").exists()
 
@@ -124,7 +132,9 @@ def test_a_plugin_is_not_imported_before_it_is_named(site, tmp_path):
 
 def test_a_plugin_is_among_the_names_that_come_close(site, tmp_path):
     install(site, "odd-package", {"markdown": "odd:Odd"})
-    done = terminal.run("train", "CartPole-v1", "--backend", "markdwn", cwd=tmp_path, PYTHONPATH=path(site))
+    done = terminal.forked(
+        "train", "CartPole-v1", "--backend", "markdwn", cwd=tmp_path, PYTHONPATH=path(site)
+    )
     assert done.returncode == 2 and "did you mean markdown?" in done.stderr
 
 

@@ -43,16 +43,28 @@ def script(tmp_path, request):
     return script
 
 
-def shown(script, cwd):
-    with Terminal(script, program=sys.executable, cwd=cwd, size=(110, 24)) as terminal:
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A cache for the one program of all these scripts."""
+    folder = str(tmp_path_factory.mktemp("programs"))
+    return {"JAX_COMPILATION_CACHE_DIR": folder, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+
+
+@pytest.fixture
+def shown(tmp_path, kept):
+    return lambda script: _shown(script, tmp_path, kept)
+
+
+def _shown(script, cwd, kept):
+    with Terminal(script, program=sys.executable, cwd=cwd, size=(110, 24), **kept) as terminal:
         assert terminal.finish() == 0
         hidden, visible = terminal.raw.rfind(b"\x1b[?25l"), terminal.raw.rfind(b"\x1b[?25h")
         assert -1 < hidden < visible, "the cursor is there again"
         return terminal.text() + terminal.scrolled(), terminal.output
 
 
-def test_the_title_and_the_steps_and_the_cursor(script, tmp_path):
-    text, output = shown(script(), tmp_path)
+def test_the_title_and_the_steps_and_the_cursor(script, shown):
+    text, output = shown(script())
     assert "Training MLPActorCriticPolicy on CartPole-v1" in text
     assert "100%" in text and "1000/1000" in text
     assert output == b"done\n"
@@ -67,18 +79,18 @@ def test_the_title_and_the_steps_and_the_cursor(script, tmp_path):
         ("4000, name='mine'", "mine ", "1000/4000"),
     ],
 )
-def test_titles_and_a_total_of_ones_own(script, tmp_path, arguments, title, steps):
-    text, _ = shown(script(arguments), tmp_path)
+def test_titles_and_a_total_of_ones_own(script, shown, arguments, title, steps):
+    text, _ = shown(script(arguments))
     assert text.lstrip().startswith(title) and steps in text
 
 
-def test_after_a_failure_the_cursor_comes_back_with_the_end_of_the_process(script, tmp_path):
-    text, output = shown(script(more=FAILS), tmp_path)
+def test_after_a_failure_the_cursor_comes_back_with_the_end_of_the_process(script, shown):
+    text, output = shown(script(more=FAILS))
     assert output == b"failed\ndone\n" and "100%" not in text
 
 
-def test_without_a_terminal_it_is_silent(script, tmp_path):
-    done = finish([sys.executable, script()], tmp_path, {})
+def test_without_a_terminal_it_is_silent(script, tmp_path, kept):
+    done = finish([sys.executable, script()], tmp_path, kept)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
