@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -88,37 +89,45 @@ def test_what_the_command_needs_first_leaves_jax_out(module):
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
 
 
-# Other people's packages are imported once; each statement then runs in a process of its own, without lerax.
+# Other people's packages are imported once. Each statement then runs in a process of its own, forked from the
+# one that has imported the package around it, as any import of it does first.
 FORKS = """
-import os, sys, warnings
+import json, os, sys, warnings
 import jax, equinox, optax, numpy
+
+def run_each(statements):
+    failed = 0
+    for statement, inside in statements.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that JAX has threads: nothing was computed yet
+            child = os.fork()
+        if child == 0:
+            try:
+                warnings.simplefilter("error")
+                exec(statement, {})
+                os._exit(run_each(inside))
+            except BaseException as error:
+                print(statement, repr(error), file=sys.stderr, flush=True)
+                os._exit(1)
+        failed |= os.waitpid(child, 0)[1]
+    return int(failed > 0)
+
 assert not any(name.startswith("lerax") for name in sys.modules)
-failed = []
-for statement in sys.argv[1:]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that JAX has threads: nothing was computed yet
-        child = os.fork()
-    if child == 0:
-        try:
-            warnings.simplefilter("error")
-            exec(statement, {})
-            os._exit(0)
-        except BaseException as error:
-            print(statement, repr(error), file=sys.stderr, flush=True)
-            os._exit(1)
-    if os.waitpid(child, 0)[1]:
-        failed.append(statement)
-sys.exit(f"failed: {failed}" if failed else 0)
+sys.exit(run_each(json.loads(sys.argv[1])))
 """
 
 
 def test_every_module_and_every_public_name_can_be_imported_first():
-    statements = [f"import {module_of(path)}" for path in FILES]
-    for path in FILES:
+    statements: dict[str, dict] = {}
+    of_package = {"": statements}
+    for path in sorted(FILES, key=lambda path: len(path.parts)):
+        module = module_of(path)
+        inside = of_package[module.rpartition(".")[0]].setdefault(f"import {module}", {})
         if path.name == "__init__.py":
+            of_package[module] = inside
             names = [name.rpartition(".")[2] for name in Imports(path).names]
-            statements += [f"from {module_of(path)} import {name}" for name in names]
-    assert len(statements) > len(FILES)
-    command = [sys.executable, "-c", FORKS, *statements]
+            inside |= {f"from {module} import {name}": {} for name in names}
+    assert str(statements).count("import ") > len(FILES)
+    command = [sys.executable, "-c", FORKS, json.dumps(statements)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
