@@ -7,13 +7,17 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c 
 # What all tests may take, in minutes of CPU time from a fresh clone: half of it on two quiet cores.
 CPU_MINUTES := 16
 
-.PHONY: demo test check docs completions clean
+.PHONY: demo test test-learning check docs completions clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/lerax train CartPole-v1 --backend tensorboard
 
 test: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal --durations 20 --cpu-budget $(CPU_MINUTES)
+
+# What takes minutes each and is left out above: tests by their mark.
+test-learning: $(VENV)/.installed-test
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal --durations 20 -m $(@:test-%=%)
 
 # Style and types, as CI checks them.
 check: $(VENV)/.installed-check

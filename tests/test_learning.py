@@ -1,7 +1,5 @@
 """The presets reach the scores that they promise."""
 
-import os
-
 import pytest
 from jax import random as jr
 
@@ -37,7 +35,7 @@ def test_ppo_solves(name, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("LERAX_LONG_TESTS" not in os.environ, reason="takes minutes each: set LERAX_LONG_TESTS=1")
+@pytest.mark.learning
 @pytest.mark.parametrize("name", LONG_SCORES)
 def test_ppo_solves_within_a_million_steps(name):
     solves(name, 0, LONG_SCORES[name])
