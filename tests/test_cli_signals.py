@@ -211,7 +211,8 @@ def test_stopped_process_goes_on(tmp_path: Path):
 
 def test_run_that_is_killed_keeps_its_metrics(tmp_path: Path):
     """P3: all that was shown is written, in whole lines; who reads of the run learns that it died."""
-    with terminal.Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(100, 30)) as t:
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(terminal.own_cache(tmp_path))}
+    with terminal.Terminal("train", *terminal.ENDLESS, cwd=tmp_path, size=(100, 30), **cache) as t:
         shown: list[str] = []
         while len(shown) < 2:
             t.wait_for(lambda: (found := STEPS.search(t.text())) and found[1] not in [*shown, "0"])
