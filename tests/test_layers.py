@@ -131,3 +131,11 @@ def test_every_module_and_every_public_name_can_be_imported_first():
     command = [sys.executable, "-c", FORKS, json.dumps(statements)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_changes_the_filters_of_warnings_for_a_while():
+    """They belong to all threads: `catch_warnings` on one of several undoes what the others do."""
+    assert [
+        name for name, path in zip(IDS, FILES, strict=True) if "catch_warnings(" in path.read_text()
+    ] == []

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -249,3 +250,41 @@ def test_memory_does_not_grow(tmp_path):
     """Over 320,000 steps and the ends of thousands of episodes."""
     grown, ended = process(STEADY, tmp_path).split()
     assert float(grown) < 8 and int(ended) > 1000
+
+
+def heavier(env, state):
+    """The height of a free box after a step, from the same beginning."""
+    return float(jax.jit(lambda state: env.transition(state, jnp.zeros(0)))(state).seen[0])
+
+
+@pytest.mark.parametrize("included", [False, True])
+def test_a_model_whose_file_has_changed_is_read_again(included):
+    """The relative: what the file includes. An environment that is there already stays as it is."""
+    text = PILE.format(BOX.format(5)).replace("<worldbody>", '<option gravity="0 0 {}"/><worldbody>')
+    if included:
+        Path("pile.xml").write_text('<mujoco><include file="part.xml"/></mujoco>')
+    file = Path("part.xml" if included else "pile.xml")
+    file.write_text(text.format(-10))
+    old, same = Pile(), Pile()
+    assert old == same and old.mujoco_model is same.mujoco_model
+    state, fallen = old.initial(key=jr.key(0)), heavier(old, old.initial(key=jr.key(0)))
+    file.write_text(text.format(-90))
+    new = Pile()
+    assert new != old and (new.mujoco_model.opt.gravity[2], old.mujoco_model.opt.gravity[2]) == (-90, -10)
+    assert heavier(old, state) == fallen > heavier(new, state)
+    assert new.dt == new.mujoco_model.opt.timestep
+
+
+def test_warnings_are_told_from_several_threads():
+    """The relative: each of them takes what is there until nothing is left."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(200):
+                model._said.extend([model.DEPRECATED] * 20)
+                for told in [pool.submit(model.tell_warnings, "a model") for _ in range(4)]:
+                    told.result()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not model._said

@@ -1,6 +1,7 @@
 """What all MuJoCo tasks share: a model that MuJoCo's own engine or MJX simulates, as an environment."""
 
 import dataclasses
+import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -18,7 +19,7 @@ from lerax.render import HeadlessMujocoRenderer, RenderError
 from lerax.space import Box
 
 from .data import Data
-from .model import free_camera, load_model
+from .model import free_camera, load_model, model_bytes
 from .physics import Physics, make_physics
 
 PHYSICS = ("native", "mjx")
@@ -99,6 +100,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     threads: int = static(0, kw_only=True)
     physics: str = static("native", kw_only=True)
     fields: ClassVar[tuple[str, ...]] = ()
+    _model_digest: str = eqx.field(default="", init=False, repr=False, static=True)
 
     def __check_init__(self):
         for name, least in (("frame_skip", 1), ("threads", 0)):
@@ -113,7 +115,10 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
                 raise TypeError(f"{field.name}: must be a number, text or a tuple of these (got {given!r})")
         if self.physics not in PHYSICS:
             raise ValueError(f"physics: must be one of {', '.join(PHYSICS)} (got {self.physics!r})")
-        _loaded(self)
+        model = load_model(self.xml_file)
+        digest = hashlib.sha256(model_bytes(model)).hexdigest()
+        object.__setattr__(self, "_model_digest", digest)  # what else is known of it may be of another model
+        _loaded(self, model)
 
     @abstractmethod
     def observe(self, data: Data) -> Float[Array, " size"]:
@@ -158,7 +163,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     @property
     def dt(self) -> float:
         """Seconds between two steps."""
-        return self.mujoco_model.opt.timestep * self.frame_skip
+        return self._data({}).dt
 
     @property
     def render_fps(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -232,7 +237,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         return MujocoState(row, self._seen(fields, 0, False), state.steps)
 
     def _data(self, fields: Mapping[str, Array]) -> Data:
-        return Data(self.mujoco_model, self.dt, fields)
+        return Data(self.mujoco_model, self.frame_skip, fields)
 
     def _seen(self, fields: Mapping[str, Array], reward: Any, terminal: Any) -> Float[Array, " size"]:
         shown = self.observe(self._data(fields))
@@ -257,13 +262,13 @@ class _Loaded(NamedTuple):
 _known: dict[Any, _Loaded] = {}
 
 
-def _loaded(env: AbstractMujocoEnv) -> _Loaded:
-    """The model of an environment, and its physics."""
+def _loaded(env: AbstractMujocoEnv, model: Any = None) -> _Loaded:
+    """The model of an environment, and its physics; `model` if it has none yet."""
     key = (type(env), tuple(env.__dict__.items()))
     if key not in _known:
-        model = load_model(env.xml_file)
+        model = load_model(env.xml_file) if model is None else model
         physics = make_physics(env.physics, env, model, env.threads, key)
-        shown = lambda fields: env.observe(Data(model, model.opt.timestep * env.frame_skip, fields))
+        shown = lambda fields: env.observe(Data(model, env.frame_skip, fields))
         fields = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in physics.shapes.items()}
         shape = jax.eval_shape(shown, fields).shape
         if len(shape) != 1:

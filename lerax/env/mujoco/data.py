@@ -7,13 +7,18 @@ from typing import Any
 class Data:
     """Fields of `mujoco.MjData` of one simulation, by name, as attributes: `data.qpos[0]`.
 
+    Args:
+        model: The `mujoco.MjModel`.
+        frame_skip: Steps of the engine in one step of the environment.
+        fields: The fields.
+
     Attributes:
         model: The `mujoco.MjModel`.
         dt: Seconds between two steps of the environment.
     """
 
-    def __init__(self, model: Any, dt: float, fields: Mapping[str, Any]):
-        self.model, self.dt = model, dt
+    def __init__(self, model: Any, frame_skip: int, fields: Mapping[str, Any]):
+        self.model, self.dt = model, model.opt.timestep * frame_skip
         self.__dict__.update(fields)
 
     def body(self, name: str | int) -> int:

@@ -47,7 +47,6 @@ class Mjx:
         self._mjx = import_mjx()
         self._kind = sum(getattr(self._mujoco.mjtState, f"mjSTATE_{name}").value for name in STATE)
         self._state_size = self._mujoco.mj_stateSize(model, self._kind)
-        self._dt = model.opt.timestep * task.frame_skip
         with jax.ensure_compile_time_eval():  # the first use of an environment may be in traced code
             self._model, self._start = self._put()
             self._check()
@@ -103,7 +102,7 @@ class Mjx:
         return jnp.concatenate([state, tracked, jnp.zeros(1, state.dtype)])
 
     def _track(self, fields: dict[str, Array]) -> Array:
-        return self._task.track(Data(self._host_model, self._dt, fields))
+        return self._task.track(Data(self._host_model, self._task.frame_skip, fields))
 
     def _read(self, data: Any) -> dict[str, Array]:
         return {name: _field(data, name) for name in fields_of(self._task)}

@@ -1,5 +1,6 @@
 """MuJoCo itself: imported safely, its models loaded, its warnings collected."""
 
+import collections
 import importlib.util
 import re
 import warnings
@@ -14,7 +15,7 @@ from lerax.render.gl import import_mujoco
 # What MuJoCo says of some of Gymnasium's model files, once for each model loaded.
 DEPRECATED = "is deprecated"
 
-_said: list[str] = []
+_said: collections.deque[str] = collections.deque()
 _warned: set[str] = set()
 
 
@@ -37,8 +38,11 @@ def gave_up(reason: str) -> None:
 
 def tell_warnings(model: str) -> None:
     """Warns of what the engine complained about since the last call, once of each kind and model."""
-    while _said:
-        text = _said.pop(0)
+    while True:
+        try:
+            text = _said.popleft()
+        except IndexError:  # nothing is left; other engines' threads take from it, too
+            return
         kind = f"{model}: {re.sub('[0-9.]+', '', text)}"
         if DEPRECATED not in text and kind not in _warned:
             _warned.add(kind)

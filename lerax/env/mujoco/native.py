@@ -62,14 +62,13 @@ class Native:
         mujoco = self._mujoco
         self._kind = _carried(model)
         data = mujoco.MjData(model)
-        self._dt = model.opt.timestep * task.frame_skip
         self.shapes = {name: np.shape(getattr(data, name)) for name in fields_of(task)}
         # Methods of a Module are bound anew, slowly, each time they are asked for.
         self._track = functools.partial(type(task).track, task)
         self._template = np.empty(mujoco.mj_stateSize(model, self._kind))
         mujoco.mj_getState(model, data, self._template, self._kind)
         one = {name: np.array(getattr(data, name))[None] for name in self.shapes}
-        self._tracked = np.asarray(self._track(Data(model, self._dt, one))).shape[-1]
+        self._tracked = np.asarray(self._track(Data(model, task.frame_skip, one))).shape[-1]
         self.row_size = len(self._template) + self._tracked + 1
         sizes = [*(math.prod(shape) for shape in self.shapes.values()), self._tracked, 1]
         self.ends: list[int] = np.cumsum(sizes).tolist()
@@ -155,21 +154,23 @@ class Native:
                 del self._simulations[next(iter(self._simulations))]
             kind = _Threaded if set(AFTER_STEP) & set(self._task.fields) else _Batched
             threads, size = min(count, self._threads), len(self._template)
-            self._simulations[count] = kind(self._model, count, threads, self.shapes, self._dt, size)
+            self._simulations[count] = kind(
+                self._model, count, threads, self.shapes, self._task.frame_skip, size
+            )
         return self._simulations[count]
 
 
 class _Batched:
     """Simulations that MuJoCo's own thread pool steps."""
 
-    def __init__(self, model: Any, count: int, threads: int, fields: Iterable[str], dt: float, size: int):
+    def __init__(self, model: Any, count: int, threads: int, fields: Iterable[str], skip: int, size: int):
         from mujoco import batch  # type: ignore[attr-defined]
 
         self._batch = batch.Batch(model, count, nthread=threads)
         self._failures = batch.SimulationError
         self.state: np.ndarray = self._batch.state[:, :size]
         self.controls: np.ndarray = self._batch.bind("ctrl")
-        self.data = Data(model, dt, {name: self._batch.bind(name) for name in fields})
+        self.data = Data(model, skip, {name: self._batch.bind(name) for name in fields})
 
     def forward(self, which: Int[np.ndarray, " some"]) -> None:
         """Computes the fields of some simulations from their states."""
@@ -188,7 +189,7 @@ class _Batched:
 class _Threaded:
     """Simulations of which contact forces are wanted, which have to be asked for after each step."""
 
-    def __init__(self, model: Any, count: int, threads: int, fields: Iterable[str], dt: float, size: int):
+    def __init__(self, model: Any, count: int, threads: int, fields: Iterable[str], skip: int, size: int):
         self._mujoco, self._model = engine(), model
         self._kind = _carried(model)
         self.state = np.zeros((count, size))
@@ -203,7 +204,7 @@ class _Threaded:
             arrays[name] = np.zeros((count, *np.shape(getattr(datas[0], name))))
         for data in datas:
             self._workers.append((data, [(arrays[name], getattr(data, name)) for name in derived]))
-        self.controls, self.data = arrays["ctrl"], Data(model, dt, arrays)
+        self.controls, self.data = arrays["ctrl"], Data(model, skip, arrays)
         self._pool = ThreadPoolExecutor(max(1, threads - 1))  # whose threads start when they are asked for
 
     def _where(self, name: str) -> tuple[int, int]:
