@@ -339,7 +339,7 @@ def test_nothing_is_shown_when_nothing_is_asked_for(tmp_path: Path, arguments: l
 
 def test_warning_in_the_middle_of_a_run_stands_above_the_frame(tmp_path: Path):
     """It does not tear the frame, and the frame does not wipe it out."""
-    diverging = ("--set", "learning_rate=1e38", "--set", "max_grad_norm=1e30", "--nan", "warn")
+    diverging = ("--set", "learning_rate=1e30", "--set", "max_grad_norm=1e30", "--nan", "warn")
     with Terminal("train", *terminal.BRIEF, *diverging, cwd=tmp_path, size=(100, 50)) as t:
         assert t.finish() == 0
         shown = rows(t.text())
