@@ -7,7 +7,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c 
 # What all tests may take, in minutes of CPU time from a fresh clone: half of it on two quiet cores.
 CPU_MINUTES := 16
 
-.PHONY: demo test test-learning check docs completions clean
+.PHONY: demo test test-learning test-faults check docs completions clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/lerax train CartPole-v1 --backend tensorboard
@@ -18,6 +18,10 @@ test: $(VENV)/.installed-test
 # What takes minutes each and is left out above: tests by their mark.
 test-learning: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal --durations 20 -m $(@:test-%=%)
+
+# Hostile inputs, kills and full disks, made from a seed (LERAX_FAULTS_SEED): long.
+test-faults: $(VENV)/.installed-test
+	LERAX_FAULTS=all $(VENV)/bin/python -m pytest tests/test_hostile.py
 
 # Style and types, as CI checks them.
 check: $(VENV)/.installed-check

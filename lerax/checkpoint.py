@@ -6,6 +6,7 @@ and metadata), and the leaves' bytes. Nothing in it is ever executed.
 
 import hashlib
 import json
+import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from jaxtyping import PyTree
 from .files import write_atomically
 
 MAGIC = b"lerax-1 "
+LARGEST_HEADER = 2**24  # bytes; a policy's has hundreds
 
 
 class CheckpointError(ValueError):
@@ -69,7 +71,7 @@ def load(path: str | Path, like: PyTree) -> PyTree:
         OSError: The file cannot be read.
     """
     header, payload = _read(Path(path))
-    found = {name: (dtype, tuple(shape)) for name, dtype, shape in header["leaves"]}
+    found = {name: (dtype, shape) for name, dtype, shape in header["leaves"]}
     named = dict(_named_arrays(like))
     wanted = {name: (str(leaf.dtype), tuple(leaf.shape)) for name, leaf in named.items()}
     for name in sorted(found.keys() | wanted.keys()):
@@ -77,6 +79,9 @@ def load(path: str | Path, like: PyTree) -> PyTree:
             expected, got = wanted.get(name, "nothing"), found.get(name, "nothing")
             hint = "; give `template` the callbacks of the run" if "callback_state" in name else ""
             raise CheckpointError(f"{path}: {name} does not fit (expected {expected}, got {got}){hint}")
+    size = sum(_plain(leaf).size * _plain(leaf).dtype.itemsize for leaf in named.values())
+    if len(payload) != size or len(found) != len(header["leaves"]):
+        raise CheckpointError(f"{path}: damaged (it holds {len(payload)} bytes, its header names {size})")
     arrays, offset = {}, 0
     for name in found:
         plain = _plain(named[name])
@@ -98,13 +103,34 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
-    first, _, body = path.read_bytes().partition(b"\n")
-    if not first.startswith(MAGIC):
-        raise CheckpointError(f"{path}: not a file of lerax, or of a newer version")
-    if hashlib.sha256(body).hexdigest().encode() != first[len(MAGIC) :]:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise CheckpointError(f"{path}: not a file, but a device or a pipe")
+    with open(path, "rb") as file:
+        first = file.readline(len(MAGIC) + 65)
+        if not first.startswith(MAGIC):
+            raise CheckpointError(f"{path}: not a file of lerax, or of a newer version")
+        body = file.read()
+    if MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" != first:
         raise CheckpointError(f"{path}: damaged (its SHA-256 does not match its contents)")
     header, _, payload = body.partition(b"\n")
-    return json.loads(header), payload
+    return _understood(path, header), payload
+
+
+def _understood(path: Path, header: bytes) -> dict[str, Any]:
+    """The header of a file whose checksum is right, which says nothing of who made it."""
+    try:
+        if len(header) > LARGEST_HEADER:
+            raise ValueError
+        content = json.loads(header)
+        leaves = [
+            (str(name), str(dtype), tuple(map(operator.index, shape)))
+            for name, dtype, shape in content["leaves"]
+        ]
+        metadata = content["metadata"]
+        repr(metadata)  # an error may have to show it
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise CheckpointError(f"{path}: damaged (it has no header that names its arrays)") from None
+    return {"leaves": leaves, "metadata": metadata}
 
 
 def _plain(leaf: Any) -> Any:
