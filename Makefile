@@ -7,7 +7,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c 
 # What all tests may take, in minutes of CPU time from a fresh clone: half of it on two quiet cores.
 CPU_MINUTES := 16
 
-.PHONY: demo test test-learning test-faults check docs completions clean
+.PHONY: demo test test-learning test-faults test-mutants check docs completions clean
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/lerax train CartPole-v1 --backend tensorboard
@@ -22,6 +22,10 @@ test-learning: $(VENV)/.installed-test
 # Hostile inputs, kills and full disks, made from a seed (LERAX_FAULTS_SEED): long.
 test-faults: $(VENV)/.installed-test
 	LERAX_FAULTS=all $(VENV)/bin/python -m pytest tests/test_hostile.py
+
+# Small changes of the arithmetic, each of which a test must notice (tests/mutants.py). It uses all cores for a while.
+test-mutants: $(VENV)/.installed-test
+	$(VENV)/bin/python tests/mutants.py
 
 # Style and types, as CI checks them.
 check: $(VENV)/.installed-check
