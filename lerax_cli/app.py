@@ -51,6 +51,8 @@ def main() -> None:
     hold_streams()
     code = run(sys.argv[1:])
     lost = lost_result()
+    if code > 128:  # a signal: what XLA still compiles, for half a minute maybe, is not waited for
+        os._exit(code)
     sys.exit(code or lost)
 
 

@@ -131,7 +131,18 @@ def ordinary_signals() -> Iterator[None]:
 
 def state_of(pid: int) -> str:
     """The kernel's letter for what a process does."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return _stat(pid)[0]
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has computed so far."""
+    user, system = _stat(pid)[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel knows of a process, behind its number and name: `man 5 proc_pid_stat`."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def only_run(folder: Path) -> Path:

@@ -23,6 +23,9 @@ class ClipSink:
         fps: Frames per second.
         num_frames: How many frames will come.
         niceness: How far encoders stand back for other processes: 0 to 19.
+
+    Attributes:
+        is_complete: Whether all of it was handed over.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class ClipSink:
         self._whole = [dispatcher for dispatcher in self._takers if dispatcher not in self._writers]
         self._frames: Any = None
         self._count = 0
-        self._abandoned = False
+        self.is_complete = self._abandoned = False
 
     @property
     def is_taken(self) -> bool:
@@ -85,6 +88,7 @@ class ClipSink:
         if self._frames is not None and not self._abandoned:
             for dispatcher in self._whole:
                 dispatcher.log_video(tag, self._frames, step, fps)
+        self.is_complete = not self._abandoned
 
     def abandon(self) -> None:
         """Lets nothing of the clip arrive that has not yet; from any thread."""

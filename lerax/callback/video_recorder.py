@@ -237,24 +237,30 @@ class VideoRecorder:
         niceness = 0 if hurried else NICENESS
         sink = ClipSink(self._dispatchers, TAG, clip.step, fps, settings.num_steps + 1, niceness)
         self._sink = sink
-        with sink:
-            for state in unstack(states):
+        try:
+            with sink:
+                for state in unstack(states):
+                    with self._piece(FRAME_SECONDS):
+                        env.render(state, renderer)
+                        sink.add(renderer.as_array())
+                    if not sink.is_wanted:
+                        break
                 with self._piece(FRAME_SECONDS):
-                    env.render(state, renderer)
-                    sink.add(renderer.as_array())
-                if not sink.is_wanted:
-                    break
-            with self._piece(FRAME_SECONDS):
-                sink.close()
-        with self._piece():
-            self._wait_for_backends()
+                    sink.close()
+            with self._piece():
+                self._wait_for_backends()
+        finally:
+            if sink.is_complete:  # what is given up from then on has arrived
+                self._count(sink)
+        return renderer
+
+    def _count(self, sink: ClipSink) -> None:
         if sink.is_wanted:
             with self._changed:
                 self._made += sink.is_taken
                 self._failed += not sink.is_taken
         else:
             self._fail("no backend takes them any more", told=True)  # which they say themselves
-        return renderer
 
     def _renderer(self, env: Any) -> Any:
         from lerax.render import headless_renderer
