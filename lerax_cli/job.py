@@ -11,11 +11,11 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from lerax import registry
 from lerax.run import RunDirectory, claim, generated_name
 
-from . import options, report, runtime
+from . import report, runtime
 from .options import Plan
+from .parts import build, load_backend
 from .report import BadInput, Failure, Interrupted
 from .signals import Signals
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 EVALUATION_EPISODES = 100
 POLICY = "policy.eqx"
-HEADER_BYTES, LEAF_BYTES = 2**12, 2**7  # of a policy's file beside its numbers: once, and for each array
 BESIDE_POLICY = 2**14  # that the rest of a run's directory takes before training
 
 
@@ -52,8 +51,8 @@ class Job:
         self.out, self.name = out, name
         self.videos: VideoCounts | None = None
         self.saved: list[str] = []
-        self._build()
-        self.backends = [self._backend(backend) for backend in plan.backends]
+        self.parts = build(plan)
+        self.backends = [load_backend(backend, out) for backend in plan.backends]
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates and saves; returns the outcome as `--json` prints it."""
@@ -135,58 +134,10 @@ class Job:
             if url := getattr(backend, "url", None):
                 say(f"online      {url}")
 
-    def _build(self) -> None:
-        """Algorithm, environment and policy from their names and settings."""
-        plan = self.plan
-        algorithm_class, self.policy_class = plan.algorithm.load(), plan.policy.load()
-        self.algorithm_settings = options.all_settings(algorithm_class, plan.settings["algorithm"])
-        self.policy_settings = options.all_settings(self.policy_class, plan.settings["policy"])
-        try:
-            self.algorithm = algorithm_class(**self.algorithm_settings)
-            self.algorithm.num_iterations(plan.steps)
-        except ValueError as error:
-            name, _, what = str(error).partition(": ")
-            raise BadInput(self._place(name), what) from None
-        self.env = plan.env.load()()
-        self._check_memory()
-
-    def _check_memory(self) -> None:
-        """Refuses what does not fit, before anything is compiled or a directory made."""
-        import equinox as eqx
-        import numpy as np
-        from jax import random as jr
-
-        from lerax.algorithm import memory
-
-        make = lambda seed: self.policy_class(env=self.env, **self.policy_settings, key=jr.key(seed))
-        self.policy_form = eqx.filter_eval_shape(make, np.uint32(0))
-        try:
-            memory.check(self.algorithm, self.env, self.policy_form)
-        except MemoryError as error:
-            raise Failure("memory", str(error)) from None
-
-    def _place(self, name: str) -> str:
-        """Where a value came from that does not fit the others."""
-        if name == "total_timesteps":
-            return self.plan.steps_from
-        given = self.plan.settings["algorithm"].get(name)
-        return f"{given.where}: {given.name}" if given is not None else name
-
-    def _backend(self, name: str) -> Any:
-        """A backend that was named; nothing of it is opened yet."""
-        try:
-            return registry.load_backend(name)(log_dir=self.out)
-        except ValueError as error:
-            raise BadInput("--backend", f"{name}: {error}") from error
-        except (Exception, SystemExit) as error:  # a plugin may raise what it likes
-            raise BadInput(
-                "--backend", f"{name} is not available; {type(error).__name__}: {error}"
-            ) from error
-
     def _directory(self, out: Path, name: str | None) -> RunDirectory:
-        plan = self.plan
-        wanted = name or generated_name(self.algorithm.name, plan.policy.name, self.env.name)
-        needed = self._policy_bytes()
+        plan, parts = self.plan, self.parts
+        wanted = name or generated_name(parts.algorithm.name, plan.policy.name, parts.env.name)
+        needed = parts.policy_bytes
         path = None
         try:
             path = out / claim(wanted, [out])
@@ -196,14 +147,14 @@ class Job:
             directory = RunDirectory(
                 path,
                 argv=sys.argv[1:],
-                env=self.env.name,
+                env=parts.env.name,
                 algo=plan.algorithm.name,
                 seed=plan.seed,
                 device=str(self.device),
                 versions={"python": platform.python_version()}
                 | {package: version(package) for package in ("lerax", "jax", "equinox", "optax")},
             )
-            directory.write_config(self._config())
+            directory.write_config(parts.config())
             directory.reserve(needed)
         except OSError as error:
             what = f"cannot be written (got {str(out)!r}): {error.strerror}"
@@ -213,32 +164,6 @@ class Job:
                 what += f"; policy and run.json take {needed + BESIDE_POLICY:,} bytes, {free:,} are free"
             raise Failure("--out", what) from None
         return directory
-
-    def _policy_bytes(self) -> int:
-        """The most that the policy's file takes."""
-        import jax
-
-        from lerax.algorithm import memory
-
-        arrays = len(jax.tree.leaves(self.policy_form))
-        return HEADER_BYTES + LEAF_BYTES * arrays + memory.size(self.policy_form)
-
-    def _config(self) -> dict[str, Any]:
-        plan = self.plan
-        score = {} if plan.score is None else {"score": plan.score}
-        return {
-            "env": self.env.name,
-            "algo": plan.algorithm.name,
-            "seed": plan.seed,
-            "steps": plan.steps,
-            "preset": "none",
-            "backend": plan.backends or ["none"],
-            "nan": plan.nan,
-            "video_interval": plan.video_interval,
-            **score,
-            "algorithm": self.algorithm_settings,
-            "policy": self.policy_settings,
-        }
 
     def _logger(self) -> "LoggingCallback":
         from lerax.backend import BackendError, JSONLBackend, VideoBackend
@@ -251,7 +176,7 @@ class Job:
         if self.console is not None:
             self.console.describe(device=self.device.device_kind, files=str(path))
             backends.append(self.console)
-        hparams = {"env": self.env.name, "seed": self.plan.seed, "steps": self.plan.steps}
+        hparams = {"env": self.parts.env.name, "seed": self.plan.seed, "steps": self.plan.steps}
         try:
             return LoggingCallback(
                 backends,
@@ -285,14 +210,14 @@ class Job:
         guard = [StopOnNonFinite()] if self.plan.nan == "stop" else []
         control = RunControl(self.signals)
         control.on_phase("compiling")
-        state, evaluation_key = self._initial_state()
+        state, evaluation_key = self.parts.initial_state()
         trained = time.monotonic()
-        state = self.algorithm.run(state, self.plan.steps, callback=[logger, control, *guard])
+        state = self.parts.algorithm.run(state, self.plan.steps, callback=[logger, control, *guard])
         iterations = int(state.iteration_count)
-        steps = iterations * self.algorithm.steps_per_iteration
+        steps = iterations * self.parts.algorithm.steps_per_iteration
         outcome: dict[str, Any] = {
             "status": "finished" if self.signals.received is None else "interrupted",
-            "env": self.env.name,
+            "env": self.parts.env.name,
             "algo": self.plan.algorithm.name,
             "seed": self.plan.seed,
             "steps": steps,
@@ -316,21 +241,6 @@ class Job:
             outcome |= self._with_videos(logger, outcome["status"])
         return outcome | {"seconds": round(time.monotonic() - self.began, 3)}
 
-    def _initial_state(self) -> tuple[Any, Any]:
-        """The state before training and the key of the evaluation, from the seed, in one program."""
-        import equinox as eqx
-        import numpy as np
-        from jax import random as jr
-
-        @eqx.filter_jit
-        def initial(seed: Any) -> tuple[Any, Any]:
-            policy_key, learn_key, evaluation_key = jr.split(jr.key(seed), 3)
-            policy = self.policy_class(env=self.env, **self.policy_settings, key=policy_key)
-            state = self.algorithm.init(self.env, policy, key=learn_key, total_timesteps=self.plan.steps)
-            return state, evaluation_key
-
-        return initial(np.uint32(self.plan.seed))
-
     def _last_good(self, policy: Any, found: Any) -> Any:
         from lerax import tree
 
@@ -343,7 +253,7 @@ class Job:
     def _save(self, policy: Any, outcome: dict[str, Any]) -> None:
         from lerax import checkpoint
 
-        metadata = {"policy": policy.name, "settings": self._config()["policy"]} | outcome
+        metadata = {"policy": policy.name, "settings": self.parts.settings["policy"]} | outcome
         write = lambda path, data: self.directory.write(path.name, data)
         checkpoint.save(self.directory.path / POLICY, policy, metadata, write=write)
 
@@ -378,7 +288,7 @@ class Job:
 
         from lerax.evaluate import evaluate
 
-        result = evaluate(self.env, policy, key=key, num_episodes=EVALUATION_EPISODES)
+        result = evaluate(self.parts.env, policy, key=key, num_episodes=EVALUATION_EPISODES)
         returns, lengths = np.asarray(result.returns, float), np.asarray(result.lengths, float)
         mean = float(returns.mean())
         evaluation = {
