@@ -11,7 +11,9 @@ from .signals import Signals
 
 PROGRESS = ("auto", "full", "plain", "off")
 DEVICES = ("auto", "cpu", "gpu")
-LONG = 100_000  # steps, more than an iteration of any preset has
+SURE_STEPS = range(
+    100_000, 2**31
+)  # more than an iteration of any preset has, and no more than can be counted
 
 
 Progress = Annotated[
@@ -128,7 +130,7 @@ def train(
     if plan.nan == "off":
         warned.install(hide="not finite from step")
     # Settings can be refused once their classes are imported, and a refusal is one line.
-    checked = not (config or set_ or num_envs or backend) and device != "gpu" and plan.steps >= LONG
+    checked = not (config or set_ or num_envs or backend) and device != "gpu" and plan.steps in SURE_STEPS
     facts = {"algo": plan.algorithm.name, "env": plan.env.name, "seed": plan.seed} if checked else None
     title = f"{plan.algorithm.name.upper()} on {plan.env.name}"
     shown = dashboard("off" if quiet else progress, title, facts)

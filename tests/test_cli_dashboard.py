@@ -12,7 +12,7 @@ from terminal import Terminal
 
 from lerax import registry
 from lerax.algorithm import PPO
-from lerax_cli.train import LONG
+from lerax_cli.train import SURE_STEPS
 
 FULL = [(80, 24), (100, 30), (200, 60)]
 COMPACT = [(60, 15), (20, 5)]
@@ -199,14 +199,16 @@ def test_line_is_there_before_jax(tmp_path: Path):
     }
 
 
-def test_steps_that_cannot_be_too_few_are_known():
+def test_steps_that_cannot_be_too_few_or_too_many_are_known():
     """With as many as these no refusal can come after the line, whatever the preset."""
     defaults = PPO()
     for env in registry.ENVS:
         for table in registry.presets(env).values():
             own = table.get("algorithm", {})
             num_envs, num_steps = (own.get(k, getattr(defaults, k)) for k in ("num_envs", "num_steps"))
-            assert num_envs * num_steps <= LONG, env
+            algorithm = PPO(num_envs=num_envs, num_steps=num_steps, num_batches=1)
+            for steps in (SURE_STEPS[0], SURE_STEPS[-1]):
+                assert algorithm.num_iterations(steps), env
 
 
 def test_cursor_is_back_after_a_signal_before_training(tmp_path: Path):
