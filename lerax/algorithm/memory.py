@@ -1,5 +1,6 @@
 """How much memory a training needs, told from shapes alone, and whether there is as much."""
 
+import contextlib
 import os
 import resource
 from pathlib import Path
@@ -89,10 +90,11 @@ def available() -> int:
 
 
 def _machine() -> int:
-    """What the machine has to give, its caches included."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
+    """What the machine has to give, its caches included; all that it has where it does not tell."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 

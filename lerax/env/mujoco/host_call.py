@@ -34,6 +34,7 @@ METADATA = 1  # the extension by which XLA asks a handler for its version
 VERSION = (0, 3)
 INTERNAL = 13  # the error code
 
+THREADS = "/proc/self/task"  # a folder for each
 EXIT_SECONDS = 10  # that Python waits for programs when it ends
 
 _functions: dict[int, tuple[Any, Function]] = {}
@@ -113,12 +114,16 @@ def _others_run() -> bool:
     """Whether a thread that is none of Python's computes: JAX does not tell of programs whose results are
     dropped, and one may be between two calls."""
     own = {str(thread.native_id) for thread in threading.enumerate()}
-    return any(_computes(thread) for thread in set(os.listdir("/proc/self/task")) - own)
+    try:
+        threads = set(os.listdir(THREADS))
+    except OSError:  # not Linux
+        return False
+    return any(_computes(thread) for thread in threads - own)
 
 
 def _computes(thread: str) -> bool:
     try:
-        with open(f"/proc/self/task/{thread}/stat") as file:
+        with open(f"{THREADS}/{thread}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] in "RD"
     except OSError:  # it has ended
         return False
