@@ -8,7 +8,7 @@ import numpy as np
 
 ROW = 3  # pictures that stand side by side before there is a second row
 KEPT = 4096  # items to choose pictures from
-T = TypeVar("T")
+ItemT = TypeVar("ItemT")
 
 
 def grid_shape(count: int) -> tuple[int, int]:
@@ -34,7 +34,7 @@ def tiled(pictures: Sequence[np.ndarray], columns: int | None = None) -> np.ndar
     return grid
 
 
-def together(streams: Sequence[Iterator[T]]) -> Iterator[list[T]]:
+def together(streams: Sequence[Iterator[ItemT]]) -> Iterator[list[ItemT]]:
     """What several streams give at the same time, until all have ended; a stream's last item stays.
 
     Args:
@@ -60,15 +60,15 @@ def side_by_side(streams: Sequence[Iterator[np.ndarray]]) -> Iterator[np.ndarray
     return map(tiled, together(streams))
 
 
-class Spread(Generic[T]):
+class Spread(Generic[ItemT]):
     """Items of a stream by their numbers: all of a short one, of a long one some that are evenly spread."""
 
     def __init__(self) -> None:
         self.count = 0
         self._stride = 1
-        self._items: list[T] = []
+        self._items: list[ItemT] = []
 
-    def add(self, item: T) -> None:
+    def add(self, item: ItemT) -> None:
         self._last = item
         if self.count % self._stride == 0:
             if len(self._items) == KEPT:
@@ -76,6 +76,6 @@ class Spread(Generic[T]):
             self._items.append(item)
         self.count += 1
 
-    def __getitem__(self, number: int) -> T:
+    def __getitem__(self, number: int) -> ItemT:
         """The item of that number, or one not far before it; the first and the last are always there."""
         return self._last if number == self.count - 1 else self._items[number // self._stride]
