@@ -23,9 +23,9 @@ test-learning: $(VENV)/.installed-test
 test-faults: $(VENV)/.installed-test
 	LERAX_FAULTS=all $(VENV)/bin/python -m pytest tests/test_hostile.py
 
-# Small changes of the arithmetic, each of which a test must notice (tests/mutants.py). It uses all cores for a while.
+# Small changes of the arithmetic, each of which a test must notice (tests/mutants/): on two cores for a while.
 test-mutants: $(VENV)/.installed-test
-	$(VENV)/bin/python tests/mutants.py
+	$(VENV)/bin/python tests/mutants/run.py
 
 # Style and types, as CI checks them.
 check: $(VENV)/.installed-check

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lerax.callback import MemoryBackend
+from lerax.callback.records import records_of
 from lerax.callback.run_log import RunLog
 
 
@@ -96,6 +97,21 @@ def test_of_mapped_lanes_the_foremost_that_runs_counts(run, memories):
     assert run._steps.last == 30
     run.close()
     assert [step for step, _ in memories[0].records] == [40, 50, 30]
+
+
+def test_of_mapped_lanes_mean_and_deviation_are_logged():
+    """Over those alone that have something to log."""
+    values = {
+        "iteration": np.array([[1, 1, 1]]),
+        "episode/count": np.array([[1, 0, 2]]),
+        "episode/return": np.array([[4.0, 0.0, 8.0]]),
+        "train/loss": np.array([[1.0, 2.0, 6.0]]),
+    }
+    ((step, found),) = records_of(values, np.array([[True, True, True]]), [64])
+    assert step == 64 and "seed_1/episode/return" not in found
+    mean_and_deviation = {"episode/return": (6.0, 2.0), "train/loss": (3.0, (14 / 3) ** 0.5)}
+    for tag, expected in mean_and_deviation.items():
+        assert (found[tag], found[f"{tag}_std"]) == pytest.approx(expected)
 
 
 def test_values_that_are_not_finite_are_a_warning_with_what_comes_next(run):

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mutants
 import pytest
 
 # A file imports only from rooms to the left of its own, or from inside its own room.
@@ -139,9 +138,3 @@ def test_nothing_changes_the_filters_of_warnings_for_a_while():
     assert [
         name for name, path in zip(IDS, FILES, strict=True) if "catch_warnings(" in path.read_text()
     ] == []
-
-
-def test_each_change_of_the_mutants_can_be_made():
-    """What is to be changed stands in its file, once, and the test that is to notice it is there."""
-    for mutant in mutants.MUTANTS:
-        assert mutants.changed(mutant) and (ROOT / "tests" / f"{mutant.test}.py").is_file()

@@ -5,11 +5,13 @@ import re
 import equinox as eqx
 import jax
 import numpy as np
+import optax
 import pytest
 from jax import numpy as jnp
 from jax import random as jr
 from toys import Masked, Target
 
+from lerax import tree
 from lerax.algorithm import PPO, Rollout
 from lerax.callback import LoggingCallback, MemoryBackend
 from lerax.env.classic_control import CartPole
@@ -140,6 +142,38 @@ def test_longer_gradients_are_scaled_down_to_the_limit(env, policy):
     change = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(differences)]) / rate
     gradient = eps * change / (1 - np.abs(change))
     assert np.linalg.norm(gradient) == pytest.approx(limit, rel=1e-3)
+
+
+def updated(env, policy, **options):
+    """Parameters, optimizer's state and log of an update with a made-up batch, by an algorithm."""
+    algorithm = PPO(num_envs=4, num_steps=SIZE // 4, **options)
+    state = algorithm.init(env, policy, key=jr.key(0), total_timesteps=SIZE)
+    return algorithm, *jax.jit(algorithm._update)(state, a_batch(), jr.key(1))
+
+
+def test_updates_are_those_of_adam(env, policy):
+    """Kingma and Ba (2015), algorithm 1, in float64, over three passes."""
+    rate, longest, eps = 1e-2, 0.5, 1e-5
+    options = {"learning_rate": rate, "max_grad_norm": longest, "num_epochs": 3, "num_batches": 1}
+    algorithm, vector, opt_state, _ = updated(env, policy, **options)
+    start, back = tree.ravel(policy)
+    slope = jax.jit(jax.grad(lambda v: algorithm.loss(back(v), a_batch(), jnp.array(0.0))[0]))
+    expected, mean, square = np.float64(start), np.zeros(start.size), np.zeros(start.size)
+    for t in (1, 2, 3):
+        gradient = np.float64(slope(jnp.asarray(expected, jnp.float32)))
+        gradient *= min(1, longest / np.linalg.norm(gradient))
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        expected -= rate * (mean / (1 - 0.9**t)) / (np.sqrt(square / (1 - 0.999**t)) + eps)
+    np.testing.assert_allclose(vector, expected, atol=1e-4)
+    # What the next iteration begins with.
+    np.testing.assert_allclose(optax.tree_utils.tree_get(opt_state, "mu"), mean, atol=1e-5)
+
+
+def test_a_pass_takes_every_sample_once(env, policy):
+    """Where next to nothing is learned, the minibatches' mean error of the value is that of all samples."""
+    *_, log = updated(env, policy, num_epochs=2, num_batches=4, learning_rate=1e-9)
+    expected = terms(policy, a_batch(), 0.2, normalize=False, clip_value=False)
+    assert float(log["value_loss"]) == pytest.approx(expected["value_loss"], rel=1e-4)
 
 
 @pytest.mark.parametrize("batches, below, above", [(3, 2, 4), (12, 8, 16), (63, 32, 64)])

@@ -1,0 +1,436 @@
+"""Small changes in the arithmetic of lerax, each of which a test must notice."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Change(NamedTuple):
+    """A change, and the tests that are to notice it.
+
+    Attributes:
+        file: Where, from the root of the repository.
+        old: What stands there, once.
+        new: What is to stand in its place.
+        tests: The tests, as pytest names them: few and fast ones.
+    """
+
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+def change(file: str, old: str, new: str, *tests: str) -> Change:
+    """A change in `lerax/`, to be noticed by tests in `tests/`; their endings .py are left out."""
+    named = [f"tests/{name}.py{colons}{rest}" for name, colons, rest in (t.partition("::") for t in tests)]
+    return Change(f"lerax/{file}.py", old, new, tuple(named))
+
+
+def misplaced(root: Path) -> list[str]:
+    """What cannot be done: texts that do not stand in their file once, and tests that are not there."""
+    wrong = []
+    for one in CHANGES:
+        count = (root / one.file).read_text().count(one.old)
+        if count != 1:
+            wrong.append(f"{one.file}: {one.old!r} stands there {count} times")
+        for test in one.tests:
+            file, _, name = test.partition("::")
+            text = (root / file).read_text() if (root / file).is_file() else ""
+            if not text or (name and f"def {name.partition('[')[0]}(" not in text):
+                wrong.append(f"{one.file}: {one.old!r} is to be noticed by a test that is not there ({test})")
+    return wrong
+
+
+AVERAGES = "test_moving_averages::test_logged_averages_equal_numpys"
+GAE = "test_advantage::test_gae_is_the_discounted_sum_of_one_step_errors"
+LOSS = "test_ppo::test_the_loss_is_that_of_the_paper"
+GRADIENT = "test_ppo::test_longer_gradients_are_scaled_down_to_the_limit"
+UPDATES = "test_ppo::test_updates_are_those_of_adam"
+RATES = "test_ppo::test_the_first_ratio_is_one_at_every_learning_rate"
+FOLLOWED = "test_rollout::test_advantages_follow_terminations_and_truncations"
+TOGETHER = "test_normalization::test_statistics_are_those_of_everything_together"
+REWARDS = "test_normalization::test_rewards_are_divided_by_the_deviation_of_discounted_returns"
+FIRST = "test_evaluate::test_only_the_first_episode_of_each_environment_counts"
+ANYWHERE = "test_classic_control::test_steps_from_anywhere_equal_gymnasiums"
+EPISODES = "test_mujoco_parity::test_episodes_equal_gymnasiums"
+OPTIONS = "test_mujoco_parity::test_arguments_mean_what_gymnasiums_do"
+SPREAD = "test_training_videos::test_what_waits_and_what_is_taken_first_is_evenly_spread"
+CATEGORICAL = "test_distributions::test_categorical_log_probabilities_and_entropy"
+NORMAL = "test_distributions::test_normal_log_density_and_entropy_are_of_the_whole_array"
+
+CHANGES = [
+    change("advantage", "1.0 - terminals", "1.0 - dones", GAE),
+    change("advantage", "gae_lambda * (1.0 - dones", "gae_lambda * (1.0 - terminals", GAE),
+    change("advantage", "gamma * gae_lambda *", "gamma *", GAE),
+    change("advantage", "gamma * next_values", "next_values", GAE),
+    change("advantage", "reverse=True", "reverse=False", GAE),
+    change("algorithm/ppo", "1 - clip, 1 + clip", "1 - clip, 1 + 2 * clip", LOSS),
+    change("algorithm/ppo", "jnp.minimum(ratio", "jnp.maximum(ratio", LOSS),
+    change("algorithm/ppo", "jnp.maximum(error", "jnp.minimum(error", LOSS),
+    change("algorithm/ppo", "entropy_loss = -jnp", "entropy_loss = jnp", LOSS),
+    change("algorithm/ppo", "0.5 * jnp.mean(error)", "jnp.mean(error)", LOSS),
+    change("algorithm/ppo", "(jnp.std(advantage) + 1e-8)", "(jnp.var(advantage) + 1e-8)", LOSS),
+    change("algorithm/ppo", "ratio - 1 - log_ratio", "-log_ratio", LOSS),
+    change("algorithm/ppo", "(1.0 - progress if", "(progress if", LOSS),
+    change("algorithm/ppo", "self.value_loss_coefficient *", "self.entropy_loss_coefficient *", LOSS),
+    change("algorithm/on_policy", "truncated & ~terminal", "truncated | terminal", FOLLOWED),
+    change("algorithm/on_policy", "values[1:]),", "values[:-1]),", FOLLOWED),
+    change("algorithm/on_policy", "advantage, advantage + value)", "advantage, advantage)", FOLLOWED),
+    change("algorithm/on_policy", "eps=1e-5", "eps=1e-8", GRADIENT),
+    change("algorithm/on_policy", "jnp.minimum(1.0, self.max", "jnp.maximum(1.0, self.max", GRADIENT),
+    change(
+        "algorithm/on_policy",
+        "return vector, opt_state, {",
+        "return vector, state.opt_state, {",
+        UPDATES,
+    ),
+    change(
+        "algorithm/on_policy",
+        "packing.unpack({name: array[rows]",
+        "packing.unpack({name: array[rows // 2]",
+        "test_ppo::test_a_pass_takes_every_sample_once",
+    ),
+    change(
+        "algorithm/on_policy",
+        "size // self.num_batches)",
+        "size // self.num_batches)[:1]",
+        "test_ppo::test_a_pass_takes_every_sample_once",
+    ),
+    change(
+        "algorithm/on_policy", ">> low << low", ">> low", "test_advantage::test_each_shuffle_is_a_permutation"
+    ),
+    change(
+        "algorithm/on_policy",
+        "low > 16",
+        "low > 32",
+        "test_advantage::test_every_row_comes_to_every_place_as_often",
+    ),
+    change(
+        "algorithm/on_policy",
+        "1.0 - jnp.var(returns - values)",
+        "jnp.var(returns - values)",
+        "test_advantage::test_explained_variance",
+    ),
+    change("algorithm/base_algorithm", "(1.0 - self.progress(state))", "(self.progress(state))", RATES),
+    change(
+        "algorithm/base_algorithm",
+        "return -(-total_timesteps //",
+        "return (total_timesteps //",
+        "test_loop::test_steps_are_rounded_up_to_whole_iterations",
+    ),
+    change(
+        "algorithm/loop",
+        "state.total_iterations > 0, state",
+        "state.total_iterations < 0, state",
+        "test_pieces::test_schedules_fall_once_however_training_is_cut",
+    ),
+    change(
+        "algorithm/loop",
+        "most // steps, most, iterations",
+        "most // steps, most, iterations + 1",
+        "test_pieces::test_callbacks_are_told_the_length_of_the_whole_training",
+    ),
+    change(
+        "algorithm/loop",
+        "*([due - done]",
+        "*([due - done + 1]",
+        "test_loop::test_host_methods_are_called_at_exactly_the_due_iterations",
+    ),
+    change("algorithm/reward_scale", "returns * ~now[1], returns", "returns, returns", REWARDS),
+    change("algorithm/reward_scale", "gamma * returns + now", "returns + now", REWARDS),
+    change("statistics", "part * (1 - part)", "part", TOGETHER),
+    change("statistics", "self.mean + change * part", "self.mean + change", TOGETHER),
+    change(
+        "statistics",
+        "(value - mean) *",
+        "value *",
+        "test_normalization::test_normalized_values_have_mean_0_and_deviation_1_and_are_clipped",
+    ),
+    change(
+        "statistics",
+        "jnp.clip(value * lax",
+        "(value * lax",
+        "test_normalization::test_normalized_values_have_mean_0_and_deviation_1_and_are_clipped",
+    ),
+    change("callback/episode", "alpha, 1.0) * ctx.done", "alpha, alpha) * ctx.done", AVERAGES),
+    change(
+        "callback/episode",
+        "jnp.where(self.episode_done, 0.0, self",
+        "jnp.where(self.episode_done, ctx.reward, self",
+        AVERAGES,
+    ),
+    change(
+        "callback/episode",
+        "jnp.where(self.episode_done, 0, self",
+        "jnp.where(self.episode_done, 1, self",
+        AVERAGES,
+    ),
+    change("callback/episode", "/ jnp.maximum(count, 1)", "/ self.begun.size", AVERAGES),
+    change(
+        "callback/records",
+        "done * per_iteration)",
+        "done)",
+        "test_logging_callback::test_steps_go_on_over_several_trainings",
+    ),
+    change(
+        "callback/records",
+        "self._base + iteration *",
+        "iteration *",
+        "test_logging_callback::test_steps_go_on_over_several_trainings",
+    ),
+    change(
+        "callback/records",
+        "iterations = np.max(",
+        "iterations = np.min(",
+        "test_forward::test_of_mapped_lanes_the_foremost_that_runs_counts",
+    ),
+    change(
+        "callback/records",
+        "float(np.mean(found))",
+        "float(np.sum(found))",
+        "test_forward::test_of_mapped_lanes_mean_and_deviation_are_logged",
+    ),
+    change(
+        "callback/records",
+        "float(np.std(found))",
+        "float(np.var(found))",
+        "test_forward::test_of_mapped_lanes_mean_and_deviation_are_logged",
+    ),
+    change(
+        "callback/base_callback",
+        "(iteration // interval + 1)",
+        "(iteration // interval)",
+        "test_eval_callback::test_every_n_iterations_on_the_same_episodes_and_the_best_is_kept",
+    ),
+    change(
+        "callback/evaluation",
+        "mean_return > self._best",
+        "mean_return < self._best",
+        "test_eval_callback::test_every_n_iterations_on_the_same_episodes_and_the_best_is_kept",
+    ),
+    change("callback/clips", "return there[i + 1] - there[i - 1]", "return there[i + 1]", SPREAD),
+    change("callback/clips", "if clip.number]", "]", SPREAD),
+    change("evaluate", "jnp.where(over, 0.0, taken.reward)", "taken.reward", FIRST),
+    change("evaluate", "lengths + ~over", "lengths + 1", FIRST),
+    change(
+        "evaluate",
+        "(c[0] < max_steps)",
+        "(c[0] <= max_steps)",
+        "test_evaluate::test_an_episode_that_does_not_end_is_cut_and_reported",
+    ),
+    change(
+        "env/step",
+        "chosen = tree.where(done, fresh",
+        "chosen = tree.where(terminal, fresh",
+        "test_cartpole::test_advance_tells_both_ends_apart_when_they_fall_together",
+    ),
+    change(
+        "env/step",
+        "next_observation=next_observation,",
+        "next_observation=env.observation(following, key=keys[5]),",
+        "test_cartpole::test_advance_keeps_the_last_observation_of_an_episode_and_begins_the_next",
+    ),
+    change(
+        "env/timed",
+        ">= self.max_episode_steps",
+        "> self.max_episode_steps",
+        "test_cartpole::test_advance_tells_both_ends_apart_when_they_fall_together",
+    ),
+    change(
+        "wrapper/time_limit",
+        ">= self.max_episode_steps",
+        "> self.max_episode_steps",
+        "test_wrappers::test_a_time_limit_truncates_every_episode_after_its_steps",
+    ),
+    change(
+        "wrapper/time_limit",
+        "return truncated | (",
+        "return (",
+        "test_wrappers::test_a_shorter_limit_of_the_environment_itself_still_counts",
+    ),
+    change(
+        "wrapper/action",
+        "least + part * (most - least)",
+        "least + part * most",
+        "test_wrappers::test_rescaled_actions_are_gymnasiums",
+    ),
+    change(
+        "wrapper/action",
+        "space.clip(jnp.asarray(least + part * (most - least)))",
+        "jnp.asarray(least + part * (most - least))",
+        "test_wrappers::test_rescaled_actions_are_gymnasiums",
+    ),
+    change(
+        "wrapper/reward",
+        "self.scale * reward",
+        "self.scale + reward",
+        "test_wrappers::test_a_scaled_reward_is_a_multiple_of_the_environments",
+    ),
+    change("distribution/normal", "standardised**2 - self.log_scale", "standardised**2", NORMAL),
+    change("distribution/normal", "math.log(2 * math.pi * math.e)", "math.log(2 * math.pi)", NORMAL),
+    change("distribution/categorical", "-jnp.sum(jnp.exp", "jnp.sum(jnp.exp", CATEGORICAL),
+    change(
+        "distribution/categorical",
+        "self.log_probs + noise",
+        "self.log_probs - noise",
+        "test_distributions::test_categorical_samples_have_the_given_frequencies",
+    ),
+    change(
+        "network",
+        "math.sqrt(2)]",
+        "math.sqrt(3)]",
+        "test_network::test_initial_gains_and_biases_are_those_of_ppo",
+    ),
+    change(
+        "network",
+        "x @ self.weights[-1] + self.biases[-1]",
+        "x @ self.weights[-1]",
+        "test_network::test_a_perceptron_is_matrix_products_with_an_activation_between_them",
+    ),
+    change(
+        "policy/actor_critic",
+        "output_scale=0.01",
+        "output_scale=1.0",
+        "test_rollout::test_a_mask_is_kept_with_its_action",
+    ),
+    change(
+        "space/box",
+        "finite_low + tail",
+        "finite_low - tail",
+        "test_spaces::test_a_box_draws_as_gymnasiums_does",
+    ),
+    change(
+        "space/discrete",
+        "value < self.n",
+        "value <= self.n",
+        "test_spaces::test_a_discrete_space_contains_its_numbers_only",
+    ),
+    change(
+        "tree",
+        "offsets[dtype] = start + size",
+        "offsets[dtype] = size",
+        "test_tree::test_packing_gives_back_every_bit",
+    ),
+    change(
+        "checkpoint",
+        "offset += values.nbytes",
+        "offset = values.nbytes",
+        "test_checkpoint::test_what_was_saved_is_loaded",
+    ),
+    change("env/classic_control/cartpole", "4 / 3 - POLE_MASS", "4 / 3 + POLE_MASS", f"{ANYWHERE}[CartPole]"),
+    change(
+        "env/classic_control/cartpole", "HALF_LENGTH * spin**2", "HALF_LENGTH * spin", f"{ANYWHERE}[CartPole]"
+    ),
+    change("env/classic_control/pendulum", "0.1 * spin**2", "0.2 * spin**2", f"{ANYWHERE}[Pendulum]"),
+    change(
+        "env/classic_control/pendulum",
+        "MASS * LENGTH**2 / 3",
+        "MASS * LENGTH**2 / 2",
+        f"{ANYWHERE}[Pendulum]",
+    ),
+    change(
+        "env/classic_control/mountain_car",
+        "jnp.maximum(velocity, 0.0)",
+        "velocity",
+        f"{ANYWHERE}[MountainCar]",
+    ),
+    change(
+        "env/classic_control/mountain_car",
+        "(position >= self.goal_position) &",
+        "(position >= self.goal_position) |",
+        f"{ANYWHERE}[MountainCar]",
+    ),
+    change(
+        "env/classic_control/continuous_mountain_car",
+        "- 0.1 * action",
+        "- 0.2 * action",
+        f"{ANYWHERE}[ContinuousMountainCar]",
+    ),
+    change("env/classic_control/acrobot", "k1 + 2 * k2 + 2 * k3", "k1 + 2 * k2 + k3", f"{ANYWHERE}[Acrobot]"),
+    change(
+        "env/classic_control/acrobot",
+        "self.terminal(next_state)",
+        "self.terminal(state)",
+        f"{ANYWHERE}[Acrobot]",
+    ),
+    change("env/mujoco/running", "* moved[0] / data.dt", "* moved[0]", f"{EPISODES}[HalfCheetah]"),
+    change("env/mujoco/half_cheetah", "reward - cost", "reward + cost", f"{EPISODES}[HalfCheetah]"),
+    change("env/mujoco/swimmer", "reward - cost", "reward", f"{EPISODES}[Swimmer]"),
+    change("env/mujoco/hopper", "* healthy - cost", "* healthy + cost", f"{EPISODES}[Hopper]"),
+    change(
+        "env/mujoco/hopper",
+        "data.qpos[2:], data.qvel",
+        "data.qpos[1:], data.qvel",
+        f"{OPTIONS}[Hopper-options6]",
+    ),
+    change("env/mujoco/hopper", "(angle < most)", "(angle > -most)", f"{OPTIONS}[Hopper-options5]"),
+    change("env/mujoco/walker2d", "(z < high)", "(z > low)", f"{OPTIONS}[Walker2d-options17]"),
+    change("env/mujoco/ant", "self._forces(data) ** 2", "data.cfrc_ext ** 2", f"{EPISODES}[Ant]"),
+    change(
+        "env/mujoco/humanoid",
+        "jnp.clip(impact, *self.contact_cost_range)",
+        "impact",
+        f"{OPTIONS}[Humanoid-options8]",
+    ),
+    change(
+        "env/mujoco/humanoid_standup", "_range) + 1, False", "_range), False", f"{EPISODES}[HumanoidStandup]"
+    ),
+    change("env/mujoco/reacher", "* distance - cost", "* distance", f"{EPISODES}[Reacher]"),
+    change(
+        "env/mujoco/reacher",
+        "REACH * jnp.sqrt(",
+        "REACH * (",
+        "test_mujoco_parity::test_beginnings_are_distributed_as_gymnasiums[Reacher]",
+    ),
+    change(
+        "env/mujoco/pusher", "linalg.norm(thing - tip)", "linalg.norm(thing - goal)", f"{EPISODES}[Pusher]"
+    ),
+    change(
+        "env/mujoco/pusher",
+        "> LEAST_WAY",
+        "> 0",
+        "test_mujoco_parity::test_beginnings_are_distributed_as_gymnasiums[Pusher]",
+    ),
+    change(
+        "env/mujoco/inverted_pendulum", "abs(data.qpos[1])", "data.qpos[1]", f"{EPISODES}[InvertedPendulum]"
+    ),
+    change(
+        "env/mujoco/inverted_pendulum", "1.0 - fallen, fallen", "1.0, fallen", f"{EPISODES}[InvertedPendulum]"
+    ),
+    change(
+        "env/mujoco/inverted_double_pendulum",
+        "5e-3 * second**2",
+        "1e-3 * second**2",
+        f"{EPISODES}[InvertedDoublePendulum]",
+    ),
+    change(
+        "backend/lines",
+        "self.at += sum(map(len, lines[:-1]))",
+        "self.at += sum(map(len, lines))",
+        "test_csv::test_two_records_of_one_step_share_a_row",
+    ),
+    change(
+        "backend/lines",
+        'self.rows[-1]["step"] != step',
+        "True",
+        "test_backends::test_jsonl_has_one_line_for_what_is_logged_of_one_step",
+    ),
+    change(
+        "backend/base",
+        "// FRAMES_BYTES) + 1",
+        "// FRAMES_BYTES)",
+        "test_training_videos::test_a_gif_that_would_be_too_large_is_smaller",
+    ),
+    change(
+        "render/gif",
+        "max(fps / GIF_FPS, 1)",
+        "fps / GIF_FPS",
+        "test_video::test_a_gif_holds_its_frames_and_their_time",
+    ),
+    change(
+        "render/gif",
+        "round(100 * i / fps)",
+        "int(100 / fps) * i",
+        "test_video::test_a_gif_holds_its_frames_and_their_time",
+    ),
+]
