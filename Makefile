@@ -23,7 +23,7 @@ test-learning: $(VENV)/.installed-test
 test-faults: $(VENV)/.installed-test
 	LERAX_FAULTS=all $(VENV)/bin/python -m pytest tests/test_hostile.py
 
-# Small changes of the arithmetic, each of which a test must notice (tests/mutants/): on two cores for a while.
+# Small changes in the arithmetic, each of which a test must notice (tests/mutants/): minutes on two cores.
 test-mutants: $(VENV)/.installed-test
 	$(VENV)/bin/python tests/mutants/run.py
 

@@ -78,3 +78,9 @@ def test_every_row_comes_to_every_place_as_often():
     # Neighbours that share their random bits keep their order: few enough not to matter.
     ascending = (places[:, :-1] < places[:, 1:]).mean()
     assert abs(ascending - 0.5) < 1e-3
+
+
+def test_of_more_rows_than_random_words_none_keep_their_order():
+    """Sorted by 15 random bits, more than half of all neighbours would agree in them."""
+    (order,) = np.asarray(shuffles(jr.key(3), 1, 2**16 + 1))
+    assert abs((np.diff(order) > 0).mean() - 0.5) < 0.01

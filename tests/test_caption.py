@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lerax.render import RenderError, grid_shape, side_by_side, write_caption
+from lerax.render.grid import KEPT, Spread
 
 RNG = np.random.default_rng(0)
 
@@ -83,3 +84,12 @@ def test_many_streams_stand_in_rows():
 @pytest.mark.parametrize("count, shape", [(1, (1, 1)), (3, (3, 1)), (4, (2, 2)), (5, (3, 2)), (10, (4, 3))])
 def test_a_grid_has_room_for_all(count, shape):
     assert grid_shape(count) == shape
+
+
+def test_of_a_long_stream_evenly_spread_items_are_kept():
+    """Every eighth of five times as many as are kept: what is asked for is there, or lies not far before."""
+    spread = Spread[int]()
+    for number in range(5 * KEPT):
+        spread.add(number)
+    assert (spread[0], spread[5 * KEPT - 1]) == (0, 5 * KEPT - 1)
+    assert [spread[number] for number in range(100)] == [number // 8 * 8 for number in range(100)]

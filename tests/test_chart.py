@@ -35,6 +35,7 @@ def test_a_sparkline_shows_the_whole_curve(count):
     assert sparkline([(i, i * 8 // count) for i in range(count)], 8) == "▁▂▃▄▅▆▇█"
     noise = [(i, (-1.0) ** i + (i >= 512) * 100) for i in range(1024)]
     assert sparkline(noise, 4) == "▁▁██"
+    assert sparkline([(i, min(i, 1)) for i in range(9)], 8) == "▁███████"  # the last part has two values
     uneven = sparkline([(i, i) for i in range(1021)], 8)
     assert len(uneven) == 8 and list(uneven) == sorted(uneven) and uneven[0] == "▁" and uneven[-1] == "█"
 

@@ -38,6 +38,11 @@ def test_a_tag_that_comes_later_leaves_earlier_rows_as_they_are(tmp_path, groupe
     assert text == "step,a,b,c\n1,1.0,,\n2,,2.0,\n3,4.0,,3.0\n"
 
 
+def test_two_tags_may_come_later_together(tmp_path):
+    text = write(tmp_path, [(1, {"a": 1.0})], [(2, {"a": 2.0})], [(3, {"b": 3.0, "c": 4.0})])
+    assert text == "step,a,b,c\n1,1.0,,\n2,2.0,,\n3,,3.0,4.0\n"
+
+
 @pytest.mark.parametrize("grouped", [True, False], ids=["in one group", "in a group each"])
 def test_two_records_of_one_step_share_a_row(tmp_path, grouped):
     records = [(1, {"a": 1.0}), (2, {"a": 12345.678}), (2, {"eval": 9.0, "a": 5.0}), (3, {"a": 6.0})]

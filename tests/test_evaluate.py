@@ -81,10 +81,22 @@ def test_the_same_key_gives_the_same_episodes(policy):
     assert play(0) == play(0) != play(1)
 
 
+class Uneven(Target):
+    """Episodes of 3 to 8 steps, each of which is worth 1."""
+
+    def initial(self, *, key):
+        return eqx.tree_at(lambda s: s.steps, super().initial(key=key), jr.randint(key, (), 0, 6))
+
+    def reward(self, state, action, next_state, *, key):
+        return jnp.array(1.0)
+
+
 def test_only_the_first_episode_of_each_environment_counts():
-    policy = MLPActorCriticPolicy(Target(), hidden_sizes=(8,), key=jr.key(0))
-    episodes = evaluate(Target(), policy, key=jr.key(0), num_episodes=3, max_steps=100)
-    assert episodes.lengths.tolist() == [8, 8, 8]
+    """Others begin their next ones while the longest lasts."""
+    policy = MLPActorCriticPolicy(Uneven(), hidden_sizes=(8,), key=jr.key(0))
+    episodes = evaluate(Uneven(), policy, key=jr.key(0), num_episodes=40, max_steps=100)
+    assert set(episodes.lengths.tolist()) == {3, 4, 5, 6, 7, 8}
+    np.testing.assert_array_equal(episodes.returns, episodes.lengths)
 
 
 class Wild(AbstractPolicy):

@@ -91,6 +91,12 @@ def test_a_training_that_begins_before_the_last_ones_records_are_made_goes_on_fr
     assert [step for step, _ in memories[0].records] == [10, 20, 23, 26]
 
 
+def test_a_training_that_goes_on_from_an_iteration_counts_on(run):
+    receive(run, 1, 2)
+    run.receive("start", (("A",), 10, ()), {"done": np.array([2]), "total": np.array([9])}, np.zeros(1), None)
+    assert run.step_at(3) == 30
+
+
 def test_of_mapped_lanes_the_foremost_that_runs_counts(run, memories):
     iterations = [[1, 4], [2, 5], [3, 5]]
     receive(run, *iterations, running=np.array([[True, True], [True, True], [True, False]]))

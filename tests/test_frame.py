@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lerax.backend.chart import History
-from lerax.backend.frame import Shown, frame
+from lerax.backend.frame import Shown, clock_of, frame
 
 NAME = "PPO_MLPActorCriticPolicy_CartPole-v1_20260220_120000"
 TRAIN = ("loss", "policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "learning_rate")
@@ -184,3 +184,12 @@ def test_values_that_no_curve_can_have_do_no_harm():
     for i, value in enumerate((1e308, -1e308, float("nan"), float("inf"), 1.0)):
         log(shown, i, {"episode/return": value, "train/loss": value})
         assert lines(shown)
+
+
+def test_a_clock_has_hours_minutes_and_seconds():
+    assert [clock_of(seconds) for seconds in (-1, 59.9, 3725, 100 * 3600)] == [
+        "0:00:00",
+        "0:00:59",
+        "1:02:05",
+        "100:00:00",
+    ]

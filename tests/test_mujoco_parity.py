@@ -1,6 +1,7 @@
 """The MuJoCo tasks, held against Gymnasium's: episodes from the same beginnings, with the same actions."""
 
 import inspect
+import math
 import os
 
 import gymnasium
@@ -64,7 +65,7 @@ OPTIONS = [  # with what cannot be told apart from each other in different cases
         {"terminate_when_unhealthy": False, "healthy_z_range": (1.1, 1.3), "healthy_reward": 3.0, **RUNS},
     ),
     (Hopper, {"healthy_angle_range": (-0.02, 0.05), SEEN: False}),
-    (Hopper, {"healthy_state_range": (-1.5, 2.0)}),
+    (Hopper, {"healthy_state_range": (-1.5, 1.2)}),  # the height is above it, and does not count
     (Humanoid, {"terminate_when_unhealthy": False, "healthy_z_range": (0.5, 1.2), "healthy_reward": 1.0}),
     (
         Humanoid,
@@ -102,6 +103,12 @@ OPTIONS = [  # with what cannot be told apart from each other in different cases
         {"terminate_when_unhealthy": False, "healthy_z_range": (0.9, 1.2), "healthy_reward": 3.0, **RUNS},
     ),
     (Walker2d, {"healthy_angle_range": (-0.05, 0.1), SEEN: False}),
+    (Hopper, {"healthy_angle_range": (-0.3, 0.0)}),
+    (Walker2d, {"healthy_angle_range": (-0.3, 0.0)}),
+    (Hopper, {"healthy_z_range": (1.24, math.inf), "healthy_angle_range": (-9.0, 9.0)}),
+    (Walker2d, {"healthy_z_range": (1.24, 9.0), "healthy_angle_range": (-9.0, 9.0)}),
+    (Ant, {"healthy_z_range": (0.6, 9.0)}),
+    (Hopper, {"reset_noise_scale": 1.0, "terminate_when_unhealthy": False}),  # speeds beyond the clip
 ]
 
 
@@ -234,8 +241,30 @@ def test_beginnings_are_distributed_as_gymnasiums(cls):
     for seed in range(count):
         reference.reset(seed=seed)
         theirs.append(np.concatenate([reference.data.qpos, reference.data.qvel]))
+    state = jax.jit(lambda key: env.initial(key=key))(jr.split(jr.key(2), count)[0])
+    begun = env.mujoco_data(jax.device_get(state))
+    np.testing.assert_allclose(np.concatenate([begun.qpos, begun.qvel]), ours[0], atol=1e-7)
     for one, other in zip(ours.T, np.array(theirs).T, strict=True):
         if np.ptp(other) == 0:
             np.testing.assert_allclose(one, other, atol=1e-7)
         else:
             assert stats.ks_2samp(one, other).pvalue > 1e-4
+
+
+def places(cls, part):
+    """Two coordinates of many beginnings."""
+    env = cls()
+    offsets = jax.vmap(lambda key: env.offsets(key=key)[0])(jr.split(jr.key(3), 500))
+    return (env.mujoco_model.qpos0 + np.asarray(offsets))[:, part]
+
+
+def test_a_target_lies_anywhere_within_reach_alike():
+    """In a disc of 0.2 m the squared distance is uniform."""
+    distance = np.linalg.norm(places(Reacher, slice(2, 4)), axis=1)
+    assert stats.kstest((distance / 0.2) ** 2, stats.uniform.cdf).pvalue > 1e-3
+
+
+def test_an_object_does_not_begin_at_its_goal():
+    """Gymnasium draws again until it lies more than 0.17 m away, of at most 0.36 m."""
+    distance = np.linalg.norm(places(Pusher, slice(7, 9)), axis=1)
+    assert 0.17 < distance.min() < 0.175 and 0.33 < distance.max() < 0.361

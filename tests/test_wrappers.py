@@ -68,6 +68,11 @@ def test_rescaled_actions_are_gymnasiums():
         np.testing.assert_allclose(ours.inner_action(jnp.array([action])), wanted, rtol=1e-5, atol=1e-6)
 
 
+def test_an_action_beyond_the_bounds_is_rescaled_to_the_nearest_one():
+    ours = RescaleAction(Pendulum(), 0.0, 10.0)
+    assert [ours.inner_action(jnp.array([x])).item() for x in (-0.1, 11.0)] == [-2.0, 2.0]
+
+
 def test_clipped_actions_are_those_at_the_bounds():
     wild, mild = jnp.array([[-50.0], [0.3], [9.0]]), jnp.array([[-2.0], [0.3], [2.0]])
     env = ClipAction(Pendulum())

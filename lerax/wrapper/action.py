@@ -35,6 +35,8 @@ class ClipAction(AbstractWrapper):
 class RescaleAction(AbstractWrapper):
     """Stretches actions between two bounds to those of the environment, linearly.
 
+    An action beyond them counts as the nearest bound.
+
     Args:
         env: The environment; its actions lie in a bounded Box.
         low: What stands for its lower bounds.

@@ -41,6 +41,7 @@ def fork(tests: Iterable[str], packages: Path, output: Path) -> int:
         os.dup2(file, 1)
         os.dup2(file, 2)
         sys.path.insert(0, str(packages))
+        os.environ["PYTHONPATH"] = str(packages)  # for processes that tests start
         # Without the plugin that would take these failures for those of the last run of the tests.
         code = int(pytest.main(["-x", "-p", "no:cacheprovider", "--tb=short", *tests]))
         found = Path(sys.modules["lerax"].__file__ or "")
