@@ -140,7 +140,7 @@ def test_file_that_is_no_policy(tmp_path: Path, damage: str):
 @pytest.mark.parametrize(
     ("config", "code", "words"),
     [
-        ('env = "CartPole-v1"', 2, ["--policy", "'run'", "no policy yet"]),
+        ('env = "CartPole-v1"', 2, ["--policy", "'run'", "saved no policy"]),
         ('env = "os:system"', 2, ["config.toml", "'os:system'"]),
         ("env = ", 1, ["config.toml"]),
         ("seed = 1", 1, ["config.toml", "env"]),

@@ -74,17 +74,20 @@ def test_metrics_are_complete_after_a_signal(tmp_path: Path):
 
 
 def test_second_signal_ends_at_once(tmp_path: Path):
-    """P4: the code is that of one of them, nothing more is written, and the run is marked."""
+    """P4: the code is that of one of them, nothing half-written is left, and the run is marked."""
     with terminal.started(*ENDLESS, cwd=tmp_path) as process:
         terminal.wait_for(lambda: terminal.trains(tmp_path), process)
+        process.send_signal(signal.SIGSTOP)  # so that the two come together
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
         out, err = process.communicate(timeout=terminal.SECONDS)
     assert process.returncode in (130, 143)  # signals that come together have no order
     assert (out, err) == ("", "")
     run = terminal.only_run(tmp_path / "logs")
     names = {path.name for path in run.iterdir()}
-    assert names == {"run.json", "config.toml", "metrics.jsonl"}
+    # The chunk may have ended, and the policy been saved, in the moment that the run was marked.
+    assert names - {"policy.eqx"} == {"run.json", "config.toml", "metrics.jsonl"}
     assert terminal.facts(run)["status"] == "interrupted"
 
 

@@ -23,7 +23,8 @@ def files():
     return [os.readlink(link) for link in links if os.path.lexists(link)]  # but for the list itself
 
 def resident():
-    pages = int(open("/proc/self/statm").read().split()[1])
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 reader, writer = os.openpty()

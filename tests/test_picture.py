@@ -5,6 +5,7 @@ import sys
 import av
 import numpy as np
 import pytest
+from jax import numpy as jnp
 from PIL import Image
 from test_video import clip
 
@@ -49,6 +50,8 @@ def test_without_imageio_it_says_what_to_install(tmp_path, monkeypatch, name):
 @leaves_pipes
 @pytest.mark.parametrize("fps", [50, 29.97, 125])
 def test_an_mp4_is_read_as_another_decoder_reads_it(tmp_path, fps):
+    """Beside JAX, too, which warns of forks once it has computed something."""
+    jnp.zeros(())
     write_video(tmp_path / "a.mp4", clip(), fps)
     frames, rate = read_video(tmp_path / "a.mp4")
     with av.open(str(tmp_path / "a.mp4")) as container:

@@ -8,6 +8,7 @@ import numpy as np
 from lerax.files import write_atomically
 
 from .base_renderer import RenderError, check_frame
+from .gl import environment
 
 
 def import_imageio() -> Any:
@@ -80,5 +81,7 @@ def _read_gif(imageio: Any, path: Path) -> tuple[np.ndarray, float]:
 
 
 def _read_mp4(imageio: Any, path: Path) -> tuple[np.ndarray, float]:
-    with imageio.imopen(path, "r", plugin="FFMPEG") as file:
-        return np.stack(list(file.iter())), float(file.metadata()["fps"])
+    # Its decoder would start by a fork, of which JAX warns: it is told not to make a group of its own.
+    with environment(IMAGEIO_FFMPEG_NO_PREVENT_SIGINT="1"):
+        with imageio.imopen(path, "r", plugin="FFMPEG") as file:
+            return np.stack(list(file.iter())), float(file.metadata()["fps"])
