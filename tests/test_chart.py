@@ -42,9 +42,10 @@ def test_a_sparkline_shows_the_whole_curve(count):
 
 @pytest.mark.parametrize("width, height", [(80, 12), (30, 5), (20, 2)])
 def test_a_chart_fills_its_space_and_names_its_range(width, height):
-    lines = chart([(x, 3.0 * x) for x in range(200)], width, height)
+    lines = chart([(x, 100 + 3.0 * x) for x in range(200)], width, height)
     assert len(lines) == height and max(len(line) for line in lines) == width
-    assert lines[0].split()[0] == "597" and lines[-1].split()[0] == "0"
+    assert lines[0].split()[0] == "697" and lines[-1].split()[0] == "100"
+    assert height == 2 or lines[height // 2].split()[0] == "398.5"
 
 
 def test_a_straight_line_is_drawn_straight():

@@ -12,7 +12,7 @@ from jax import random as jr
 from toys import Target
 
 from lerax.env.classic_control import CartPole
-from lerax.evaluate import evaluate
+from lerax.evaluate import evaluate, rollout
 from lerax.policy import AbstractPolicy, MLPActorCriticPolicy
 
 INITIAL = []
@@ -138,6 +138,13 @@ def test_a_policy_keeps_its_memory_through_an_episode():
     short = evaluate(Target(length=4), Counts(), key=jr.key(0), num_episodes=5)
     whole = evaluate(Target(length=8), Counts(), key=jr.key(0), num_episodes=5)
     assert short.returns.tolist() == [0.0] * 5 and (whole.returns < 0).all()
+
+
+def test_each_episode_of_a_rollout_begins_with_a_new_memory():
+    played = rollout(Target(), Counts(), key=jr.key(0), num_steps=16)
+    right = np.arange(16) % 8 < 4
+    np.testing.assert_array_equal(played.dones, np.arange(16) % 8 == 7)
+    np.testing.assert_array_equal(played.rewards == 0, right)
 
 
 @pytest.mark.parametrize("deterministic", [True, False])

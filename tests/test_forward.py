@@ -1,6 +1,7 @@
 """The thread between training and the backends' own: what it takes off training, and what it keeps."""
 
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -118,6 +119,19 @@ def test_of_mapped_lanes_mean_and_deviation_are_logged():
     mean_and_deviation = {"episode/return": (6.0, 2.0), "train/loss": (3.0, (14 / 3) ** 0.5)}
     for tag, expected in mean_and_deviation.items():
         assert (found[tag], found[f"{tag}_std"]) == pytest.approx(expected)
+
+
+def test_speed_and_elapsed_time_come_from_the_iterations_own_times(run, memories):
+    """Four iterations of ten steps in two seconds are twenty steps a second."""
+    now = time.monotonic()
+    for numbers, times in (([1], [10.0]), ([2, 3, 4, 5], [10.5, 11.0, 11.5, 12.0])):
+        values = {"iteration": np.array(numbers), "episode/count": np.zeros(len(numbers), int)}
+        run.receive("iteration", (), values, now + np.array(times), None)
+    run.close()
+    records = [scalars for _, scalars in memories[0].records]
+    assert records[-1]["time/steps_per_second"] == pytest.approx(20)
+    assert 10 <= records[0]["time/elapsed"] < 60  # since the training began, just before
+    np.testing.assert_allclose(np.diff([scalars["time/elapsed"] for scalars in records]), 0.5, atol=1e-6)
 
 
 def test_values_that_are_not_finite_are_a_warning_with_what_comes_next(run):

@@ -77,7 +77,7 @@ def test_a_transform_places_points():
 
 
 @pytest.mark.parametrize("y_up", [True, False])
-@pytest.mark.parametrize("size", [(639, 481), (320, 320), (100, 400)])
+@pytest.mark.parametrize("size", [(639, 481), (320, 320), (100, 400), (900, 240)])
 def test_a_fitted_transform_shows_the_same_part_centred_and_undistorted(size, y_up):
     before = Transform(640, 480, scale=100, offset=(300, 100), y_up=y_up)
     after = before.fit(*size)

@@ -22,6 +22,7 @@ def box_policy():
 def test_the_stored_action_is_unclipped_and_the_environments_is_clipped(box_policy, algorithm):
     rollout = rollout_of(algorithm, Target(), box_policy, key=jr.key(1))
     action, received = rollout.action[..., 0], rollout.observation[..., 1]
+    assert np.std(action) == pytest.approx(np.e, rel=0.3)  # whose logarithm is 1
     assert (np.abs(action) > 1).mean() > 0.5
     inside = np.arange(16) % 8 != 7  # after the last step of an episode the next one's observation follows
     np.testing.assert_array_equal(received[1:][inside[:-1]], np.clip(action[:-1], -1, 1)[inside[:-1]])

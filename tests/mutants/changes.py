@@ -52,6 +52,9 @@ TOGETHER = "test_normalization::test_statistics_are_those_of_everything_together
 REWARDS = "test_normalization::test_rewards_are_divided_by_the_deviation_of_discounted_returns"
 FIRST = "test_evaluate::test_only_the_first_episode_of_each_environment_counts"
 ANYWHERE = "test_classic_control::test_steps_from_anywhere_equal_gymnasiums"
+LOG_STD = "test_rollout::test_the_stored_action_is_unclipped_and_the_environments_is_clipped"
+TIMES = "test_forward::test_speed_and_elapsed_time_come_from_the_iterations_own_times"
+STARTS = "test_mujoco_parity::test_beginnings_are_distributed_as_gymnasiums"
 BEGINNINGS = "test_classic_control::test_first_states_are_distributed_as_gymnasiums"
 EPISODES = "test_mujoco_parity::test_episodes_equal_gymnasiums"
 OPTIONS = "test_mujoco_parity::test_arguments_mean_what_gymnasiums_do"
@@ -654,5 +657,149 @@ CHANGES = [
         "whole // 60 % 60",
         "whole // 60",
         "test_frame::test_a_clock_has_hours_minutes_and_seconds",
+    ),
+    change("callback/run_log", "return iterations * self._steps.per_iteration", "return iterations", TIMES),
+    change("callback/run_log", "moment - began", "moment", TIMES),
+    change("callback/run_log", "now - self._last_time, now", "now - self._began, now", TIMES),
+    change(
+        "algorithm/on_policy",
+        "policy = tree.ravel(state.policy)[1](vector).having_seen(rollout.observation)",
+        "policy = tree.ravel(state.policy)[1](vector).having_seen(rollout.observation[1:])",
+        "test_normalization::test_a_policy_learns_the_statistics_of_all_that_it_saw",
+    ),
+    change(
+        "algorithm/on_policy",
+        "env.action_space.clip(action) if",
+        "action if",
+        "test_rollout::test_the_stored_action_is_unclipped_and_the_environments_is_clipped",
+    ),
+    change(
+        "algorithm/on_policy",
+        "row = (carry.observation, action, mask, log_prob, taken.reward)",
+        "row = (taken.next_observation, action, mask, log_prob, taken.reward)",
+        FOLLOWED,
+    ),
+    change(
+        "algorithm/base_algorithm",
+        "state.iteration_count.astype(",
+        "(state.iteration_count + 1).astype(",
+        RATES,
+    ),
+    change(
+        "algorithm/base_algorithm",
+        "state, state.iteration_count + 1)",
+        "state, state.iteration_count + 2)",
+        "test_loop::test_training_stops_at_exactly_the_iteration_that_says_so",
+    ),
+    change(
+        "algorithm/loop",
+        "jnp.maximum(state.total_iterations, total)",
+        "total",
+        "test_pieces::test_callbacks_are_told_the_length_of_the_whole_training",
+    ),
+    change("algorithm/reward_scale", "MOST_REWARD = 10.0", "MOST_REWARD = 1.0", REWARDS),
+    change(
+        "policy/actor_critic",
+        "Normal(output.reshape(self.action_space.shape), self.log_std)",
+        "Normal(output.reshape(self.action_space.shape), 2 * self.log_std)",
+        LOG_STD,
+    ),
+    change(
+        "distribution/normal",
+        "jnp.exp(self.log_scale) * noise",
+        "self.log_scale * noise",
+        "test_distributions::test_normal_samples_have_the_given_distribution",
+    ),
+    change(
+        "distribution/categorical",
+        "jnp.where(mask, logits",
+        "jnp.where(~mask, logits",
+        "test_distributions::test_a_mask_leaves_only_what_is_allowed",
+    ),
+    change(
+        "space/box",
+        "finite_low * (1 - part) + finite_high * part",
+        "finite_low * part + finite_high * part",
+        "test_spaces::test_a_box_draws_as_gymnasiums_does",
+    ),
+    change(
+        "space/box",
+        "(value >= low) & (value <= high)",
+        "(value >= low) | (value <= high)",
+        "test_spaces::test_a_box_contains_what_gymnasiums_contains",
+    ),
+    change(
+        "network",
+        "matrices - 2.0 * vector * along",
+        "matrices - vector * along",
+        "test_network::test_rows_or_columns_are_orthonormal_whatever_shapes_are_made_together",
+    ),
+    change(
+        "network",
+        "* -signs[:, None, :]",
+        "",
+        "test_network::test_orthogonal_matrices_are_uniformly_distributed",
+    ),
+    change(
+        "env/step",
+        "observation=tree.where(done, env.observation(following, key=keys[5]), next_observation)",
+        "observation=next_observation",
+        "test_cartpole::test_advance_keeps_the_last_observation_of_an_episode_and_begins_the_next",
+    ),
+    change(
+        "env/step",
+        "env.begin(chosen)",
+        "env.begin(stepped)",
+        "test_cartpole::test_advance_keeps_the_last_observation_of_an_episode_and_begins_the_next",
+    ),
+    change("tree", "condition.any()", "condition.all()", "test_tree"),
+    change(
+        "env/classic_control/base",
+        "jnp.round(angle / (2 * math.pi))",
+        "jnp.floor(angle / (2 * math.pi))",
+        f"{ANYWHERE}[Pendulum]",
+    ),
+    change(
+        "env/classic_control/cartpole",
+        "POSITION_LIMIT = 2.4",
+        "POSITION_LIMIT = 2.5",
+        f"{ANYWHERE}[CartPole]",
+    ),
+    change(
+        "env/classic_control/acrobot", "jnp.clip(y[2:], -speeds, speeds)", "y[2:]", f"{ANYWHERE}[Acrobot]"
+    ),
+    change("env/mujoco/base", "minval=-scale, maxval=scale", "minval=0.0, maxval=scale", f"{STARTS}[Hopper]"),
+    change("env/mujoco/base", "scale * jr.normal", "jr.normal", f"{STARTS}[Ant]"),
+    change("env/mujoco/base", "state.steps + 1)", "state.steps + 2)", f"{EPISODES}[Reacher]"),
+    change(
+        "env/mujoco/base",
+        "jnp.where(failed, 0, reward)",
+        "reward",
+        "test_mujoco_faults::test_where_the_engine_gives_up_the_episode_ends_and_others_go_on",
+    ),
+    change(
+        "env/mujoco/native", "stepped[:, size:] - rows[:, size:]", "stepped[:, size:]", f"{EPISODES}[Swimmer]"
+    ),
+    change("env/mujoco/humanoid", "/ masses.sum()", "/ masses[1:].max()", f"{EPISODES}[Humanoid]"),
+    change("callback/clips", "default=-clip.number", "default=clip.number", SPREAD),
+    change("callback/clips", "> self._max_clips", ">= self._max_clips", SPREAD),
+    change(
+        "evaluate",
+        "memory = tree.where(taken.done, blank, memory)",
+        "",
+        "test_evaluate::test_each_episode_of_a_rollout_begins_with_a_new_memory",
+    ),
+    change("backend/chart", "4 * height", "2 * height", "test_chart::test_a_straight_line_is_drawn_straight"),
+    change(
+        "backend/chart",
+        "(high + low) / 2",
+        "(high - low) / 2",
+        "test_chart::test_a_chart_fills_its_space_and_names_its_range",
+    ),
+    change(
+        "render/base_renderer",
+        "(width - self.width * factor) / 2",
+        "(width - self.width * factor)",
+        "test_render::test_a_fitted_transform_shows_the_same_part_centred_and_undistorted",
     ),
 ]
