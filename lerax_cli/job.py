@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lerax.callback import LoggingCallback, VideoCounts
 
 EVALUATION_EPISODES = 100
+TENSORBOARD_IMAGES = 10  # of a tag, which it shows by itself
+LAST_VIDEOS_SECONDS = 5.0  # for videos after a signal: the command is to end within ten
 POLICY = "policy.eqx"
 BESIDE_POLICY = 2**14  # that the rest of a run's directory takes before training
 
@@ -124,12 +126,14 @@ class Job:
                 f"over {evaluation['episodes']} greedy episodes{aim}"
             )
         if self.videos is not None:
-            say("videos      " + self.videos.text(f" in {path / 'videos'}"))
+            say("videos      " + self.videos.text(f" in {path / 'videos'}" if self.videos.made else ""))
         if POLICY in self.saved:
             say(f"policy      {path / POLICY}")
         say(f"repeat      lerax train --config {quote(str(path / 'config.toml'))}")
         if "tensorboard" in plan.backends:
-            say(f"curves      tensorboard --logdir {quote(str(path.parent))}")
+            made = 0 if self.videos is None else self.videos.made
+            samples = f" --samples_per_plugin images={made}" if made > TENSORBOARD_IMAGES else ""
+            say(f"curves      tensorboard --logdir {quote(str(path.parent))}{samples}")
         for backend in self.backends:
             if url := getattr(backend, "url", None):
                 say(f"online      {url}")
@@ -272,8 +276,14 @@ class Job:
         return found
 
     def _with_videos(self, logger: "LoggingCallback", status: str) -> dict[str, Any]:
-        """What the videos that still wait add to the outcome. All else is saved: a signal ends it at once."""
-        if status != "interrupted":
+        """What the videos that still wait add to the outcome. All else is saved: a signal ends it at once.
+
+        Where one has ended training, the first and the newest are made, if that is soon done.
+        """
+        if status == "interrupted":
+            self.signals.phase = "encoding"
+            logger.finish_videos(seconds=LAST_VIDEOS_SECONDS)
+        else:
             with contextlib.suppress(Interrupted):
                 self.signals.release()
                 logger.finish_videos()

@@ -21,6 +21,7 @@ WHEN = {
     "compiling": "once this program is compiled",
     "training": "after this chunk, and saving",
     "saving": "once the policy is saved",
+    "encoding": "once the first and the last video are made, within seconds",
 }
 
 

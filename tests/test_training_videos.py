@@ -15,6 +15,7 @@ import pytest
 from jax import random as jr
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from toys import assert_bitwise_equal
 
 from lerax.callback import (
@@ -212,7 +213,7 @@ def test_a_renderer_that_hangs_is_left_behind(train, monkeypatch, tmp_path):
             train(logger, 4, env=Hangs())
     assert len(caught) == 1 and list((tmp_path / "run" / "videos").iterdir()) == []
     go_on.set()
-    assert logger.finish_videos() == (2, 0, 0, 2)
+    assert logger.finish_videos() == (2, 0, 0, 2, 0)
 
 
 class Counting(CartPole):
@@ -225,6 +226,31 @@ class Counting(CartPole):
         return super().transition(state, action, key=key)
 
 
+def test_in_tensorboards_file_no_step_goes_back(train, tmp_path):
+    """To its server that is a new beginning: it forgets what came later. Files of videos need no order."""
+    backends = [TensorBoardBackend(tmp_path), VideoBackend(tmp_path)]
+    with LoggingCallback(backends, name="run", **SMALL | {"video_interval": 1}) as logger:
+        train(logger, 6)
+    (path,) = (tmp_path / "run").glob("events*")
+    values = [
+        (event.step, value) for event in EventFileLoader(str(path)).Load() for value in event.summary.value
+    ]
+    steps = [step for step, value in values if value.tag == "eval/video"]
+    assert steps == [i * ITERATION for i in range(1, 7)] and len(list(tmp_path.glob("run/videos/*"))) == 6
+
+
+def test_in_little_time_the_first_and_the_newest_are_made(train, tmp_path, monkeypatch):
+    """As the command does after a signal; what was given up is counted."""
+    monkeypatch.setattr(video_recorder, "FIRST_SECONDS", 1e6)
+    backend = VideoBackend(tmp_path)
+    with LoggingCallback(backend, name="run", **SMALL | {"video_interval": 1}) as logger:
+        train(logger, 6)
+        counts = logger.finish_videos(seconds=600.0)
+    assert counts == (6, 2, 0, 0, 4) and counts.text() == "2 of 6, the others were given up"
+    found = sorted(path.stem for path in (tmp_path / "run" / "videos").iterdir())
+    assert found == [f"step-{step:010d}" for step in (ITERATION, 6 * ITERATION)]
+
+
 def test_all_that_are_due_come_and_one_program_plays_them(train, monkeypatch):
     """While training goes on nothing is drawn within the first seconds: what waits is made at the end."""
     monkeypatch.setattr(video_recorder, "FIRST_SECONDS", 1e6)
@@ -233,13 +259,15 @@ def test_all_that_are_due_come_and_one_program_plays_them(train, monkeypatch):
         train(logger, 6, env=Counting())
         assert memory.videos == []
         traced = len(Counting.traced)
-        assert logger.finish_videos() == (6, 6, 0, 0)
+        assert logger.finish_videos() == (6, 6, 0, 0, 0)
         once = len(Counting.traced) - traced
         trained = train(logger, 3, env=Counting())
         traced = len(Counting.traced)
     assert len(Counting.traced) == traced and 0 < once <= 2
     steps = [step for _, _, step, _ in memory.videos]
-    assert sorted(steps) == [i * ITERATION for i in range(1, 10)]
+    assert steps == [
+        i * ITERATION for i in range(1, 10)
+    ]  # TensorBoard drops what goes back to an earlier step
     np.testing.assert_array_equal(memory.videos[steps.index(9 * ITERATION)][1], drawn(Counting(), trained))
     assert [phase for phase in memory.phases if phase.startswith("encoding")][0] == "encoding 0/6"
 
@@ -357,7 +385,7 @@ def test_where_no_backend_takes_videos_none_is_drawn(train, tmp_path):
     with pytest.warns(RuntimeWarning, match="no videos: no backend takes them") as caught:
         with LoggingCallback(JSONLBackend(tmp_path), name="run", **SMALL) as logger:
             train(logger)
-    assert len(caught) == 1 and logger.finish_videos() == (2, 0, 0, 2)
+    assert len(caught) == 1 and logger.finish_videos() == (2, 0, 0, 2, 0)
 
 
 @pytest.mark.parametrize(

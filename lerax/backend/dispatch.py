@@ -99,6 +99,12 @@ class Dispatcher:
         own = type(self.backend).log_video is not AbstractLoggingBackend.log_video
         return own and self.disabled is None and self._no_videos is None
 
+    @property
+    def takes_whole_videos(self) -> bool:
+        """Whether it takes videos, and gets them by `log_video`: one after the other, as its scalars."""
+        own = type(self.backend).video_writer is not AbstractLoggingBackend.video_writer
+        return self.takes_videos and not own
+
     def refuse_videos(self, error: BaseException) -> None:
         """Gives the backend no more videos, because of an error that `tell` says."""
         self._no_videos = self._no_videos or self._text(error)

@@ -55,12 +55,16 @@ class ClipQueue:
             self._waiting.remove(min(inner, key=self._gap))
             self.thinned += 1
 
-    def take(self) -> Clip | None:
-        """The clip that is furthest from any that was taken, the first one to begin with; None for none."""
+    def take(self, *, in_order: bool = False) -> Clip | None:
+        """The clip that is furthest from any that was taken, the first one to begin with; None for none.
+
+        Args:
+            in_order: The next one instead, for those who take steps that go back for a new beginning.
+        """
         if not self._waiting:
             return None
         distance = lambda clip: min((abs(clip.number - n) for n in self._taken), default=-clip.number)
-        chosen = max(self._waiting, key=distance)
+        chosen = self._waiting[0] if in_order else max(self._waiting, key=distance)
         self._waiting.remove(chosen)
         self._taken.append(chosen.number)
         return chosen
@@ -68,6 +72,10 @@ class ClipQueue:
     def clear(self) -> None:
         """Drops all that wait."""
         self._waiting.clear()
+
+    def keep_ends(self) -> None:
+        """Drops all that wait but the first of all that were due and the newest."""
+        self._waiting[:-1] = [clip for clip in self._waiting[:-1] if not clip.number]
 
     def _is_full(self) -> bool:
         return (

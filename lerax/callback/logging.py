@@ -109,19 +109,21 @@ class LoggingCallback(AbstractCallback):
         """The run's name, None while it has not begun."""
         return self._log.name
 
-    def finish_videos(self, *, drop: bool = False) -> VideoCounts:
+    def finish_videos(self, *, drop: bool = False, seconds: float | None = None) -> VideoCounts:
         """Makes the videos that wait, at full speed: while training goes on they take little of its time.
 
-        `close` does it, too. Ctrl-C ends it at once, and keeps the videos that are complete.
+        `close` does it, too. Ctrl-C ends it at once, and keeps the videos that are complete; with `drop` it
+        says afterwards how many these are.
 
         Args:
             drop: Give up those that wait instead.
+            seconds: Make the first and the newest only, within this time.
 
         Returns:
             How many videos were due, and what became of them.
         """
         jax.effects_barrier()
-        return self._log.finish_videos(drop=drop)
+        return self._log.finish_videos(drop=drop, seconds=seconds)
 
     def close(self) -> None:
         """Makes the videos that wait, writes what is left and closes the backends, these within 10 seconds.

@@ -144,11 +144,12 @@ class RunLog:
         if self.video is not None:
             self.video.record(env, policy, self._steps.at(iteration))
 
-    def finish_videos(self, *, drop: bool = False) -> VideoCounts:
+    def finish_videos(self, *, drop: bool = False, seconds: float | None = None) -> VideoCounts:
         """Makes the videos that wait, in a phase of its own.
 
         Args:
             drop: Give them up instead, at once.
+            seconds: Make the first and the newest only, within this time.
 
         Returns:
             What became of the videos of this run.
@@ -159,12 +160,13 @@ class RunLog:
         if drop:
             self.video.drop()
         elif self.video.waiting:
-            self._encode(self.video)
+            self._encode(self.video, seconds)
         return self.video.counts
 
-    def _encode(self, video: VideoRecorder) -> None:
-        total = video.waiting
-        video.finish(lambda: self.phase(f"encoding {total - video.waiting}/{total}"))
+    def _encode(self, video: VideoRecorder, seconds: float | None) -> None:
+        total = video.waiting if seconds is None else min(video.waiting, 2)
+        tell = lambda: self.phase(f"encoding {max(total - video.waiting, 0)}/{total}")
+        video.finish(tell, seconds)
 
     def receive(
         self,

@@ -1,10 +1,12 @@
 """Makes the videos of a training, beside it and after it."""
 
+import atexit
 import contextlib
 import math
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -31,6 +33,7 @@ OPEN_SECONDS = (
 )
 BACKEND_SECONDS = 8.0  # after which a backend that does not take its clip is left behind
 DROP_SECONDS = 1.0  # for the clip in hand to be given up
+EXIT_SECONDS = 5.0  # for the same at the end of Python, which fails where a thread is in compiled code
 POLL_SECONDS = 0.05
 
 
@@ -42,19 +45,21 @@ class VideoCounts(NamedTuple):
         made: How many arrived where they were to.
         thinned: How many were left out, evenly spread, because more were due than can wait.
         failed: How many could not be made; a warning said why.
+        dropped: How many were given up, for example because of Ctrl-C.
     """
 
     due: int = 0
     made: int = 0
     thinned: int = 0
     failed: int = 0
+    dropped: int = 0
 
     def text(self, where: str = "") -> str:
         """All of it in a few words, `where` behind the numbers."""
         reasons = {
             "evenly spread, since more were due than can wait": self.thinned,
             f"{self.failed} failed": self.failed,
-            "the others were given up": self.due - self.made - self.thinned - self.failed,
+            "the others were given up": self.dropped,
         }
         return ", ".join([f"{self.made} of {self.due}{where}", *filter(reasons.get, reasons)])
 
@@ -91,7 +96,9 @@ class VideoRecorder:
     @property
     def counts(self) -> VideoCounts:
         """What has become of the videos so far."""
-        return VideoCounts(self._clips.due, self._made, self._clips.thinned, self._failed)
+        due, made, thinned, failed = self._clips.due, self._made, self._clips.thinned, self._failed
+        dropped = due - made - thinned - failed - self.waiting
+        return VideoCounts(due, made, thinned, failed, dropped)
 
     @property
     def waiting(self) -> int:
@@ -135,14 +142,20 @@ class VideoRecorder:
         self._fail(reason)
         self.tell()
 
-    def finish(self, on_progress: Callable[[], None] = lambda: None) -> None:
+    def finish(self, on_progress: Callable[[], None] = lambda: None, seconds: float | None = None) -> None:
         """Makes all clips that wait, at full speed; where one hangs, it and they are left behind.
 
         An exception, such as a signal's, ends it at once.
 
         Args:
             on_progress: Called now and then.
+            seconds: Make the first and the newest only, within this time.
         """
+        ends_at = math.inf
+        if seconds is not None:
+            ends_at = time.monotonic() + seconds
+            with self._changed:
+                self._clips.keep_ends()
         self._hurried_at = time.monotonic()
         self._at_full_speed.set()
         try:
@@ -152,6 +165,8 @@ class VideoRecorder:
                     self._changed.wait_for(lambda: not self.waiting, POLL_SECONDS)
                 if time.monotonic() > self._hangs_at:
                     self._fail("one hangs and is left behind")
+                    self.drop()
+                if time.monotonic() > ends_at:
                     self.drop()
         except BaseException:
             self.drop()
@@ -192,6 +207,7 @@ class VideoRecorder:
                 self._failed += 1
             elif self._thread is None:
                 self._thread = threading.Thread(target=self._work, daemon=True, name="lerax video")
+                _threads.add(self._thread)
                 self._thread.start()
             self._changed.notify_all()
 
@@ -222,7 +238,8 @@ class VideoRecorder:
     def _take(self) -> Clip | None:
         with self._changed:
             self._changed.wait_for(lambda: len(self._clips) or self._closed)
-            self._in_hand = self._clips.take()
+            in_order = any(dispatcher.takes_whole_videos for dispatcher in self._dispatchers)
+            self._in_hand = self._clips.take(in_order=in_order)
             return self._in_hand
 
     def _make(self, clip: Clip, renderer: Any) -> Any:
@@ -303,6 +320,16 @@ class VideoRecorder:
     def _check_dropped(self) -> None:
         if self._dropping:
             raise _Dropped
+
+
+_threads: "weakref.WeakSet[threading.Thread]" = weakref.WeakSet()
+
+
+@atexit.register  # before any run log's own function, so that it comes after those have closed
+def _wait_for_threads() -> None:
+    deadline = time.monotonic() + EXIT_SECONDS
+    for thread in _threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 class _Dropped(Exception):
