@@ -1,6 +1,7 @@
 """The Typer app, and the one place where errors become exit codes."""
 
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from lerax import __version__
 from . import doctor, lists, record_video, train
 from .parsing import Command, Group
 from .report import Failure, Interrupted, hold_streams, lost_result, result, say, short
+from .signals import interrupt
 
 app = typer.Typer(
     name="lerax",
@@ -49,6 +51,8 @@ def root(
 def main() -> None:
     """Runs the command and ends the process with its exit code."""
     hold_streams()
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, interrupt)
     code = run(sys.argv[1:])
     lost = lost_result()
     if code > 128:  # a signal: what XLA still compiles, for half a minute maybe, is not waited for

@@ -25,6 +25,11 @@ WHEN = {
 }
 
 
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """A handler for the time before `Signals`: there is nothing to save yet."""
+    raise Interrupted(number)
+
+
 def _quiet_unraisable(problem: Any) -> None:
     """Says nothing where the interpreter drops the handler's exception, as it does in a finalizer."""
     if problem.exc_type is not Interrupted:
@@ -66,7 +71,8 @@ class Signals:
             before = signal.getsignal(number)
             # A shell starts background jobs with SIGINT ignored, and nohup SIGHUP: leave it so.
             if before is not signal.SIG_IGN:
-                self._before[number] = before
+                # Afterwards something may have been saved.
+                self._before[number] = signal.default_int_handler if before is interrupt else before
                 signal.signal(number, self._handle)
         sys.unraisablehook = _quiet_unraisable
         return self

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import jax
@@ -28,6 +29,18 @@ with Signals() as signals:
     signals.at_once = lambda: print('last words', flush=True)
     print('inside', flush=True)
     hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)
+"""
+EARLY = """
+import os, signal, sys
+wanted = sys.argv[1]
+class Finder:
+    def find_spec(self, name, *_):
+        if name == wanted:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+sys.argv = ['lerax', 'doctor']
+from lerax_cli.__main__ import main
+main()
 """
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -101,6 +114,22 @@ def test_signal_while_importing_crashes_nothing(tmp_path: Path):
     *heard, last = err.splitlines()
     assert heard in ([], [HEARD.format("once all is imported")]) and "stopped by a signal" in last
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("module", ["lerax_cli.app", "typer", "lerax.render.gl"])
+def test_interrupt_before_anything_is_imported_is_one_line(tmp_path: Path, module: str):
+    """P4: from the first import on, and (the relative) in a command that catches no signals of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY, module], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    said = "lerax: stopped by a signal (exit 130); there was nothing to save yet\n"
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", said)
+
+
+def test_installed_command_begins_where_it_is_guarded():
+    """So does `python -m lerax_cli`, which is the same file."""
+    project = tomllib.loads(Path(__file__).parent.with_name("pyproject.toml").read_text())
+    assert project["project"]["scripts"] == {"lerax": "lerax_cli.__main__:main"}
 
 
 @pytest.mark.parametrize(
