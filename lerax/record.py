@@ -28,6 +28,7 @@ from lerax.render import (
 from lerax.settings import check_count, shown
 
 EPISODE_STEPS = 10_000  # after which an episode that does not end is cut
+BY_IMPORTANCE = 2, 0, 1  # return, step, reward: of the words on a frame
 
 
 class Episode(NamedTuple):
@@ -278,7 +279,7 @@ class _Player:
         self.drawn.render(moment.state, self.renderer)
         frame = self.renderer.as_array()
         if moment.words:
-            write_caption(frame, moment.words)
+            write_caption(frame, moment.words, importance=BY_IMPORTANCE)
         if self.labelled:
             write_caption(frame, [self.name], at_bottom=True)
         return frame

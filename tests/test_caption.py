@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import PIL.ImageDraw
 import pytest
 
 from lerax.render import RenderError, grid_shape, side_by_side, write_caption
@@ -93,3 +94,47 @@ def test_of_a_long_stream_evenly_spread_items_are_kept():
         spread.add(number)
     assert (spread[0], spread[5 * KEPT - 1]) == (0, 5 * KEPT - 1)
     assert [spread[number] for number in range(100)] == [number // 8 * 8 for number in range(100)]
+
+
+WORDS = ("step 4", "reward 0.95", "return 123.4")
+
+
+def told(monkeypatch, size, words=WORDS, importance=(2, 0, 1)):
+    """The texts that are drawn on a frame, with the right edge of each."""
+    drawn = []
+    draw = PIL.ImageDraw.ImageDraw.text
+
+    def text(self, at, text, **options):
+        drawn.append((text, at[0] + options["font"].getlength(text), at[1]))
+        draw(self, at, text, **options)
+
+    monkeypatch.setattr(PIL.ImageDraw.ImageDraw, "text", text)
+    write_caption(np.zeros((*size, 3), np.uint8), words, importance=importance)
+    return drawn
+
+
+@pytest.mark.parametrize(
+    ("size", "kept", "lines"),
+    [
+        ((480, 640), WORDS, 1),
+        ((120, 160), WORDS, 2),
+        ((60, 112), WORDS, 2),
+        ((40, 112), ("step 4", "return 123.4"), 1),
+        ((40, 64), ("return 123.4",), 1),
+        ((40, 50), ("return 123.4",), 1),
+        ((10, 10), (), 0),
+    ],
+)
+def test_what_has_no_room_is_left_out_whole(monkeypatch, size, kept, lines):
+    """Lines are broken first; the return stays longest, then the step: no number is cut off at the edge."""
+    drawn = told(monkeypatch, size)
+    assert tuple(text for text, _, _ in drawn) == kept
+    assert all(right <= size[1] for _, right, _ in drawn)
+    assert len({top for *_, top in drawn}) == lines
+
+
+def test_number_that_has_room_is_in_smaller_letters_before_it_goes(monkeypatch):
+    """The relative: a number that grows, as in a long episode."""
+    drawn = told(monkeypatch, (40, 50), ("step 9999", "reward -1.00", "return -9999.0"))
+    assert [(text, right <= 50) for text, right, _ in drawn] == [("return -9999.0", True)]
+    assert told(monkeypatch, (40, 40), ("step 9999", "reward -1.00", "return -9999.0")) == []
