@@ -193,7 +193,7 @@ def test_an_overlay_is_written_on_every_frame_and_changes(env, random, renderer,
     record(tmp_path / "words.mp4", env, [("", random)], renderer, key=key, overlay=True)
     plain, words = decoded(tmp_path / "plain.mp4"), decoded(tmp_path / "words.mp4")
     assert plain.shape == words.shape
-    top, rest = slice(0, 14), slice(20, None)
+    top, rest = slice(0, 14), slice(34, None)  # below two lines
     assert_shows(words[:, rest], plain[:, rest], most=2)
     assert np.abs(words[:, top, :40].astype(int) - plain[:, top, :40]).mean(axis=(1, 2, 3)).min() > 50
     assert (np.abs(np.diff(words[:, top, :80].astype(int), axis=0)).max(axis=(1, 2, 3)) > 60).all()
