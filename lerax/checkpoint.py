@@ -19,6 +19,7 @@ from jax import random as jr
 from jaxtyping import PyTree
 
 from .files import write_atomically
+from .settings import check_instance
 
 MAGIC = b"lerax-1 "
 LARGEST_HEADER = 2**24  # bytes; a policy's has hundreds
@@ -69,16 +70,14 @@ def load(path: str | Path, like: PyTree) -> PyTree:
     Raises:
         CheckpointError: The file is damaged, or its leaves differ from those of `like`.
         OSError: The file cannot be read.
+        TypeError: `like` is a class.
     """
+    check_instance("like", like, object, "MLPActorCriticPolicy(env, key=key)")
     header, payload = _read(Path(path))
     found = {name: (dtype, shape) for name, dtype, shape in header["leaves"]}
     named = dict(_named_arrays(like))
     wanted = {name: (str(leaf.dtype), tuple(leaf.shape)) for name, leaf in named.items()}
-    for name in sorted(found.keys() | wanted.keys()):
-        if found.get(name) != wanted.get(name):
-            expected, got = wanted.get(name, "nothing"), found.get(name, "nothing")
-            hint = "; give `template` the callbacks of the run" if "callback_state" in name else ""
-            raise CheckpointError(f"{path}: {name} does not fit (expected {expected}, got {got}){hint}")
+    _check_fit(path, found, wanted)
     size = sum(_plain(leaf).size * _plain(leaf).dtype.itemsize for leaf in named.values())
     if len(payload) != size or len(found) != len(header["leaves"]):
         raise CheckpointError(f"{path}: damaged (it holds {len(payload)} bytes, its header names {size})")
@@ -90,6 +89,23 @@ def load(path: str | Path, like: PyTree) -> PyTree:
         arrays[name] = _as(named[name], values)
     names = iter(named)
     return jax.tree.map(lambda leaf: arrays[next(names)] if _is_array(leaf) else leaf, like)
+
+
+def _check_fit(path: str | Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuses leaves that differ from those wanted, and says in which way `like` is another one."""
+    strange = bool(found and wanted) and not found.keys() & wanted.keys()
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) == wanted.get(name):
+            continue
+        expected, got = wanted.get(name, "nothing"), found.get(name, "nothing")
+        hint = ""
+        if strange:
+            hint = "; the file is of another kind of object: give one of the kind that was saved"
+        elif name in found and name in wanted:
+            hint = "; make it with the settings that were saved"
+        elif "callback_state" in name:
+            hint = "; give `template` the callbacks of the run"
+        raise CheckpointError(f"{path}: {name} does not fit (expected {expected}, got {got}){hint}")
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

@@ -193,7 +193,7 @@ class Reserve:
             pass
 
 
-def read_facts(path: Path) -> dict[str, Any]:
+def read_facts(path: str | Path) -> dict[str, Any]:
     """What `run.json` says of a run, and what it cannot say itself.
 
     Args:
@@ -207,6 +207,7 @@ def read_facts(path: Path) -> dict[str, Any]:
         OSError: There is no `run.json`, or it cannot be read.
         ValueError: It is no JSON object.
     """
+    path = Path(path)
     file = path / "run.json"
     facts = json.loads(file.read_bytes())
     if not isinstance(facts, dict):

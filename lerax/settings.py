@@ -78,7 +78,8 @@ class Setting(NamedTuple):
             return "true or false"
         if isinstance(self.default, tuple):
             return f"1 to {LONGEST_LIST} values" + (f", each {self.limits}" if str(self.limits) else "")
-        return str(self.limits) or ("any text" if isinstance(self.default, str) else "any finite value")
+        whatever = {str: "any text", int: "any whole number"}.get(type(self.default), "any finite value")
+        return str(self.limits) or whatever
 
     @property
     def example(self) -> str:
@@ -134,7 +135,8 @@ def setting(
     import equinox as eqx  # here: options are read by the same rules before JAX is imported
 
     limits = Limits(above, at_least, at_most, choices)
-    return eqx.field(default=default, static=True, metadata={"help": help, "limits": limits})
+    metadata = {"help": help, "limits": limits}
+    return eqx.field(default=default, static=True, converter=_without_arrays, metadata=metadata)
 
 
 def settings_of(cls: type) -> dict[str, Setting]:
@@ -159,6 +161,14 @@ def check_settings(module: Any) -> None:
     """
     for name, declared in settings_of(type(module)).items():
         object.__setattr__(module, name, declared.convert(getattr(module, name)))
+
+
+def _without_arrays(value: Any) -> Any:
+    """Plain numbers in place of an array of them, of whose kind Equinox takes none as static."""
+    try:
+        return value.tolist() if hasattr(value, "shape") else value
+    except (TypeError, AttributeError):  # traced, or a PRNG key: refused with the others of a wrong type
+        return value
 
 
 def _convert(value: Any, default: Any) -> Any:
@@ -218,4 +228,13 @@ def check_count(name: str, value: Any, example: int = 1000) -> int:
     Raises:
         ValueError: It is none.
     """
-    return Setting(name, example, "", Limits(at_least=1)).convert(value)
+    return check_value(name, value, example, at_least=1)
+
+
+def check_value(name: str, value: Any, example: Any, **limits: Any) -> Any:
+    """An argument of the type of `example` and within `Limits(**limits)`.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return Setting(name, example, "", Limits(**limits)).convert(value)

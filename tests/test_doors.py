@@ -13,18 +13,25 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import json, sys
+import json, sys, warnings
+from pathlib import Path
 import jax
+import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
+from lerax import checkpoint
 from lerax.algorithm import *
+from lerax.backend import *
 from lerax.callback import *
 from lerax.env import EnvContractError
 from lerax.env.classic_control import *
 from lerax.evaluate import *
 from lerax.policy import *
 from lerax.record import record
+from lerax.run import read_facts
 from lerax.wrapper import *
+
+warnings.simplefilter("error")
 
 class Whole(CartPole):
     def terminal(self, state, *, key=None):
@@ -34,8 +41,25 @@ class Wide(CartPole):
     def reward(self, *args, key=None):
         return jnp.ones(1)
 
+def branching(self, state, *, key):
+    return True if state.y[0] > 2 else False
+
+def other_env(**methods):
+    return type("Other", (CartPole,), methods)()
+
 env, KEY = CartPole(), jr.key(0)
 policy, ppo = MLPActorCriticPolicy(env, key=KEY), PPO()
+other = PPO(num_envs=8)
+state, template = ppo.init(env, policy, key=KEY), ppo.template(env, policy)
+checkpoint.save("state", state)
+checkpoint.save("policy", policy)
+Path("run").mkdir()
+Path("run/run.json").write_text("{}")
+
+class Halves(EmptyCallback):
+    def next_due(self, iteration):
+        return iteration + 0.5
+
 said = {}
 for code in json.load(sys.stdin):
     try:
@@ -47,6 +71,7 @@ print(json.dumps(said))
 """
 LIST = r"ValueError: hidden_sizes: .*\(got {}\); .*; such as \[64,64\]"
 CLASS = r"TypeError: {}: a class \(got \w+\); write an instance, such as {}"
+VIDEO = r"ValueError: video_{}: not an int \(got {}\); allowed: at least {}; such as \d+"
 KEY = r"TypeError: key: not one PRNG key \(got {}\); write for example jax\.random\.key\(0\)"
 WRITTEN = {
     "MLPActorCriticPolicy(env, hidden_sizes=True, key=KEY)": LIST.format("True"),
@@ -88,6 +113,45 @@ WRITTEN = {
     "record('x.mp4', env, [('one', MLPActorCriticPolicy)], None, key=KEY)": CLASS.format("policy", "MLP.*"),
     "record('x.mp4', CartPole, [('one', policy)], None, key=KEY)": CLASS.format("env", r"CartPole\(\)"),
     "record('x.mp4', env, [('a', policy)], None, key=KEY, episodes='2')": "ValueError: episodes: not an .*",
+    "EvalCallback(2, logger='x')": "TypeError: logger: not an LoggingCallback .*",
+    "EvalCallback(2, seed='x')": "ValueError: seed: not an int .*any whole number; such as 0",
+    "StopOnReturn(float('nan'))": r"ValueError: threshold: out of range \(got nan\); .*any finite value",
+    "StopOnReturn('100')": r"ValueError: threshold: not a float \(got '100'\); .*",
+    "StopOnReturn(100, alpha='1')": "ValueError: alpha: not a float .*",
+    "LoggingCallback(ConsoleBackend(), video_interval=2.5)": VIDEO.format("interval", 2.5, 0),
+    "LoggingCallback(ConsoleBackend(), video_interval='2')": VIDEO.format("interval", "'2'", 0),
+    "LoggingCallback(ConsoleBackend(), video_num_steps=1.5)": VIDEO.format("num_steps", 1.5, 1),
+    "TensorBoardCallback(video_width='320')": VIDEO.format("width", "'320'", 1),
+    "TensorBoardCallback(video_interval=1, video_fps='fast')": "ValueError: video_fps: not a float .*",
+    "ppo.run(state, 1024, callback=Halves())": r"ValueError: Halves\.next_due: not a whole .*got 0\.5.*",
+    "ppo.learn(env, policy, 2048.5, key=KEY)": r"ValueError: .*not an int .*2048\.5\); .*any whole.*",
+    "other.run(state, 4096)": r"ValueError: state: of an algorithm with other .*num_envs 4 against 8.*",
+    "PPO(normalize_rewards=True).run(state, 4096)": "ValueError: state: of an algorithm .*another memory.*",
+    "ppo.run(template, 4096)": r"TypeError: state: a template, which holds no values .*checkpoint\.load.*",
+    "checkpoint.load('policy', MLPActorCriticPolicy)": CLASS.format("like", r"MLP.*"),
+    "checkpoint.load('policy', template)": "CheckpointError: policy: .*file is of another kind.*",
+    "checkpoint.load('state', policy)": "CheckpointError: state: .*file is of another kind.*",
+    "checkpoint.load('state', other.template(env, policy))": (
+        r"CheckpointError: state: .*\(8, ?.*; make it with the settings that were saved"
+    ),
+    # What is meant well is taken, without a warning.
+    "read_facts('run')": "nothing",
+    "PPO(learning_rate=jnp.array(1e-3), num_envs=np.int32(4), anneal_clip=np.bool_(True))": "nothing",
+    "MLPActorCriticPolicy(env, hidden_sizes=np.array([8, 8]), key=KEY)": "nothing",
+    # Methods of environments that raise, or give what another library's do.
+    "ppo.init(other_env(initial=lambda self, *, key: None), policy, key=KEY)": (
+        r"EnvContractError: Other\.initial of CartPole-v1: .*got None\); wanted: a module of arrays.*"
+    ),
+    "ppo.init(other_env(initial=lambda self, *, key: (env.initial(key=key), {})), policy, key=KEY)": (
+        r"EnvContractError: Other\.initial of .*got \(.*\{\}\)\); wanted: a module of arrays.*"
+    ),
+    "ppo.init(other_env(reward=lambda self: 1.0), policy, key=KEY)": (
+        r"EnvContractError: Other\.reward of .*unexpected keyword argument 'key'\); wanted: .*"
+        r"reward\(self, state, action, next_state, \*, key\)"
+    ),
+    "evaluate(TimeLimit(other_env(terminal=branching), 9), policy, key=KEY)": (
+        r"EnvContractError: TimeLimit\(Other\)\.terminal of .*TracerBoolConversionError: .*jnp\.where.*"
+    ),
     # Wrappers around environments that break the contract: here, since the tests check their annotations.
     "ppo.learn(TimeLimit(Whole(), 7), policy, 1024, key=KEY)": (
         r"EnvContractError: TimeLimit\(Whole\)\.terminal of CartPole-v1: .*got i32\[\]\); wanted: one bool.*"

@@ -249,10 +249,13 @@ class AbstractAlgorithm(eqx.Module):
             one entry for each callback.
 
         Raises:
-            ValueError: There are fewer steps than one iteration takes, or more than the whole training has,
-                at whose end a schedule has fallen to 0. Where `run` itself is traced, it stays there.
+            TypeError: `state` is none, or a template, which holds no values.
+            ValueError: The state is of an algorithm with other settings; there are fewer steps than one
+                iteration takes, or more than the whole training has, at whose end a schedule has fallen
+                to 0. Where `run` itself is traced, it stays there.
         """
         check_instance("state", state, AlgorithmState, f"{self.name}().init(env, policy, key=key)")
+        self._check_own(state)
         callback = as_callback(callback)
         total = self.num_iterations(total_timesteps)
         if tree.is_traced(self, state, callback):
@@ -330,6 +333,23 @@ class AbstractAlgorithm(eqx.Module):
             go_on = callback.continue_training(ctx, key=stop_key)
         state = eqx.tree_at(lambda s: s.callback_state, state, callback_state)
         return tree.strongly_typed(state), jnp.asarray(go_on, bool)
+
+    def _check_own(self, state: AlgorithmState) -> None:
+        """Refuses a state without values, and one of an algorithm that holds other things."""
+        if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(state)):
+            raise TypeError(
+                "state: a template, which holds no values (got forms of arrays); "
+                "load a state into it, such as lerax.checkpoint.load(path, template)"
+            )
+        num_envs = jnp.shape(jax.tree.leaves(state.step_state.observation)[0])[0]
+        kept, wanted = (jax.tree.structure(m) for m in (state.memory, eqx.filter_eval_shape(self.memory)))
+        others = num_envs != self.num_envs
+        if others or kept != wanted:
+            differs = f"num_envs {num_envs} against {self.num_envs}" if others else "another memory"
+            raise ValueError(
+                f"state: of an algorithm with other settings (got {differs}); "
+                "go on with the algorithm that made it, or make one with init"
+            )
 
     def progress(self, state: AlgorithmState) -> Float[Array, ""]:
         """The part of the whole training that is done, from 0 towards 1."""

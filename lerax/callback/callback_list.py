@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import equinox as eqx
+import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Key
 
 from lerax import tree
-from lerax.settings import check_instance
+from lerax.settings import check_instance, shown
 
 from .base_callback import (
     AbstractCallback,
@@ -102,9 +103,11 @@ class CallbackList(AbstractCallback):
 def _due(callback: AbstractCallback, iteration: int) -> int | None:
     """A callback's `next_due`, checked: an answer that is not in the future would never come."""
     due = callback.next_due(iteration)
-    if due is not None and due <= iteration:
+    whole = due is None or isinstance(due, int | np.integer)
+    if due is not None and not (whole and due > iteration):
+        what = "not in the future" if whole else "not a whole number"
         raise ValueError(
-            f"{type(callback).__name__}.next_due: not in the future (got {due} at iteration {iteration}); "
+            f"{type(callback).__name__}.next_due: {what} (got {shown(due)} at iteration {iteration}); "
             "return a greater iteration, or None"
         )
     if due is not None and (later := callback.next_due(due - 1)) != due:

@@ -4,6 +4,8 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
+from lerax.settings import check_value
+
 from .base_callback import AbstractCallbackStepState, IterationContext, StepContext
 
 
@@ -86,11 +88,9 @@ def checked_alpha(alpha: float) -> float:
     """The weight of the newest episode.
 
     Raises:
-        ValueError: It is out of range.
+        ValueError: It is no number, or out of range.
     """
-    if not 0 < alpha <= 1:
-        raise ValueError(f"alpha: out of range (got {alpha}); allowed: above 0 and at most 1")
-    return float(alpha)
+    return check_value("alpha", alpha, 0.9, above=0, at_most=1)
 
 
 def iteration_scalars(ctx: IterationContext) -> dict[str, Array]:

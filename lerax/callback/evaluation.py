@@ -17,7 +17,7 @@ from lerax.env.step import check_contract
 from lerax.evaluate import evaluate
 from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
-from lerax.settings import check_count, setting_values
+from lerax.settings import check_count, check_instance, check_value, setting_values
 
 from . import outbox
 from .base_callback import AbstractCallback, TrainingContext, next_multiple
@@ -39,8 +39,9 @@ class EvalCallback(AbstractCallback):
         seed: Of the episodes.
 
     Raises:
-        ValueError: `interval` or `num_episodes` is below 1, or not a whole number.
-        TypeError: `env` is no environment.
+        ValueError: `interval` or `num_episodes` is below 1, or not a whole number; `seed` or `deterministic`
+            has a wrong type.
+        TypeError: `env` is no environment, or `logger` no LoggingCallback.
     """
 
     interval: int = eqx.field(static=True)
@@ -67,7 +68,10 @@ class EvalCallback(AbstractCallback):
         self.num_episodes = check_count("num_episodes", num_episodes, 10)
         if env is not None:
             check_env(env)
-        self.deterministic, self.seed = deterministic, seed
+        if logger is not None:
+            check_instance("logger", logger, LoggingCallback, "LoggingCallback(ConsoleBackend())")
+        self.deterministic = check_value("deterministic", deterministic, True)
+        self.seed = check_value("seed", seed, 0)
         self.best_path = None if best_path is None else Path(best_path)
         self.env, self.logger = env, logger
         self._handle = jnp.array(outbox.register(_Best()), jnp.int32)

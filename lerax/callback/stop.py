@@ -11,6 +11,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from lerax import tree
+from lerax.settings import check_value
 
 from . import outbox
 from .base_callback import (
@@ -65,14 +66,15 @@ class StopOnReturn(AbstractCallback):
         alpha: Weight of the newest episode in the moving average of each environment.
 
     Raises:
-        ValueError: `alpha` is out of range.
+        ValueError: `threshold` is no finite number, or `alpha` out of range.
     """
 
     threshold: float = eqx.field(static=True)
     alpha: float = eqx.field(static=True)
 
     def __init__(self, threshold: float, alpha: float = 0.1):
-        self.threshold, self.alpha = float(threshold), checked_alpha(alpha)
+        self.threshold = check_value("threshold", threshold, 475.0)
+        self.alpha = checked_alpha(alpha)
 
     def step_reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> EpisodeStatistics:
         return EpisodeStatistics.initial()

@@ -12,6 +12,7 @@ from jaxtyping import Array, Int
 
 from lerax import tree
 from lerax.evaluate import Rollout, rollout
+from lerax.settings import check_value
 
 from . import outbox
 from .base_callback import IterationContext
@@ -45,16 +46,18 @@ class VideoSettings(NamedTuple):
         )
 
     def check(self) -> "VideoSettings | None":
-        """The settings, or None where the interval is 0.
+        """The settings, converted, or None where the interval is 0.
 
         Raises:
-            ValueError: One of them is out of range.
+            ValueError: One of them has the wrong type or is out of range.
         """
-        for name in ("interval", "num_steps", "width", "height", "fps"):
-            value, least = getattr(self, name), 0 if name == "interval" else 1
-            if value is not None and not least <= value < float("inf"):
-                raise ValueError(f"video_{name}: out of range (got {value}); allowed: at least {least}")
-        return self if self.interval else None
+        examples = {"interval": 100, "num_steps": 256, "width": 640, "height": 480, "fps": 30.0}
+        checked = {
+            name: check_value(f"video_{name}", getattr(self, name), example, at_least=int(name != "interval"))
+            for name, example in examples.items()
+            if name != "fps" or self.fps is not None
+        }
+        return self._replace(**checked) if checked["interval"] else None
 
 
 def send_clip(handle: Int[Array, ""], ctx: IterationContext, settings: VideoSettings) -> None:

@@ -3,6 +3,9 @@
 It looks at structures, shapes and dtypes, which cost nothing once a program is compiled.
 """
 
+import contextlib
+import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -48,6 +51,36 @@ def check_env(env: Any) -> None:
         if not isinstance(space, AbstractSpace):
             wanted = "a space of lerax.space, such as Discrete(2) or Box(-1.0, 1.0, shape=(3,))"
             raise EnvContractError(env, name, tree.text(space), wanted)
+
+
+@contextlib.contextmanager
+def calling(env: AbstractEnvLike, method: str) -> Iterator[None]:
+    """Around the call of a method: what it raises is said of the environment and the method, in one line.
+
+    What the machine lacks, files, modules or memory, stays as it is.
+    """
+    try:
+        yield
+    except (EnvContractError, OSError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        first = (str(error).strip() or "no message").splitlines()[0]
+        wanted = f"what JAX can trace, so jnp.where for an `if`, with the signature {_signature(method)}"
+        raise EnvContractError(env, method, f"{type(error).__name__}: {first}", wanted) from error
+
+
+def _signature(method: str) -> str:
+    """How a method is written, without annotations."""
+    signature = inspect.signature(getattr(AbstractEnvLike, method))
+    names = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return f"{method}{signature.replace(parameters=names, return_annotation=signature.empty)}"
+
+
+def beginning(env: AbstractEnvLike, state: PyTree) -> PyTree:
+    """A state that an episode begins in."""
+    if not isinstance(state, eqx.Module):
+        raise EnvContractError(env, "initial", tree.text(state), "a module of arrays, the state alone")
+    return tree.numbers_as_arrays(state)
 
 
 def same_kind(env: AbstractEnvLike, method: str, state: PyTree, like: PyTree) -> PyTree:

@@ -62,18 +62,27 @@ def advance(
     """
     # Folding in a number, instead of splitting, costs nothing for the keys that nobody reads.
     keys = [jr.fold_in(key, i) for i in range(6)]
-    stepped = contract.same_kind(env, "transition", env.transition(state, action, key=keys[0]), state)
-    reward = contract.number(env, "reward", env.reward(state, action, stepped, key=keys[1]))
-    terminal = contract.flag(env, "terminal", env.terminal(stepped, key=keys[2]))
-    truncated = contract.flag(env, "truncate", env.truncate(stepped))
-    next_observation = contract.seen(env, env.observation(stepped, key=keys[3]))
+    with contract.calling(env, "transition"):
+        stepped = contract.same_kind(env, "transition", env.transition(state, action, key=keys[0]), state)
+    with contract.calling(env, "reward"):
+        reward = contract.number(env, "reward", env.reward(state, action, stepped, key=keys[1]))
+    with contract.calling(env, "terminal"):
+        terminal = contract.flag(env, "terminal", env.terminal(stepped, key=keys[2]))
+    with contract.calling(env, "truncate"):
+        truncated = contract.flag(env, "truncate", env.truncate(stepped))
+    with contract.calling(env, "observation"):
+        next_observation = contract.seen(env, env.observation(stepped, key=keys[3]))
     done = terminal | truncated
-    fresh = contract.same_kind(env, "draw", env.draw(key=keys[4]) if fresh is None else fresh, stepped)
+    with contract.calling(env, "draw"):
+        fresh = contract.same_kind(env, "draw", env.draw(key=keys[4]) if fresh is None else fresh, stepped)
     chosen = tree.where(done, fresh, stepped)
-    following = contract.same_kind(env, "begin", env.begin(chosen), chosen)
+    with contract.calling(env, "begin"):
+        following = contract.same_kind(env, "begin", env.begin(chosen), chosen)
+    with contract.calling(env, "observation"):
+        observation = tree.where(done, env.observation(following, key=keys[5]), next_observation)
     return Transition(
         state=following,
-        observation=tree.where(done, env.observation(following, key=keys[5]), next_observation),
+        observation=observation,
         next_state=stepped,
         next_observation=next_observation,
         reward=reward.astype(jnp.float32),
@@ -95,8 +104,10 @@ def begin_episode(
     Raises:
         EnvContractError: A method gives what the contract does not allow.
     """
-    state = tree.numbers_as_arrays(env.initial(key=key))
-    return state, contract.seen(env, env.observation(state, key=show_key))
+    with contract.calling(env, "initial"):
+        state = contract.beginning(env, env.initial(key=key))
+    with contract.calling(env, "observation"):
+        return state, contract.seen(env, env.observation(state, key=show_key))
 
 
 def allowed_actions(
@@ -107,7 +118,8 @@ def allowed_actions(
     Raises:
         EnvContractError: It gives what the contract does not allow.
     """
-    return contract.mask(env, env.action_mask(state, key=key))
+    with contract.calling(env, "action_mask"):
+        return contract.mask(env, env.action_mask(state, key=key))
 
 
 def check_contract(env: AbstractEnvLike) -> None:

@@ -443,8 +443,8 @@ CHANGES = [
     ),
     change(
         "env/step",
-        "terminal | truncated\n    fresh",
-        "terminal\n    fresh",
+        "terminal | truncated\n    with",
+        "terminal\n    with",
         "test_cartpole::test_advance_tells_both_ends_apart_when_they_fall_together",
     ),
     change(
@@ -742,8 +742,8 @@ CHANGES = [
     ),
     change(
         "env/step",
-        "observation=tree.where(done, env.observation(following, key=keys[5]), next_observation)",
-        "observation=next_observation",
+        "observation = tree.where(done, env.observation(following, key=keys[5]), next_observation)",
+        "observation = next_observation",
         "test_cartpole::test_advance_keeps_the_last_observation_of_an_episode_and_begins_the_next",
     ),
     change(
