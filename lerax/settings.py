@@ -5,6 +5,7 @@ constructor, the command line, configuration files and the logged hyperparameter
 """
 
 import dataclasses
+import datetime
 import math
 import operator
 from typing import Any, NamedTuple
@@ -218,7 +219,8 @@ def check_instance(name: str, value: Any, wanted: type, form: str) -> None:
 
 def shown(value: Any) -> str:
     """A value in one short line."""
-    line = " ".join(repr(value).split())
+    is_date = isinstance(value, (datetime.date, datetime.time))  # which TOML has, too
+    line = value.isoformat() if is_date else " ".join(repr(value).split())
     return line if len(line) <= 80 else f"{line[:40]} ... {line[-35:]}"
 
 

@@ -210,6 +210,16 @@ def settings_tables(algorithm: registry.Entry) -> dict[str, Any]:
     return own | {f"policy.{name}": s for name, s in settings_of(policy.load()).items()}
 
 
+def _elsewhere(key: str, where: str) -> str:
+    """Where something belongs that is no setting of a class but one of the training; "" for anything else."""
+    if key not in KEYS:
+        return ""
+    if where == "--config":
+        return f"in a config {key} stands above all tables"
+    named = {"env": "it is the argument ENV", "score": "it stands in a config, above all tables"}
+    return named.get(key, f"it is the option --{key.replace('_', '-')}")
+
+
 def all_settings(cls: type, given: dict[str, Given]) -> dict[str, Any]:
     """Every setting of a class: the given ones converted to their types, and the others' defaults.
 
@@ -222,7 +232,7 @@ def all_settings(cls: type, given: dict[str, Given]) -> dict[str, Any]:
     values = {name: setting.default for name, setting in declared.items()}
     for key, (value, where, name) in given.items():
         if key not in declared:
-            hint = registry.hint(key, declared)
+            hint = _elsewhere(key, where) or registry.hint(key, declared)
             raise BadInput(where, f"{name}: {cls.__name__} has no such setting; {hint}")
         try:
             values[key] = declared[key].convert(value)

@@ -17,6 +17,7 @@ COMMANDS = {
     **dict.fromkeys(("resume", "continue", "restore"), REPEAT),
     **dict.fromkeys(("plot", "curves", "tensorboard", "dashboard", "logs"), CURVES),
     **dict.fromkeys(("run", "learn", "start", "fit"), "`lerax train ENV` trains"),
+    "version": "`lerax --version` says it",
     **dict.fromkeys(("envs", "list"), "`lerax list-envs`, `list-algos` and `list-backends` list all"),
 }
 STEPS = "--steps N"
@@ -86,6 +87,9 @@ class Group(TyperGroup):
     """The commands, and what there is instead of those that other programs have."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0].lower() == "help":
+            about = args[1] + " " if args[1:] and args[1] in self.commands else ""
+            refuse("command", args[0], f"`lerax {about}--help` shows it")
         if args and args[0] not in self.commands and args[0].lower() in COMMANDS:
             refuse("command", args[0], COMMANDS[args[0].lower()])
         return super().resolve_command(ctx, args)

@@ -64,6 +64,10 @@ def _env_of(path: Path) -> registry.Entry:
     except registry.UnknownName as error:
         raise Failure(str(path), str(error)) from None
     except checkpoint.CheckpointError as error:
+        run = path.parent
+        if path.suffix != ".eqx" and (run / CONFIG).is_file():
+            give = f"give {run}" + (f" or {run / LAST}" if (run / LAST).is_file() else "")
+            raise BadInput("ENV|RUN", f"a file of a run, and no policy (got {str(path)!r}); {give}") from None
         raise Failure(str(path), str(error).removeprefix(f"{path}: ")) from None
     except (KeyError, TypeError, AttributeError):
         raise Failure(
@@ -151,6 +155,10 @@ def _source(name: str, run: Path | None) -> Source:
     path = Path(name)
     if os.path.isfile(name):
         return Source(path.parent.resolve().name if path.name == LAST else path.stem, path)
+    if (path / CONFIG).is_file():
+        others = known_policies(path)
+        what = f"give one of its policies, such as {[*others.values()][-1]}" if others else _story(path)
+        raise BadInput("--policy", f"the directory of a run (got {name!r}); {what}")
     if name == "last" and run:
         raise BadInput("--policy", f"{_story(run)} (got {str(run)!r})")
     choices = ", ".join([*known, RANDOM])

@@ -203,5 +203,6 @@ def _size(width: str | None, height: str | None, count: int, tiles: tuple[int, i
     columns, rows = (many * one for many, one in zip(grid_shape(count), tiles, strict=True))
     if across * columns > LARGEST or down * rows > LARGEST:
         size = f"{columns} x {rows} pictures, {across * columns} x {down * rows} pixels"
-        raise BadInput("--width", f"too large (got {size}); allowed: {LARGEST} pixels each way")
+        option = "--width" if tiles in ((1, 1), LAYOUT) else "--layout"
+        raise BadInput(option, f"too large (got {size}); allowed: {LARGEST} pixels each way")
     return across, down

@@ -168,7 +168,8 @@ def summarize(outcome: dict[str, Any]) -> None:
     """The recording in a few lines on standard error."""
     for episode in outcome["episodes"]:
         cut = "" if episode["finished"] else ", cut"
-        report.say(f"{episode['policy']}: return {episode['return']} in {episode['length']:,} steps{cut}")
+        total = "not finite" if episode["return"] is None else f"{episode['return']:.1f}"
+        report.say(f"{episode['policy']}: return {total} in {episode['length']:,} steps{cut}")
     if "steps" in outcome:
         first, *_, last = *outcome["steps"], outcome["steps"][-1]
         what = (

@@ -11,6 +11,7 @@ from .report import BadInput
 
 TABLES = ("algorithm", "policy")  # of settings, in a config file and in a preset
 DEFAULT_STEPS = 1_000_000
+OTHERS = (".json", ".yaml", ".yml")  # files that other programs take for configs
 NAN_CHOICES = ("stop", "warn", "off")
 COUNT = Limits(at_least=1, at_most=2**63 - 1)
 KEYS = {
@@ -125,7 +126,8 @@ def read_config(path: str) -> dict[str, Any]:
     except OSError as error:
         raise BadInput("--config", f"{path} cannot be read ({error.strerror})") from None
     except ValueError as error:
-        raise BadInput("--config", f"{path} {error}") from None
+        hint = "; a config is TOML, as RUN/config.toml is: steps = 1000" if path.endswith(OTHERS) else ""
+        raise BadInput("--config", f"{path} {error}{hint}") from None
     return checked("--config", content)
 
 

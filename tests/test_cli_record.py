@@ -19,7 +19,7 @@ from lerax.env.classic_control import CartPole
 from lerax.evaluate import episode
 from lerax.policy import MLPActorCriticPolicy, RandomPolicy
 from lerax.render import headless_renderer
-from lerax_cli import progress
+from lerax_cli import progress, recording
 
 SMALL = ("--width", "160")
 ENDLESS = (terminal.LERAX, "record-video", "CartPole-v1", "--steps", "500_000_000", *SMALL, "-o", "new/a.mp4")
@@ -406,3 +406,18 @@ def test_lines_without_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys, mode:
     said = capsys.readouterr().err
     assert said.startswith("frame=1 total=20 frames_per_second=") == written
     assert len(said.splitlines()) == 2 * written and "\x1b" not in said
+
+
+def test_returns_are_rounded_for_people(capsys):
+    """As after a training; `--json` keeps all digits. The relative: a return that is no number."""
+    episodes = [
+        {"policy": "last", "return": value, "length": 7, "finished": False}
+        for value in (6.3665964007377625, None)
+    ]
+    moments = {"steps": [7], "width": 64, "height": 48, "renderer": "x"}
+    recording.summarize({"episodes": episodes, **moments})
+    first, second, _ = capsys.readouterr().err.splitlines()
+    assert (first, second) == (
+        "last: return 6.4 in 7 steps, cut",
+        "last: return not finite in 7 steps, cut",
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import pytest
 import terminal
+from in_process import run
 from jax import numpy as jnp
 from jax import random as jr
 from test_cli_inputs import refuse
@@ -46,7 +47,8 @@ REFUSED = [
     ([ENV, "--layout", "3x2"], ["--layout", "'3x2'", "--sheet"]),
     ([ENV, "--sheet", "--layout", "3"], ["--layout", "'3'", "COLUMNSxROWS", "1x1 to 999x999"]),
     ([ENV, "--sheet", "--layout", "0x2"], ["--layout", "'0x2'"]),
-    ([ENV, "--sheet", "--layout", "100x2"], ["--width", "64000 x 960"]),
+    ([ENV, "--sheet", "--layout", "100x2"], ["--layout", "64000 x 960"]),
+    ([ENV, "--sheet", "--width", "9000"], ["--width", "36000 x"]),
     ([ENV, "-o", "x.png", "--fps", "50"], ["--fps", "'x.png'", "--steps"]),
     ([ENV, "-o", "x.png", "--episodes", "2"], ["--episodes", "'x.png'", "--steps"]),
     ([ENV, "--progress", "ful"], ["--progress", "'ful'", "auto, full, plain, off"]),
@@ -191,3 +193,18 @@ def test_policy_in_the_place_of_an_environment(tmp_path: Path):
     )
     (tmp_path / "p.eqx").write_text("text")
     refuse(terminal.run("record-video", "p.eqx", "-q", cwd=tmp_path), 1, ["p.eqx", "not a file of lerax"])
+
+
+def test_file_or_folder_of_a_run_in_the_place_of_its_policy(tmp_path: Path):
+    """Exit 2 and what to give, also (the relative) where the run has no policy yet."""
+    logs = tmp_path / "logs" / "a1"
+    logs.mkdir(parents=True)
+    (logs / "config.toml").write_text(f"env = '{ENV}'\n")
+    (logs / "metrics.jsonl").touch()
+    given = [ENV, "--policy", "logs/a1", "-q"]
+    refuse(run("record-video", *given, cwd=tmp_path), 2, ["--policy", "'logs/a1'", "has saved no policy"])
+    (logs / "policy.eqx").touch()
+    refuse(run("record-video", *given, cwd=tmp_path), 2, ["--policy", "'logs/a1'", "logs/a1/policy.eqx"])
+    for name in ("config.toml", "metrics.jsonl"):
+        said = [f"logs/a1/{name}", "give logs/a1 or logs/a1/policy.eqx"]
+        refuse(run("record-video", f"logs/a1/{name}", "-q", cwd=tmp_path), 2, said)

@@ -142,6 +142,8 @@ def test_long_values_are_cut_in_the_message(tmp_path: Path):
 
 
 COMMANDS = {
+    "version": "`lerax --version`",
+    "help": "`lerax --help`",
     "eval": "lerax.evaluate.evaluate",
     "evaluate": "run.json",
     "test": "lerax.evaluate.evaluate",
@@ -212,3 +214,38 @@ def test_a_run_in_the_place_of_an_environment(tmp_path: Path):
     (tmp_path / "mine" / "config.toml").touch()
     for word in ("mine", "mine/config.toml"):
         refuse(run("train", word, cwd=tmp_path), 2, ["ENV", "lerax train --config mine/config.toml"])
+
+
+def test_help_of_a_command_is_asked_for_as_an_option(tmp_path: Path):
+    """Of one that there is, and (the relative) of one that there is not."""
+    refuse(run("help", "train", cwd=tmp_path), 2, ["help", "no such command", "`lerax train --help`"])
+    refuse(run("help", "trian", cwd=tmp_path), 2, ["help", "no such command", "`lerax --help`"])
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("seed", "--seed"),
+        ("steps", "--steps"),
+        ("algo", "--algo"),
+        ("backend", "--backend"),
+        ("video_interval", "--video-interval"),
+        ("env", "argument ENV"),
+        ("score", "in a config"),
+        ("policy.seed", "--seed"),
+    ],
+)
+def test_option_that_is_no_setting_is_answered(tmp_path: Path, name: str, place: str):
+    """The relatives: what is an argument, what only a config has, and one in the policy's table."""
+    refuse(run("train", "CartPole-v1", "--set", f"{name}=3", cwd=tmp_path), 2, ["--set", name, place])
+
+
+@pytest.mark.parametrize("name", ["own.json", "own.yaml", "own.yml"])
+def test_config_of_another_kind_is_told_what_to_be(tmp_path: Path, name: str):
+    """One line, with an example of TOML; a TOML that is broken needs none."""
+    (tmp_path / name).write_text('{"steps": 512}')
+    (tmp_path / "own.toml").write_text('{"steps": 512}')
+    refuse(
+        run("train", "CartPole-v1", "--config", name, cwd=tmp_path), 2, [name, "is TOML, as RUN/config.toml"]
+    )
+    assert "RUN/" not in run("train", "CartPole-v1", "--config", "own.toml", cwd=tmp_path).stderr

@@ -132,6 +132,19 @@ def test_an_encoder_that_dies_is_an_error_and_leaves_nothing(tmp_path, last):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_reason_of_the_encoder_names_no_places_in_its_memory(tmp_path):
+    """Nor does (the relative) a line with two of them."""
+    video = VideoWriter(tmp_path / "clip.mp4", fps=30)
+    with pytest.raises(RenderError) as error, video:
+        video.add(np.zeros((16, 16, 3), np.uint8))
+        video._encoder.kill()
+        video._encoder.wait()
+        video._log.seek(0, 2)
+        video._log.write(b"[out#0/mp4 @ 0x56282e1b7c40] [mov @ 0xab12] No space left\n")
+        video._log.flush()
+    assert "([out#0/mp4] [mov] No space left)" in str(error.value)
+
+
 def test_an_encoder_that_writes_too_few_frames_is_noticed(tmp_path):
     video = VideoWriter(tmp_path / "clip.mp4", fps=30)
     with pytest.raises(RenderError, match="encoder failed"), video:

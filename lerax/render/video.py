@@ -178,7 +178,10 @@ class VideoWriter:
         status = self._encoder.wait()
         said = [line for line in self._said().splitlines() if line and not re.match(r"\w+=", line)]
         self.abandon()
-        reason = said[-1] if said else f"exit status {status}"
+        # "[out#0/mp4 @ 0x56282e1b7c40] ...": where in its memory something was tells nobody anything.
+        reason = (
+            re.sub(r"\[([^\]]*?) @ 0x[0-9a-f]+\]", r"[\1]", said[-1]) if said else f"exit status {status}"
+        )
         return RenderError(f"{self.path}: the video encoder failed ({reason}), and no video was written")
 
 
