@@ -119,9 +119,7 @@ def test_signal_while_importing_crashes_nothing(tmp_path: Path):
 @pytest.mark.parametrize("module", ["lerax_cli.app", "typer", "lerax.render.gl"])
 def test_interrupt_before_anything_is_imported_is_one_line(tmp_path: Path, module: str):
     """P4: from the first import on, and (the relative) in a command that catches no signals of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", EARLY, module], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
+    done = terminal.finish([sys.executable, "-c", EARLY, module], tmp_path, {})
     said = "lerax: stopped by a signal (exit 130); there was nothing to save yet\n"
     assert (done.returncode, done.stdout, done.stderr) == (130, "", said)
 
