@@ -140,7 +140,7 @@ class RunLog:
         return None if self.video is None else self.video.next_due(iteration)
 
     def record_video(self, env: Any, policy: Any, iteration: int) -> None:
-        """Records a clip of a policy, on another thread but for the rollout."""
+        """Records a clip of a policy: it is copied here, and played and drawn on another thread."""
         if self.video is not None:
             self.video.record(env, policy, self._steps.at(iteration))
 
