@@ -1,5 +1,6 @@
 """Directives that write parts of pages from the code, so that they cannot be out of date."""
 
+import dataclasses
 import importlib
 import inspect
 import re
@@ -102,6 +103,17 @@ def tidy_attributes(*event: Any) -> None:
             lines[i] = f":vartype {name} " + (f"``{annotation}``" if "[" in annotation else annotation)
 
 
+def tell_settings(*event: Any) -> None:
+    """Of a class: what can be set, as its fields declare it."""
+    from lerax.settings import settings_of
+
+    _, kind, _, found, _, lines = event
+    if kind == "class" and dataclasses.is_dataclass(found):
+        rows = {f":param {s.name}:": s.help for s in settings_of(found).values()}
+        told = [f"{name} {help}" for name, help in rows.items() if name not in " ".join(lines)]
+        lines += told and ["", *told, ""]
+
+
 def backends(_: str) -> Iterator[str]:
     """The logging backends of the library, with the first sentence that each says of itself."""
     import lerax.backend
@@ -153,4 +165,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-skip-member", skip_fields)
     app.connect("autodoc-process-signature", tidy_signature)
     app.connect("autodoc-process-docstring", tidy_attributes, priority=900)  # after napoleon
+    app.connect("autodoc-process-docstring", tell_settings, priority=901)
     return {"parallel_read_safe": True}

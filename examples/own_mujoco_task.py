@@ -8,9 +8,10 @@ from jax import numpy as jnp
 from jax import random as jr
 
 from lerax.algorithm import PPO
-from lerax.env.mujoco import AbstractMujocoEnv, static
+from lerax.env.mujoco import AbstractMujocoEnv
 from lerax.evaluate import evaluate
 from lerax.policy import MLPActorCriticPolicy
+from lerax.settings import setting
 
 CRANE = """
 <mujoco model="crane">
@@ -36,11 +37,11 @@ CRANE = """
 class Crane(AbstractMujocoEnv):
     """The reward of a step is between 0 and 1: how close the load is to the goal. It begins anywhere."""
 
-    xml_file: str = static("crane.xml")
-    frame_skip: int = static(2)
-    default_camera_config: tuple = static((("distance", 3.0), ("elevation", -10.0)))
-    goal: float = static(0.3)  # m, along the rail
-    max_episode_steps: int | None = static(150, kw_only=True)
+    xml_file: str = setting("crane.xml", "The model.")
+    frame_skip: int = setting(2, "Steps of the engine in one step.", at_least=1)
+    default_camera_config: tuple = setting({"distance": 3.0, "elevation": -10.0}, "How it is looked at.")
+    goal: float = setting(0.3, "Where the load is to be, in m along the rail.")
+    max_episode_steps: int | None = setting(150, "Steps of an episode.", kind="int or none", kw_only=True)
 
     name: ClassVar[str] = "Crane"
     fields: ClassVar[tuple[str, ...]] = ("xpos",)  # of mujoco.MjData, beside qpos and qvel

@@ -1,16 +1,30 @@
 """Module fields that carry their own help text and limits.
 
-A hyperparameter is written once, as a field: its type, default, help and range are read from there by the
-constructor, the command line, configuration files and the logged hyperparameters.
+What an algorithm, a policy or an environment can be told is written once, as a field: its type, default, help
+and range are read from there by the constructor, the command line, configuration files and what is logged.
 """
 
 import dataclasses
 import datetime
 import math
 import operator
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 LONGEST_LIST = 100
+REQUIRED = dataclasses.MISSING
+"""In place of a default: the setting has none, and must be given."""
+INTERVAL, TABLE = "interval", "table"
+WHATEVER = {
+    "bool": "true or false",
+    "int": "any whole number",
+    "float": "any finite value",
+    "str": "any text",
+    "none": "none",
+    INTERVAL: "two numbers, the lower one first, inf for no bound",
+    TABLE: "names, with a number or a list of numbers each",
+}
+EXAMPLES = {"bool": True, "int": 1, "float": 1.0, "str": "name", INTERVAL: (0.0, math.inf), TABLE: ()}
 
 
 class Limits(NamedTuple):
@@ -39,8 +53,8 @@ class Limits(NamedTuple):
         """Whether `value` lies in the range; NaN and infinities never do."""
         if isinstance(value, tuple):
             return 1 <= len(value) <= LONGEST_LIST and all(self.allow(item) for item in value)
-        if self.choices:
-            return value in self.choices
+        if self.choices or isinstance(value, str):
+            return value in self.choices or not self.choices
         if isinstance(value, float) and not math.isfinite(value):
             return False
         return (
@@ -51,45 +65,54 @@ class Limits(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One hyperparameter of a class, as its field declares it.
+    """One setting of a class, as its field declares it.
 
     Attributes:
         name: The field's name.
-        default: Its default, whose type is that of the setting.
+        default: Its default.
         help: What it does, in a few words.
         limits: The range it must lie in.
+        kind: Its type, in the words that users are shown, see `setting`; "" for that of the default.
     """
 
     name: str
     default: Any
     help: str
     limits: Limits
+    kind: str = ""
 
     @property
     def type_name(self) -> str:
-        """The word shown to users."""
-        if isinstance(self.default, tuple):
-            return f"list of {type(self.default[0]).__name__}"
-        return type(self.default).__name__
+        """The type in words, as `setting` takes it."""
+        return self.kind or _kind_of(self.default)
+
+    @property
+    def alternatives(self) -> list[str]:
+        """The types that it may have."""
+        return self.type_name.split(" or ")
 
     @property
     def allowed(self) -> str:
         """The range in words."""
-        if isinstance(self.default, bool):
-            return "true or false"
-        if isinstance(self.default, tuple):
-            return f"1 to {LONGEST_LIST} values" + (f", each {self.limits}" if str(self.limits) else "")
-        whatever = {str: "any text", int: "any whole number"}.get(type(self.default), "any finite value")
-        return str(self.limits) or whatever
+        limits, words = str(self.limits), []
+        for kind in self.alternatives:
+            if kind.startswith("list of "):
+                words.append(f"1 to {LONGEST_LIST} values" + (f", each {limits}" if limits else ""))
+            else:
+                words.append(limits if limits and kind in ("int", "float", "str") else WHATEVER[kind])
+        return ", or ".join(words)
 
     @property
     def example(self) -> str:
         """How a value is written, in Python as on the command line; booleans differ."""
-        if isinstance(self.default, bool):
+        kind, value = self.alternatives[0], self.default
+        if value is REQUIRED or value is None:
+            value = EXAMPLES.get(kind, ())
+        if isinstance(value, bool):
             return "True, behind --set and in a file true"
-        if isinstance(self.default, tuple):
-            return f"[{','.join(map(repr, self.default))}]"
-        return repr(self.default)
+        if kind == TABLE:
+            return "{'distance': 4.0}, behind --set and in a file {distance = 4.0}"
+        return f"[{','.join(map(repr, value))}]" if isinstance(value, tuple) else repr(value)
 
     def convert(self, value: Any) -> Any:
         """Brings a value to the setting's type and checks its range.
@@ -98,13 +121,14 @@ class Setting(NamedTuple):
             ValueError: Wrong type, or outside the range.
         """
         try:
-            converted = _convert(value, self.default)
+            converted = _convert(value, self.alternatives)
         except (TypeError, ValueError, OverflowError):
-            article = "an" if self.type_name == "int" else "a"
-            such = "" if isinstance(self.default, str) else f"; such as {self.example}"
+            article = "an" if self.type_name.startswith("i") else "a"
+            such = "" if self.type_name == "str" else f"; such as {self.example}"
             wrong = f"not {article} {self.type_name} (got {shown(value)}); allowed: {self.allowed}{such}"
             raise ValueError(f"{self.name}: {wrong}") from None
-        if not self.limits.allow(converted):
+        unlimited = converted is None or {INTERVAL, TABLE} & {*self.alternatives}
+        if not unlimited and not self.limits.allow(converted):
             such = f"; such as {self.example}" if isinstance(converted, tuple) else ""
             wrong = f"out of range (got {shown(value)}); allowed: {self.allowed}{such}"
             raise ValueError(f"{self.name}: {wrong}")
@@ -115,37 +139,49 @@ def setting(
     default: Any,
     help: str,
     *,
+    kind: str = "",
     above: float | None = None,
     at_least: float | None = None,
     at_most: float | None = None,
     choices: tuple = (),
+    kw_only: bool = False,
 ) -> Any:
     """Declares a static field of an Equinox module that carries its help and its range.
 
     Args:
-        default: Its default; a tuple stands for a list.
+        default: Its default; a tuple stands for a list, a mapping for a table. `REQUIRED` for none.
         help: What it does, in a few words.
+        kind: Its type, where the default does not say it: `bool`, `int`, `float`, `str`, `list of int` and so
+            on; `interval` for two numbers, the lower one first, which may be infinite; `table` for a mapping
+            from names to numbers or lists of numbers, kept as its pairs. Several are joined: `int or none`.
         above: What it must exceed.
         at_least: The least value.
         at_most: The greatest value.
         choices: All that it may be.
+        kw_only: Whether it is given by name only.
 
     Returns:
         The field.
     """
     import equinox as eqx  # here: options are read by the same rules before JAX is imported
 
-    limits = Limits(above, at_least, at_most, choices)
-    metadata = {"help": help, "limits": limits}
-    return eqx.field(default=default, static=True, converter=_without_arrays, metadata=metadata)
+    limits, kind = Limits(above, at_least, at_most, choices), kind or _kind_of(default)
+    default = _pairs(default) if isinstance(default, Mapping) else default
+    return eqx.field(
+        default=default,
+        static=True,
+        kw_only=kw_only,
+        converter=_without_arrays,
+        metadata={"setting": Setting("", default, help, limits, kind)},
+    )
 
 
 def settings_of(cls: type) -> dict[str, Setting]:
     """The settings of a class by name, in the order of its fields."""
     return {
-        field.name: Setting(field.name, field.default, field.metadata["help"], field.metadata["limits"])
+        field.name: field.metadata["setting"]._replace(name=field.name)
         for field in dataclasses.fields(cls)
-        if "help" in field.metadata
+        if "setting" in field.metadata
     }
 
 
@@ -172,29 +208,64 @@ def _without_arrays(value: Any) -> Any:
         return value
 
 
-def _convert(value: Any, default: Any) -> Any:
-    if isinstance(default, tuple):
-        if isinstance(value, str):  # its letters are no list
-            raise TypeError
-        return tuple(_convert(item, default[0]) for item in value)
-    is_bool = (
-        isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", None) == "b"
-    )  # NumPy's
-    if is_bool != isinstance(default, bool):
+def _kind_of(default: Any) -> str:
+    """The type of a setting in words, as its default has it."""
+    if isinstance(default, Mapping):
+        return TABLE
+    if isinstance(default, tuple) and default:
+        return f"list of {type(default[0]).__name__}"
+    if type(default).__name__ not in WHATEVER:
+        raise TypeError(f"setting: its default does not tell its kind (got {default!r}); give one")
+    return type(default).__name__
+
+
+def _convert(value: Any, kinds: list[str]) -> Any:
+    """The value as the first kind that it has."""
+    for kind in kinds:
+        try:
+            return _as_kind(value, kind)
+        except (TypeError, ValueError, OverflowError):
+            if kind == kinds[-1]:
+                raise
+
+
+def _as_kind(value: Any, kind: str) -> Any:
+    if kind.startswith("list of "):
+        return tuple(_as_kind(item, kind.removeprefix("list of ")) for item in _items(value))
+    if kind == INTERVAL:
+        low, high = (_as_kind(item, "float") for item in _items(value))
+        if not low <= high:
+            raise ValueError
+        return low, high
+    if kind == TABLE:
+        return _pairs(value)
+    numpy_kind = getattr(getattr(value, "dtype", None), "kind", None)
+    kinds = {
+        "bool": isinstance(value, bool) or numpy_kind == "b",
+        "str": isinstance(value, str),
+        "none": value is None,
+    }
+    if not kinds.pop(kind, True) or any(kinds.values()):
         raise TypeError
-    if is_bool:
-        return bool(value)
-    if isinstance(default, int):
+    if kind == "int":
         if isinstance(value, float) and not value.is_integer():
             raise TypeError
         return int(value) if isinstance(value, float) else operator.index(value)
-    if isinstance(default, float):
-        if isinstance(value, str):
-            raise TypeError
-        return float(value)
-    if not isinstance(value, str):
+    return bool(value) if kind == "bool" else float(value) if kind == "float" else value
+
+
+def _items(value: Any) -> Any:
+    if isinstance(value, str):  # its letters are no list
         raise TypeError
     return value
+
+
+def _pairs(table: Any) -> tuple:
+    """A mapping, or its pairs, as pairs that can be hashed."""
+    return tuple(
+        (_as_kind(name, "str"), _convert(value, ["int", "float", "list of float"]))
+        for name, value in dict(_items(table) or ()).items()
+    )
 
 
 def check_instance(name: str, value: Any, wanted: type, form: str) -> None:

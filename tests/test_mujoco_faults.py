@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
+import equinox as eqx
 import gymnasium
 import jax
 import mujoco
@@ -17,7 +18,8 @@ from jax import numpy as jnp
 from jax import random as jr
 
 import lerax
-from lerax.env.mujoco import AbstractMujocoEnv, Ant, HalfCheetah, Hopper, model, static
+from lerax.env.mujoco import AbstractMujocoEnv, Ant, HalfCheetah, Hopper, model
+from lerax.settings import setting
 
 ROOT = str(Path(lerax.__file__).parents[1])
 
@@ -33,9 +35,17 @@ def clean(tmp_path, monkeypatch):
     ("options", "error", "message"),
     [
         ({"xml_file": "nothing.xml"}, FileNotFoundError, "xml_file: not found .*'nothing.xml'.*hopper.xml"),
-        ({"frame_skip": 0}, ValueError, "frame_skip: must be a whole number of at least 1 .*0"),
-        ({"threads": -1}, ValueError, "threads: must be a whole number of at least 0 .*-1"),
-        ({"max_episode_steps": 0}, ValueError, "max_episode_steps: must be at least 1 or None .*0"),
+        ({"frame_skip": 0}, ValueError, "frame_skip: out of range .*0.*at least 1"),
+        ({"threads": -1}, ValueError, "threads: out of range .*-1.*at least 0"),
+        (
+            {"healthy_z_range": (2.0, 0.7)},
+            ValueError,
+            "z_range: not an interval .*the lower one first",
+        ),
+        ({"healthy_z_range": 0.7}, ValueError, "z_range: not an interval .*got 0.7"),
+        ({"default_camera_config": {"lens": 1.0}}, ValueError, "has no 'lens'; allowed: .*distance"),
+        ({"default_camera_config": {"distance": (1, 2)}}, ValueError, "not a value for distance"),
+        ({"max_episode_steps": 0}, ValueError, "max_episode_steps: out of range .*0.*at least 1.* or none"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(options, error, message):
@@ -57,7 +67,7 @@ class Loose(Hopper):
 
 
 class Weighted(Hopper):
-    weight: Any = static(1.0)
+    weight: Any = eqx.field(default=1.0, static=True)
 
 
 @pytest.mark.filterwarnings("ignore:A JAX array is being set as static")
@@ -69,7 +79,7 @@ def test_attributes_of_a_task_are_no_arrays(weight):
 
 
 def test_attributes_of_a_task_are_static():
-    with pytest.raises(TypeError, match="weight: must be static.*lerax.env.mujoco.static"):
+    with pytest.raises(TypeError, match="weight: must be static.*lerax.settings.setting"):
         Loose()
 
 
@@ -152,9 +162,9 @@ BOX = '<body pos="0 0 {}"><freejoint/><geom type="box" size=".1 .1 .1"/></body>'
 class Pile(AbstractMujocoEnv):
     """Boxes that fall onto each other, and have more contacts then than the model's memory can hold."""
 
-    xml_file: str = static("pile.xml")
-    frame_skip: int = static(1)
-    default_camera_config: tuple = static(())
+    xml_file: str = setting("pile.xml", "The model.")
+    frame_skip: int = setting(1, "Substeps.")
+    default_camera_config: tuple = setting({}, "None.")
 
     name: ClassVar[str] = "Pile"
 

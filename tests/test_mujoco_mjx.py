@@ -20,9 +20,9 @@ from lerax.env.mujoco import (
     Humanoid,
     InvertedDoublePendulum,
     InvertedPendulum,
-    static,
     wobble,
 )
+from lerax.settings import setting
 
 try:
     metadata.version("mujoco-mjx")
@@ -52,9 +52,9 @@ DELAYED = CART.replace("<motor", '<motor delay="0.04" nsample="4"')
 class Ball(AbstractMujocoEnv):
     """A ball pushed along the floor, which presses against it."""
 
-    xml_file: str = static("")
-    frame_skip: int = static(4)
-    default_camera_config: tuple = static(())
+    xml_file: str = setting("", "The model.")
+    frame_skip: int = setting(4, "Substeps.")
+    default_camera_config: tuple = setting({}, "None.")
     name: ClassVar[str] = "Ball"
     fields: ClassVar[tuple[str, ...]] = ("xpos", "cfrc_ext")
 
@@ -194,7 +194,7 @@ def test_what_mjx_cannot_do_is_refused_in_one_line(made, task, model, reason):
 
 
 def test_an_unknown_physics_is_refused():
-    with pytest.raises(ValueError, match=r"^physics: must be one of native, mjx \(got 'warp'\)$"):
+    with pytest.raises(ValueError, match=r"^physics: out of range \(got 'warp'\); allowed: .*native, mjx$"):
         Hopper(physics="warp")
 
 

@@ -111,12 +111,12 @@ def test_a_wrapped_environment_is_drawn_like_the_one_within():
 @pytest.mark.parametrize(
     ("build", "error", "words"),
     [
-        (lambda: TimeLimit(Pendulum(), 0), ValueError, r"at least 1 \(got 0\)"),
+        (lambda: TimeLimit(Pendulum(), 0), ValueError, r"got 0.*at least 1"),
         (lambda: ClipAction(CartPole()), TypeError, "ClipAction: needs actions in a Box"),
         (lambda: RescaleAction(CartPole()), TypeError, "RescaleAction: needs actions in a Box"),
         (lambda: RescaleAction(ClipAction(Pendulum())), ValueError, "needs bounded actions"),
         (lambda: RescaleAction(Pendulum(), 1.0, 1.0), ValueError, "low must be below high"),
-        (lambda: ScaleReward(Pendulum(), float("nan")), ValueError, "must be finite"),
+        (lambda: ScaleReward(Pendulum(), float("nan")), ValueError, "scale: out of range .*finite"),
     ],
 )
 def test_what_makes_no_sense_is_refused(build, error, words):

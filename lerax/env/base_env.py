@@ -11,6 +11,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax.render import AbstractFrameSource, AbstractRenderer, RenderError
+from lerax.settings import check_settings
 from lerax.space import AbstractSpace
 
 
@@ -46,12 +47,18 @@ class AbstractEnvLike(eqx.Module, Generic[StateT]):
         action_space: Space of the actions.
         observation_space: Space of the observations.
         render_fps: Frames per second to show it at, one frame a step; Gymnasium's where there is one.
+
+    Raises:
+        ValueError: A field that `lerax.settings.setting` declares has the wrong type or is out of range.
     """
 
     name: eqx.AbstractVar[str]
     action_space: eqx.AbstractVar[AbstractSpace]
     observation_space: eqx.AbstractVar[AbstractSpace]
     render_fps: ClassVar[float] = 30.0
+
+    def __check_init__(self):
+        check_settings(self)
 
     @property
     @abstractmethod

@@ -1,11 +1,11 @@
 """Wrappers that change actions."""
 
-import equinox as eqx
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from lerax.env import AbstractEnvLike
+from lerax.settings import check_settings, setting
 from lerax.space import AbstractSpace, Box
 
 from .base_wrapper import AbstractWrapper
@@ -39,8 +39,6 @@ class RescaleAction(AbstractWrapper):
 
     Args:
         env: The environment; its actions lie in a bounded Box.
-        low: What stands for its lower bounds.
-        high: What stands for its upper bounds.
 
     Raises:
         TypeError: The actions lie in no Box.
@@ -48,10 +46,11 @@ class RescaleAction(AbstractWrapper):
     """
 
     env: AbstractEnvLike
-    low: float = eqx.field(default=-1.0, static=True)
-    high: float = eqx.field(default=1.0, static=True)
+    low: float = setting(-1.0, "What stands for its lower bounds.")
+    high: float = setting(1.0, "What stands for its upper bounds.")
 
     def __check_init__(self):
+        check_settings(self)
         bounds = _box(self.env, "RescaleAction").bounds
         if not np.isfinite(bounds).all():
             raise ValueError(f"RescaleAction: needs bounded actions (got {self.env.action_space})")

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import equinox as eqx
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from lerax.env import AbstractEnvLike, AbstractEnvLikeState, AbstractEnvState
+from lerax.settings import REQUIRED, setting
 
 from .base_wrapper import AbstractWrapper
 
@@ -23,18 +23,12 @@ class TimeLimitState(AbstractEnvLikeState):
 
 
 class TimeLimit(AbstractWrapper):
-    """Truncates episodes after a number of steps, if the environment has not done so before.
-
-    Raises:
-        ValueError: The limit is below 1.
-    """
+    """Truncates episodes after a number of steps, if the environment has not done so before."""
 
     env: AbstractEnvLike
-    max_episode_steps: int = eqx.field(static=True)
-
-    def __check_init__(self):
-        if self.max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps: must be at least 1 (got {self.max_episode_steps})")
+    max_episode_steps: int = setting(
+        REQUIRED, "Steps after which an episode is truncated.", kind="int", at_least=1, at_most=2**31 - 1
+    )
 
     def inner_state(self, state: TimeLimitState) -> Any:
         return state.inner

@@ -3,14 +3,14 @@
 import math
 from typing import ClassVar
 
-import equinox as eqx
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from lerax.env.timed import AbstractTimedEnv, AbstractTimedState
+from lerax.env.timed import AbstractTimedEnv, AbstractTimedState, time_limit
 from lerax.render import WHITE, AbstractRenderer, PygameRenderer, Transform
+from lerax.settings import setting
 from lerax.space import Box, Discrete
 
 from .base import INK, LIGHT, MARK, PALE, SLATE, WOOD, wrap
@@ -41,19 +41,13 @@ class Acrobot(AbstractTimedEnv[AcrobotState]):
     The torque on the joint is -1 (action 0), 0 (1) or 1 N m (2). The reward is -1 a step, and 0 at the end.
     After Sutton, "Generalization in Reinforcement Learning: Successful Examples Using Sparse Coarse Coding"
     (1996), with the equations of Sutton and Barto's book.
-
-    Args:
-        dt: Time step, in s.
-        book_or_nips: "nips" takes the equations of the paper, which lack a term.
-        max_episode_steps: Steps after which an episode is truncated; None for no limit.
-
-    Raises:
-        ValueError: The limit is below 1, or `book_or_nips` is neither.
     """
 
-    dt: float = eqx.field(default=0.2, static=True)
-    book_or_nips: str = eqx.field(default="book", static=True)
-    max_episode_steps: int | None = eqx.field(default=500, static=True)
+    dt: float = setting(0.2, "Time step, in s.")
+    book_or_nips: str = setting(
+        "book", "`nips` takes the equations of the paper, which lack a term.", choices=("book", "nips")
+    )
+    max_episode_steps: int | None = time_limit(500)
 
     name: ClassVar[str] = "Acrobot-v1"
     render_fps: ClassVar[float] = 15.0
@@ -62,10 +56,6 @@ class Acrobot(AbstractTimedEnv[AcrobotState]):
         low=[-1.0, -1.0, -1.0, -1.0, -MAX_SPEEDS[0], -MAX_SPEEDS[1]],
         high=[1.0, 1.0, 1.0, 1.0, MAX_SPEEDS[0], MAX_SPEEDS[1]],
     )
-
-    def __check_init__(self):
-        if self.book_or_nips not in ("book", "nips"):
-            raise ValueError(f"book_or_nips: must be 'book' or 'nips' (got {self.book_or_nips!r})")
 
     def initial(self, *, key: Key[Array, ""]) -> AcrobotState:
         return AcrobotState(

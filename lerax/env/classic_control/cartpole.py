@@ -3,14 +3,14 @@
 import math
 from typing import ClassVar
 
-import equinox as eqx
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from lerax.env.timed import AbstractTimedEnv, AbstractTimedState
+from lerax.env.timed import AbstractTimedEnv, AbstractTimedState, time_limit
 from lerax.render import WHITE, AbstractRenderer, PygameRenderer, Transform
+from lerax.settings import setting
 from lerax.space import Box, Discrete
 
 from .base import DARK, INK, LIGHT, LINE, MARK, PALE, SLATE, WOOD
@@ -40,17 +40,10 @@ class CartPole(AbstractTimedEnv[CartPoleState]):
 
     The reward is 1 a step. After Barto, Sutton and Anderson, "Neuronlike Adaptive Elements That Can Solve
     Difficult Learning Control Problems" (1983), with the explicit Euler steps of Gymnasium's CartPole-v1.
-
-    Args:
-        max_episode_steps: Steps after which an episode is truncated; None for no limit.
-        sutton_barto_reward: Give 0 a step and -1 at the end instead of 1 a step.
-
-    Raises:
-        ValueError: The limit is below 1.
     """
 
-    max_episode_steps: int | None = eqx.field(default=500, static=True)
-    sutton_barto_reward: bool = eqx.field(default=False, static=True)
+    max_episode_steps: int | None = time_limit(500)
+    sutton_barto_reward: bool = setting(False, "Give 0 a step and -1 at the end instead of 1 a step.")
 
     name: ClassVar[str] = "CartPole-v1"
     render_fps: ClassVar[float] = 1 / TIME_STEP

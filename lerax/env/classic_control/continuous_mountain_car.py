@@ -3,10 +3,11 @@ https://gymnasium.farama.org/environments/classic_control/mountain_car_continuou
 
 from typing import ClassVar
 
-import equinox as eqx
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from lerax.env.timed import time_limit
+from lerax.settings import setting
 from lerax.space import Box
 
 from .mountain_car import AbstractMountainCar, MountainCarState
@@ -17,17 +18,10 @@ class ContinuousMountainCar(AbstractMountainCar):
 
     The reward is 100 at the flag, and -0.1 times the action's square in every step. An action outside the
     range pushes as hard as its nearest bound, and costs what it is.
-
-    Args:
-        goal_velocity: Least velocity at the flag that ends the episode.
-        max_episode_steps: Steps after which an episode is truncated; None for no limit.
-
-    Raises:
-        ValueError: The limit is below 1.
     """
 
-    goal_velocity: float = eqx.field(default=0.0, static=True)
-    max_episode_steps: int | None = eqx.field(default=999, static=True)
+    goal_velocity: float = setting(0.0, "Least velocity at the flag that ends the episode.")
+    max_episode_steps: int | None = time_limit(999)
 
     name: ClassVar[str] = "MountainCarContinuous-v0"
     goal_position: ClassVar[float] = 0.45

@@ -11,8 +11,9 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from lerax.env.timed import AbstractTimedEnv, AbstractTimedState
+from lerax.env.timed import AbstractTimedEnv, AbstractTimedState, time_limit
 from lerax.render import WHITE, AbstractRenderer, PygameRenderer, Transform
+from lerax.settings import setting
 from lerax.space import Box, Discrete
 
 from .base import DARK, INK, LIGHT, LINE, MARK, PALE, SLATE, WOOD
@@ -95,17 +96,10 @@ class MountainCar(AbstractMountainCar):
     """The mountain car with three actions: push left (0), do nothing (1), push right (2).
 
     The reward is -1 a step. After Moore, "Efficient Memory-based Learning for Robot Control" (1990).
-
-    Args:
-        goal_velocity: Least velocity at the flag that ends the episode.
-        max_episode_steps: Steps after which an episode is truncated; None for no limit.
-
-    Raises:
-        ValueError: The limit is below 1.
     """
 
-    goal_velocity: float = eqx.field(default=0.0, static=True)
-    max_episode_steps: int | None = eqx.field(default=200, static=True)
+    goal_velocity: float = setting(0.0, "Least velocity at the flag that ends the episode.")
+    max_episode_steps: int | None = time_limit(200)
 
     name: ClassVar[str] = "MountainCar-v0"
     goal_position: ClassVar[float] = 0.5

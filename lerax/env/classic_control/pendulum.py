@@ -3,14 +3,14 @@
 import math
 from typing import ClassVar
 
-import equinox as eqx
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from lerax.env.timed import AbstractTimedEnv, AbstractTimedState
+from lerax.env.timed import AbstractTimedEnv, AbstractTimedState, time_limit
 from lerax.render import WHITE, AbstractRenderer, PygameRenderer, Transform
+from lerax.settings import setting
 from lerax.space import Box
 
 from .base import DARK, INK, LIGHT, MARK, PALE, WOOD, wrap
@@ -39,17 +39,10 @@ class Pendulum(AbstractTimedEnv[PendulumState]):
 
     The reward is minus the angle's square, less a tenth of the angular velocity's and a thousandth of the
     torque's, with the angle and the velocity before the step.
-
-    Args:
-        g: Acceleration of gravity, in m/s^2.
-        max_episode_steps: Steps after which an episode is truncated; None for no limit.
-
-    Raises:
-        ValueError: The limit is below 1.
     """
 
-    g: float = eqx.field(default=10.0, static=True)
-    max_episode_steps: int | None = eqx.field(default=200, static=True)
+    g: float = setting(10.0, "Acceleration of gravity, in m/s^2.")
+    max_episode_steps: int | None = time_limit(200)
 
     name: ClassVar[str] = "Pendulum-v1"
     render_fps: ClassVar[float] = 30.0

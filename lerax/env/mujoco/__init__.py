@@ -3,7 +3,6 @@
 from .ant import Ant as Ant
 from .base import AbstractMujocoEnv as AbstractMujocoEnv
 from .base import MujocoState as MujocoState
-from .base import static as static
 from .base import wobble as wobble
 from .data import Data as Data
 from .half_cheetah import HalfCheetah as HalfCheetah

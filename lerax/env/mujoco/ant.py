@@ -5,7 +5,10 @@ from typing import Any, ClassVar
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from .base import AbstractMujocoEnv, static, wobble
+from lerax.settings import setting
+
+from .arguments import camera, engine_steps, interval, model_file, noise_scale
+from .base import AbstractMujocoEnv, wobble
 from .data import Data
 
 
@@ -14,38 +17,22 @@ class Ant(AbstractMujocoEnv):
 
     The reward is the main body's speed, a bonus while the body is at a healthy height, and the prices of the
     torques and of contact forces.
-
-    Args:
-        xml_file: The model: a path, or the name of one that comes with Gymnasium.
-        frame_skip: Steps of the engine in one step of the environment.
-        default_camera_config: How the model is looked at.
-        forward_reward_weight: Reward for a speed of 1 m/s.
-        ctrl_cost_weight: Price of the squared torques.
-        contact_cost_weight: Price of the squared contact forces.
-        healthy_reward: Bonus of a healthy step.
-        main_body: Number or name of the body whose speed counts.
-        terminate_when_unhealthy: End the episode when the body is not healthy.
-        healthy_z_range: Healthy heights of the body, in m.
-        contact_force_range: What contact forces are clipped to.
-        reset_noise_scale: How far an episode's beginning lies from the model's.
-        exclude_current_positions_from_observation: Leave x and y out of the observation.
-        include_cfrc_ext_in_observation: Put contact forces into it.
     """
 
-    xml_file: str = static("ant.xml")
-    frame_skip: int = static(5)
-    default_camera_config: tuple = static((("distance", 4.0),), tuple_of_pairs=True)
-    forward_reward_weight: float = static(1.0)
-    ctrl_cost_weight: float = static(0.5)
-    contact_cost_weight: float = static(5e-4)
-    healthy_reward: float = static(1.0)
-    main_body: int | str = static(1)
-    terminate_when_unhealthy: bool = static(True)
-    healthy_z_range: tuple[float, float] = static((0.2, 1.0))
-    contact_force_range: tuple[float, float] = static((-1.0, 1.0))
-    reset_noise_scale: float = static(0.1)
-    exclude_current_positions_from_observation: bool = static(True)
-    include_cfrc_ext_in_observation: bool = static(True)
+    xml_file: str = model_file("ant.xml")
+    frame_skip: int = engine_steps(5)
+    default_camera_config: tuple = camera(distance=4.0)
+    forward_reward_weight: float = setting(1.0, "Reward for a speed of 1 m/s.")
+    ctrl_cost_weight: float = setting(0.5, "Price of the squared torques.")
+    contact_cost_weight: float = setting(5e-4, "Price of the squared contact forces.")
+    healthy_reward: float = setting(1.0, "Bonus of a healthy step.")
+    main_body: int | str = setting(1, "Number or name of the body whose speed counts.", kind="int or str")
+    terminate_when_unhealthy: bool = setting(True, "End the episode when the body is not healthy.")
+    healthy_z_range: tuple[float, float] = interval(0.2, 1.0, "Healthy heights of the body, in m.")
+    contact_force_range: tuple[float, float] = interval(-1.0, 1.0, "What contact forces are clipped to.")
+    reset_noise_scale: float = noise_scale(0.1)
+    exclude_current_positions_from_observation: bool = setting(True, "Leave x and y out of the observation.")
+    include_cfrc_ext_in_observation: bool = setting(True, "Put contact forces into it.")
 
     name: ClassVar[str] = "Ant-v5"
     fields: ClassVar[tuple[str, ...]] = ("xpos", "cfrc_ext")

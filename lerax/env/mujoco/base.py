@@ -14,27 +14,16 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from lerax import tree
-from lerax.env.timed import AbstractTimedEnv, AbstractTimedState
+from lerax.env.timed import AbstractTimedEnv, AbstractTimedState, time_limit
 from lerax.render import HeadlessMujocoRenderer, RenderError
+from lerax.settings import check_settings, setting
 from lerax.space import Box
 
 from .data import Data
-from .model import free_camera, load_model, model_bytes
+from .model import engine, free_camera, load_model, model_bytes, set_up
 from .physics import Physics, make_physics
 
 PHYSICS = ("native", "mjx")
-
-
-def static(default: Any, *, kw_only: bool = False, tuple_of_pairs: bool = False) -> Any:
-    """A static field of a task: part of compiled programs.
-
-    Args:
-        default: Its default; what is given instead must be hashable.
-        kw_only: Give it by name only.
-        tuple_of_pairs: Take a mapping, too, and keep it as its pairs.
-    """
-    more = {"converter": _pairs} if tuple_of_pairs else {}
-    return eqx.field(default=default, static=True, kw_only=kw_only, **more)
 
 
 def wobble(
@@ -96,25 +85,25 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     xml_file: eqx.AbstractVar[str]
     frame_skip: eqx.AbstractVar[int]
     default_camera_config: eqx.AbstractVar[tuple]
-    max_episode_steps: int | None = static(1000, kw_only=True)
-    threads: int = static(0, kw_only=True)
-    physics: str = static("native", kw_only=True)
+    max_episode_steps: int | None = time_limit(1000, kw_only=True)
+    threads: int = setting(
+        0, "Threads that simulate natively; 0 for one per core.", at_least=0, at_most=1024, kw_only=True
+    )
+    physics: str = setting(
+        "native", "MuJoCo's own engine, or MJX for accelerators.", choices=PHYSICS, kw_only=True
+    )
     fields: ClassVar[tuple[str, ...]] = ()
     _model_digest: str = eqx.field(default="", init=False, repr=False, static=True)
 
     def __check_init__(self):
-        for name, least in (("frame_skip", 1), ("threads", 0)):
-            given = getattr(self, name)
-            if not isinstance(given, int) or given < least:
-                raise ValueError(f"{name}: must be a whole number of at least {least} (got {given!r})")
+        check_settings(self)
         for field in dataclasses.fields(self):
             given = getattr(self, field.name)
             if not field.metadata.get("static", False):
-                raise TypeError(f"{field.name}: must be static; declare it with lerax.env.mujoco.static")
+                raise TypeError(f"{field.name}: must be static; declare it with lerax.settings.setting")
             if not _can_be_hashed(given):
                 raise TypeError(f"{field.name}: must be a number, text or a tuple of these (got {given!r})")
-        if self.physics not in PHYSICS:
-            raise ValueError(f"physics: must be one of {', '.join(PHYSICS)} (got {self.physics!r})")
+        set_up(engine().MjvCamera(), self.default_camera_config)
         model = load_model(self.xml_file)
         digest = hashlib.sha256(model_bytes(model)).hexdigest()
         object.__setattr__(self, "_model_digest", digest)  # what else is known of it may be of another model
@@ -283,9 +272,3 @@ def _can_be_hashed(value: Any) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _pairs(config: Any) -> tuple:
-    """A mapping, or its pairs, as pairs that can be hashed."""
-    pairs = dict(config or ()).items()
-    return tuple((name, value if isinstance(value, int | float) else tuple(value)) for name, value in pairs)

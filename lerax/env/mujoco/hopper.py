@@ -6,45 +6,36 @@ from typing import Any, ClassVar
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from .base import AbstractMujocoEnv, static, wobble
+from lerax.settings import setting
+
+from .arguments import camera, engine_steps, interval, model_file, noise_scale
+from .base import AbstractMujocoEnv, wobble
 from .data import Data
 from .running import MOST_SPEED, observe_motion, place, reward_and_cost
-
-CAMERA = (("trackbodyid", 2), ("distance", 3.0), ("lookat", (0.0, 0.0, 1.15)), ("elevation", -20.0))
 
 
 class Hopper(AbstractMujocoEnv):
     """One leg in a plane that is to hop forward without falling.
 
     The reward is its speed, a bonus while it is healthy, and the price of the torques.
-
-    Args:
-        xml_file: The model: a path, or the name of one that comes with Gymnasium.
-        frame_skip: Steps of the engine in one step of the environment.
-        default_camera_config: How the model is looked at.
-        forward_reward_weight: Reward for a speed of 1 m/s.
-        ctrl_cost_weight: Price of the squared torques.
-        healthy_reward: Bonus of a healthy step.
-        terminate_when_unhealthy: End the episode when the hopper is not healthy.
-        healthy_state_range: Healthy values of all positions and velocities but x and the height.
-        healthy_z_range: Healthy heights, in m.
-        healthy_angle_range: Healthy angles of the torso, in rad.
-        reset_noise_scale: How far an episode's beginning lies from the model's.
-        exclude_current_positions_from_observation: Leave x out of the observation.
     """
 
-    xml_file: str = static("hopper.xml")
-    frame_skip: int = static(4)
-    default_camera_config: tuple = static(CAMERA, tuple_of_pairs=True)
-    forward_reward_weight: float = static(1.0)
-    ctrl_cost_weight: float = static(1e-3)
-    healthy_reward: float = static(1.0)
-    terminate_when_unhealthy: bool = static(True)
-    healthy_state_range: tuple[float, float] = static((-100.0, 100.0))
-    healthy_z_range: tuple[float, float] = static((0.7, math.inf))
-    healthy_angle_range: tuple[float, float] = static((-0.2, 0.2))
-    reset_noise_scale: float = static(5e-3)
-    exclude_current_positions_from_observation: bool = static(True)
+    xml_file: str = model_file("hopper.xml")
+    frame_skip: int = engine_steps(4)
+    default_camera_config: tuple = camera(
+        trackbodyid=2, distance=3.0, lookat=(0.0, 0.0, 1.15), elevation=-20.0
+    )
+    forward_reward_weight: float = setting(1.0, "Reward for a speed of 1 m/s.")
+    ctrl_cost_weight: float = setting(1e-3, "Price of the squared torques.")
+    healthy_reward: float = setting(1.0, "Bonus of a healthy step.")
+    terminate_when_unhealthy: bool = setting(True, "End the episode when the hopper is not healthy.")
+    healthy_state_range: tuple[float, float] = interval(
+        -100.0, 100.0, "Healthy values of all positions and velocities but x and the height."
+    )
+    healthy_z_range: tuple[float, float] = interval(0.7, math.inf, "Healthy heights, in m.")
+    healthy_angle_range: tuple[float, float] = interval(-0.2, 0.2, "Healthy angles of the torso, in rad.")
+    reset_noise_scale: float = noise_scale(5e-3)
+    exclude_current_positions_from_observation: bool = setting(True, "Leave x out of the observation.")
 
     name: ClassVar[str] = "Hopper-v5"
 

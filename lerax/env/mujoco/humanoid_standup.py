@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from .base import AbstractMujocoEnv, static, wobble
+from lerax.settings import setting
+
+from .arguments import camera, engine_steps, interval, model_file, noise_scale
+from .base import AbstractMujocoEnv, wobble
 from .data import Data
 from .humanoid import observe_body
-
-CAMERA = (("trackbodyid", 1), ("distance", 4.0), ("lookat", (0.0, 0.0, 0.8925)), ("elevation", -20.0))
 
 
 class HumanoidStandup(AbstractMujocoEnv):
@@ -18,36 +19,23 @@ class HumanoidStandup(AbstractMujocoEnv):
 
     The reward is the torso's height, per step of the engine, less the prices of the torques and of contact
     forces, and 1.
-
-    Args:
-        xml_file: The model: a path, or the name of one that comes with Gymnasium.
-        frame_skip: Steps of the engine in one step of the environment.
-        default_camera_config: How the model is looked at.
-        uph_cost_weight: Weight of the height; as in Gymnasium, nothing reads it.
-        ctrl_cost_weight: Price of the squared torques.
-        impact_cost_weight: Price of the squared contact forces.
-        impact_cost_range: What that price is clipped to.
-        reset_noise_scale: How far an episode's beginning lies from the model's.
-        exclude_current_positions_from_observation: Leave x and y out of the observation.
-        include_cinert_in_observation: Put masses and inertias of the bodies into it.
-        include_cvel_in_observation: Put velocities of the bodies into it.
-        include_qfrc_actuator_in_observation: Put forces of the actuators into it.
-        include_cfrc_ext_in_observation: Put contact forces into it.
     """
 
-    xml_file: str = static("humanoidstandup.xml")
-    frame_skip: int = static(5)
-    default_camera_config: tuple = static(CAMERA, tuple_of_pairs=True)
-    uph_cost_weight: float = static(1.0)
-    ctrl_cost_weight: float = static(0.1)
-    impact_cost_weight: float = static(5e-7)
-    impact_cost_range: tuple[float, float] = static((-math.inf, 10.0))
-    reset_noise_scale: float = static(1e-2)
-    exclude_current_positions_from_observation: bool = static(True)
-    include_cinert_in_observation: bool = static(True)
-    include_cvel_in_observation: bool = static(True)
-    include_qfrc_actuator_in_observation: bool = static(True)
-    include_cfrc_ext_in_observation: bool = static(True)
+    xml_file: str = model_file("humanoidstandup.xml")
+    frame_skip: int = engine_steps(5)
+    default_camera_config: tuple = camera(
+        trackbodyid=1, distance=4.0, lookat=(0.0, 0.0, 0.8925), elevation=-20.0
+    )
+    uph_cost_weight: float = setting(1.0, "Weight of the height; as in Gymnasium, nothing reads it.")
+    ctrl_cost_weight: float = setting(0.1, "Price of the squared torques.")
+    impact_cost_weight: float = setting(5e-7, "Price of the squared contact forces.")
+    impact_cost_range: tuple[float, float] = interval(-math.inf, 10.0, "What that price is clipped to.")
+    reset_noise_scale: float = noise_scale(1e-2)
+    exclude_current_positions_from_observation: bool = setting(True, "Leave x and y out of the observation.")
+    include_cinert_in_observation: bool = setting(True, "Put masses and inertias of the bodies into it.")
+    include_cvel_in_observation: bool = setting(True, "Put velocities of the bodies into it.")
+    include_qfrc_actuator_in_observation: bool = setting(True, "Put forces of the actuators into it.")
+    include_cfrc_ext_in_observation: bool = setting(True, "Put contact forces into it.")
 
     name: ClassVar[str] = "HumanoidStandup-v5"
     fields: ClassVar[tuple[str, ...]] = ("cinert", "cvel", "qfrc_actuator", "cfrc_ext", "ctrl")

@@ -5,10 +5,12 @@ from typing import Any, ClassVar
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from .base import AbstractMujocoEnv, static, wobble
+from lerax.settings import setting
+
+from .arguments import camera, engine_steps, model_file, noise_scale
+from .base import AbstractMujocoEnv, wobble
 from .data import Data
 
-CAMERA = (("trackbodyid", 0), ("distance", 4.1225), ("lookat", (0.0, 0.0, 0.1225)))
 LEAST_HEIGHT = 1.0  # m, of the tip
 MOST = 10.0  # in an observation: velocities, and the force on the cart
 
@@ -17,20 +19,13 @@ class InvertedDoublePendulum(AbstractMujocoEnv):
     """Two poles, one on the other on a cart, that are to be kept upright by pushing the cart.
 
     The reward is a bonus, less what the tip lies off its place and what the poles turn.
-
-    Args:
-        xml_file: The model: a path, or the name of one that comes with Gymnasium.
-        frame_skip: Steps of the engine in one step of the environment.
-        default_camera_config: How the model is looked at.
-        healthy_reward: Bonus of a step that ends upright.
-        reset_noise_scale: How far an episode's beginning lies from the model's.
     """
 
-    xml_file: str = static("inverted_double_pendulum.xml")
-    frame_skip: int = static(5)
-    default_camera_config: tuple = static(CAMERA, tuple_of_pairs=True)
-    healthy_reward: float = static(10.0)
-    reset_noise_scale: float = static(0.1)
+    xml_file: str = model_file("inverted_double_pendulum.xml")
+    frame_skip: int = engine_steps(5)
+    default_camera_config: tuple = camera(trackbodyid=0, distance=4.1225, lookat=(0.0, 0.0, 0.1225))
+    healthy_reward: float = setting(10.0, "Bonus of a step that ends upright.")
+    reset_noise_scale: float = noise_scale(0.1)
 
     name: ClassVar[str] = "InvertedDoublePendulum-v5"
     fields: ClassVar[tuple[str, ...]] = ("site_xpos", "qfrc_constraint")

@@ -87,13 +87,26 @@ def free_camera(model: Any, config: Iterable[tuple[str, Any]]) -> Any:
     mujoco.mj_forward(model, data)
     camera.lookat[:] = np.median(data.geom_xpos, axis=0) if model.ngeom else 0
     camera.distance = model.stat.extent
-    for name, value in config:
-        if not hasattr(camera, name):
-            raise ValueError(f"default_camera_config: a mujoco.MjvCamera has no {name!r}")
-        setattr(camera, name, value)
+    set_up(camera, config)
     if camera.trackbodyid > 0:
         camera.type = mujoco.mjtCamera.mjCAMERA_TRACKING.value
     return camera
+
+
+def set_up(camera: Any, config: Iterable[tuple[str, Any]]) -> None:
+    """Sets attributes of a `mujoco.MjvCamera`.
+
+    Raises:
+        ValueError: It has no such attribute, or takes no such value.
+    """
+    for name, value in config:
+        if name.startswith("_") or not hasattr(camera, name):
+            known = ", ".join(word for word in dir(camera) if not word.startswith("_"))
+            raise ValueError(f"default_camera_config: a mujoco.MjvCamera has no {name!r}; allowed: {known}")
+        try:
+            setattr(camera, name, value)
+        except (TypeError, ValueError):
+            raise ValueError(f"default_camera_config: not a value for {name} (got {value!r})") from None
 
 
 def model_bytes(model: Any) -> bytes:

@@ -6,7 +6,11 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Key
 
-from .base import AbstractMujocoEnv, static
+from lerax.env.timed import time_limit
+from lerax.settings import setting
+
+from .arguments import camera, engine_steps, model_file
+from .base import AbstractMujocoEnv
 from .data import Data
 
 LEAST_WAY = 0.17  # m, from the object to its goal when an episode begins
@@ -18,23 +22,15 @@ class Pusher(AbstractMujocoEnv):
 
     The reward is minus the distances of the object from the goal and of the tip from the object, less the
     price of the torques.
-
-    Args:
-        xml_file: The model: a path, or the name of one that comes with Gymnasium.
-        frame_skip: Steps of the engine in one step of the environment.
-        default_camera_config: How the model is looked at.
-        reward_near_weight: Price of 1 m between tip and object.
-        reward_dist_weight: Price of 1 m between object and goal.
-        reward_control_weight: Price of the squared torques.
     """
 
-    xml_file: str = static("pusher_v5.xml")
-    frame_skip: int = static(5)
-    default_camera_config: tuple = static((("trackbodyid", -1), ("distance", 4.0)), tuple_of_pairs=True)
-    reward_near_weight: float = static(0.5)
-    reward_dist_weight: float = static(1.0)
-    reward_control_weight: float = static(0.1)
-    max_episode_steps: int | None = static(100, kw_only=True)
+    xml_file: str = model_file("pusher_v5.xml")
+    frame_skip: int = engine_steps(5)
+    default_camera_config: tuple = camera(trackbodyid=-1, distance=4.0)
+    reward_near_weight: float = setting(0.5, "Price of 1 m between tip and object.")
+    reward_dist_weight: float = setting(1.0, "Price of 1 m between object and goal.")
+    reward_control_weight: float = setting(0.1, "Price of the squared torques.")
+    max_episode_steps: int | None = time_limit(100, kw_only=True)
 
     name: ClassVar[str] = "Pusher-v5"
     fields: ClassVar[tuple[str, ...]] = ("xpos",)

@@ -7,7 +7,11 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Key
 
-from .base import AbstractMujocoEnv, static
+from lerax.env.timed import time_limit
+from lerax.settings import setting
+
+from .arguments import camera, engine_steps, model_file
+from .base import AbstractMujocoEnv
 from .data import Data
 
 REACH = 0.2  # m: the target lies within it
@@ -17,21 +21,14 @@ class Reacher(AbstractMujocoEnv):
     """An arm of two links whose tip is to reach a target.
 
     The reward is minus their distance, less the price of the torques.
-
-    Args:
-        xml_file: The model: a path, or the name of one that comes with Gymnasium.
-        frame_skip: Steps of the engine in one step of the environment.
-        default_camera_config: How the model is looked at.
-        reward_dist_weight: Price of a distance of 1 m.
-        reward_control_weight: Price of the squared torques.
     """
 
-    xml_file: str = static("reacher.xml")
-    frame_skip: int = static(2)
-    default_camera_config: tuple = static((("trackbodyid", 0),), tuple_of_pairs=True)
-    reward_dist_weight: float = static(1.0)
-    reward_control_weight: float = static(1.0)
-    max_episode_steps: int | None = static(50, kw_only=True)
+    xml_file: str = model_file("reacher.xml")
+    frame_skip: int = engine_steps(2)
+    default_camera_config: tuple = camera(trackbodyid=0)
+    reward_dist_weight: float = setting(1.0, "Price of a distance of 1 m.")
+    reward_control_weight: float = setting(1.0, "Price of the squared torques.")
+    max_episode_steps: int | None = time_limit(50, kw_only=True)
 
     name: ClassVar[str] = "Reacher-v5"
     fields: ClassVar[tuple[str, ...]] = ("xpos",)

@@ -4,7 +4,10 @@ from typing import Any, ClassVar
 
 from jaxtyping import Array, Float, Key
 
-from .base import AbstractMujocoEnv, static, wobble
+from lerax.settings import setting
+
+from .arguments import camera, engine_steps, model_file, noise_scale
+from .base import AbstractMujocoEnv, wobble
 from .data import Data
 from .running import observe_motion, place, reward_and_cost
 
@@ -13,24 +16,15 @@ class Swimmer(AbstractMujocoEnv):
     """Three links in a viscous fluid that are to swim forward, along x.
 
     The reward is their speed, less the price of the torques.
-
-    Args:
-        xml_file: The model: a path, or the name of one that comes with Gymnasium.
-        frame_skip: Steps of the engine in one step of the environment.
-        default_camera_config: How the model is looked at.
-        forward_reward_weight: Reward for a speed of 1 m/s.
-        ctrl_cost_weight: Price of the squared torques.
-        reset_noise_scale: How far an episode's beginning lies from the model's.
-        exclude_current_positions_from_observation: Leave x and y out of the observation.
     """
 
-    xml_file: str = static("swimmer.xml")
-    frame_skip: int = static(4)
-    default_camera_config: tuple = static((), tuple_of_pairs=True)
-    forward_reward_weight: float = static(1.0)
-    ctrl_cost_weight: float = static(1e-4)
-    reset_noise_scale: float = static(0.1)
-    exclude_current_positions_from_observation: bool = static(True)
+    xml_file: str = model_file("swimmer.xml")
+    frame_skip: int = engine_steps(4)
+    default_camera_config: tuple = camera()
+    forward_reward_weight: float = setting(1.0, "Reward for a speed of 1 m/s.")
+    ctrl_cost_weight: float = setting(1e-4, "Price of the squared torques.")
+    reset_noise_scale: float = noise_scale(0.1)
+    exclude_current_positions_from_observation: bool = setting(True, "Leave x and y out of the observation.")
 
     name: ClassVar[str] = "Swimmer-v5"
 
