@@ -18,6 +18,7 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import PyTree
 
+from .errors import SettingTypeError
 from .files import write_atomically
 from .settings import check_instance
 
@@ -26,7 +27,19 @@ LARGEST_HEADER = 2**24  # bytes; a policy's has hundreds
 
 
 class CheckpointError(ValueError):
-    """A file is damaged, or does not fit what is to be loaded."""
+    """A file is damaged, or does not fit what is to be loaded.
+
+    Attributes:
+        path: The file.
+        reason: Why it cannot be loaded.
+    """
+
+    def __init__(self, path: str | Path, reason: str):
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
 
 
 def save(
@@ -52,7 +65,7 @@ def save(
     for name, leaf in named:
         if _is_form(leaf) or _plain(leaf).dtype.hasobject:
             got = "the form of an array" if _is_form(leaf) else "an array of Python objects"
-            raise TypeError(f"{name}: cannot be saved (got {got}); use numbers")
+            raise SettingTypeError(name, leaf, wrong="cannot be saved", hint="use numbers", said=got)
     leaves = [[name, str(leaf.dtype), leaf.shape] for name, leaf in named]
     header = json.dumps({"leaves": leaves, "metadata": metadata or {}}).encode() + b"\n"
     body = header + b"".join(np.asarray(_plain(leaf)).tobytes() for _, leaf in named)
@@ -80,7 +93,7 @@ def load(path: str | Path, like: PyTree) -> PyTree:
     _check_fit(path, found, wanted)
     size = sum(_plain(leaf).size * _plain(leaf).dtype.itemsize for leaf in named.values())
     if len(payload) != size or len(found) != len(header["leaves"]):
-        raise CheckpointError(f"{path}: damaged (it holds {len(payload)} bytes, its header names {size})")
+        raise CheckpointError(path, f"damaged (it holds {len(payload)} bytes, its header names {size})")
     arrays, offset = {}, 0
     for name in found:
         plain = _plain(named[name])
@@ -105,7 +118,7 @@ def _check_fit(path: str | Path, found: dict[str, Any], wanted: dict[str, Any]) 
             hint = "; make it with the settings that were saved"
         elif "callback_state" in name:
             hint = "; give `template` the callbacks of the run"
-        raise CheckpointError(f"{path}: {name} does not fit (expected {expected}, got {got}){hint}")
+        raise CheckpointError(path, f"{name} does not fit (expected {expected}, got {got}){hint}")
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -120,14 +133,14 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     if path.exists() and not path.is_file() and not path.is_dir():
-        raise CheckpointError(f"{path}: not a file, but a device or a pipe")
+        raise CheckpointError(path, "not a file, but a device or a pipe")
     with open(path, "rb") as file:
         first = file.readline(len(MAGIC) + 65)
         if not first.startswith(MAGIC):
-            raise CheckpointError(f"{path}: not a file of lerax, or of a newer version")
+            raise CheckpointError(path, "not a file of lerax, or of a newer version")
         body = file.read()
     if MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" != first:
-        raise CheckpointError(f"{path}: damaged (its SHA-256 does not match its contents)")
+        raise CheckpointError(path, "damaged (its SHA-256 does not match its contents)")
     header, _, payload = body.partition(b"\n")
     return _understood(path, header), payload
 
@@ -145,7 +158,7 @@ def _understood(path: Path, header: bytes) -> dict[str, Any]:
         metadata = content["metadata"]
         repr(metadata)  # an error may have to show it
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise CheckpointError(f"{path}: damaged (it has no header that names its arrays)") from None
+        raise CheckpointError(path, "damaged (it has no header that names its arrays)") from None
     return {"leaves": leaves, "metadata": metadata}
 
 

@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import errno
 import fcntl
 import functools
 import os
@@ -18,6 +19,7 @@ LARGEST_TEXT = 2**16  # bytes; what people write has thousands
 LONGEST_LINE = 2_000  # characters; a key of many parts takes tomllib the square of their number
 UNFINISHED = ".lerax.tmp"  # ends the hidden names of files that are not complete
 PIPE_SECONDS = 5.0  # that a pipe may take to say all it has
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)  # full, broken, read-only
 MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32"} | {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
@@ -81,8 +83,13 @@ def _read_text(path: Path) -> bytes:
     raise ValueError(f"is larger than {LARGEST_TEXT:,} bytes")
 
 
-class LossWarning(RuntimeWarning):
-    """Something is missing in a file, because it could not be written."""
+def is_of_the_disk(error: BaseException | None) -> bool:
+    """Whether a disk that takes no more is the error, or what led to it."""
+    if error is None:
+        return False
+    return getattr(error, "errno", None) in DISK_ERRORS or is_of_the_disk(
+        error.__cause__ or error.__context__
+    )
 
 
 @contextlib.contextmanager

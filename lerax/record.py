@@ -25,7 +25,9 @@ from lerax.render import (
     write_picture,
     write_video,
 )
-from lerax.settings import check_count, shown
+from lerax.settings import check_count
+
+from .errors import SettingError
 
 EPISODE_STEPS = 10_000  # after which an episode that does not end is cut
 BY_IMPORTANCE = 2, 0, 1  # return, step, reward: of the words on a frame
@@ -221,8 +223,8 @@ def _players(
     check_env(env)
     pairs: list[Any] = [] if isinstance(policies, AbstractPolicy | type) else list(policies)
     if not pairs or any(not isinstance(pair, tuple) or len(pair) != 2 for pair in pairs):
-        got = shown(policies)
-        raise ValueError(f'policies: not policies with their names (got {got}); write [("trained", policy)]')
+        hint = 'write [("trained", policy)]'
+        raise SettingError("policies", policies, wrong="not policies with their names", hint=hint)
     for _, policy in policies:
         check_policy(policy, env)
     key = tree.typed_key(key)

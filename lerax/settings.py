@@ -5,11 +5,12 @@ and range are read from there by the constructor, the command line, configuratio
 """
 
 import dataclasses
-import datetime
 import math
 import operator
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from .errors import SettingError, SettingTypeError
 
 LONGEST_LIST = 100
 REQUIRED = dataclasses.MISSING
@@ -118,20 +119,19 @@ class Setting(NamedTuple):
         """Brings a value to the setting's type and checks its range.
 
         Raises:
-            ValueError: Wrong type, or outside the range.
+            SettingError: Wrong type, or outside the range.
         """
         try:
             converted = _convert(value, self.alternatives)
         except (TypeError, ValueError, OverflowError):
             article = "an" if self.type_name.startswith("i") else "a"
-            such = "" if self.type_name == "str" else f"; such as {self.example}"
-            wrong = f"not {article} {self.type_name} (got {shown(value)}); allowed: {self.allowed}{such}"
-            raise ValueError(f"{self.name}: {wrong}") from None
+            such = "" if self.type_name == "str" else f"such as {self.example}"
+            wrong = f"not {article} {self.type_name}"
+            raise SettingError(self.name, value, self.allowed, wrong=wrong, hint=such) from None
         unlimited = converted is None or {INTERVAL, TABLE} & {*self.alternatives}
         if not unlimited and not self.limits.allow(converted):
-            such = f"; such as {self.example}" if isinstance(converted, tuple) else ""
-            wrong = f"out of range (got {shown(value)}); allowed: {self.allowed}{such}"
-            raise ValueError(f"{self.name}: {wrong}")
+            such = f"such as {self.example}" if isinstance(converted, tuple) else ""
+            raise SettingError(self.name, value, self.allowed, wrong="out of range", hint=such)
         return converted
 
 
@@ -194,7 +194,7 @@ def check_settings(module: Any) -> None:
     """Converts and checks every setting of a module that is being constructed.
 
     Raises:
-        ValueError: A value has the wrong type or lies outside its range.
+        SettingError: A value has the wrong type or lies outside its range.
     """
     for name, declared in settings_of(type(module)).items():
         object.__setattr__(module, name, declared.convert(getattr(module, name)))
@@ -215,7 +215,8 @@ def _kind_of(default: Any) -> str:
     if isinstance(default, tuple) and default:
         return f"list of {type(default[0]).__name__}"
     if type(default).__name__ not in WHATEVER:
-        raise TypeError(f"setting: its default does not tell its kind (got {default!r}); give one")
+        wrong = "its default does not tell its kind"
+        raise SettingTypeError("setting", default, wrong=wrong, hint="give one")
     return type(default).__name__
 
 
@@ -278,28 +279,23 @@ def check_instance(name: str, value: Any, wanted: type, form: str) -> None:
         form: How one would be written.
 
     Raises:
-        TypeError: It is none.
+        SettingTypeError: It is none.
     """
     if isinstance(value, type):
         own = issubclass(value, wanted) and not form.startswith(value.__name__)
         form = f"{value.__name__}(...)" if own else form
-        raise TypeError(f"{name}: a class (got {value.__name__}); write an instance, such as {form}")
+        hint = f"write an instance, such as {form}"
+        raise SettingTypeError(name, value, wrong="a class", hint=hint, said=value.__name__)
     if not isinstance(value, wanted):
-        raise TypeError(f"{name}: not an {wanted.__name__} (got {shown(value)}); write for example {form}")
-
-
-def shown(value: Any) -> str:
-    """A value in one short line."""
-    is_date = isinstance(value, (datetime.date, datetime.time))  # which TOML has, too
-    line = value.isoformat() if is_date else " ".join(repr(value).split())
-    return line if len(line) <= 80 else f"{line[:40]} ... {line[-35:]}"
+        hint = f"write for example {form}"
+        raise SettingTypeError(name, value, wrong=f"not an {wanted.__name__}", hint=hint)
 
 
 def check_count(name: str, value: Any, example: int = 1000) -> int:
     """An argument that is a whole number of at least 1.
 
     Raises:
-        ValueError: It is none.
+        SettingError: It is none.
     """
     return check_value(name, value, example, at_least=1)
 
@@ -308,6 +304,6 @@ def check_value(name: str, value: Any, example: Any, **limits: Any) -> Any:
     """An argument of the type of `example` and within `Limits(**limits)`.
 
     Raises:
-        ValueError: It is none.
+        SettingError: It is none.
     """
     return Setting(name, example, "", Limits(**limits)).convert(value)

@@ -15,6 +15,8 @@ from jax.custom_batching import custom_vmap
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Bool, Float, Key, PRNGKeyArray, PyTree
 
+from .errors import SettingTypeError
+
 
 def is_traced(*trees: PyTree) -> bool:
     """Whether a JAX transformation is tracing the caller or any of `trees`."""
@@ -34,7 +36,8 @@ def typed_key(key: PRNGKeyArray) -> Key[Array, ""]:
             return given
         if given.ndim == 1 and given.dtype == jnp.uint32:
             return jr.wrap_key_data(given)
-    raise TypeError(f"key: not one PRNG key (got {text(key)}); write for example jax.random.key(0)")
+    hint = "write for example jax.random.key(0)"
+    raise SettingTypeError("key", key, wrong="not one PRNG key", hint=hint, said=text(key))
 
 
 def scan(

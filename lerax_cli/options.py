@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lerax import registry
+from lerax.errors import SettingError
 from lerax.run import NAME
 
 from .report import BadInput
@@ -236,6 +237,6 @@ def all_settings(cls: type, given: dict[str, Given]) -> dict[str, Any]:
             raise BadInput(where, f"{name}: {cls.__name__} has no such setting; {hint}")
         try:
             values[key] = declared[key].convert(value)
-        except ValueError as error:
-            raise BadInput(where, name + str(error).removeprefix(key)) from None
+        except SettingError as error:
+            raise BadInput(f"{where}: {name}", error.reason) from None
     return values

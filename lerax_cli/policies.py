@@ -68,7 +68,7 @@ def _env_of(path: Path) -> registry.Entry:
         if path.suffix != ".eqx" and (run / CONFIG).is_file():
             give = f"give {run}" + (f" or {run / LAST}" if (run / LAST).is_file() else "")
             raise BadInput("ENV|RUN", f"a file of a run, and no policy (got {str(path)!r}); {give}") from None
-        raise Failure(str(path), str(error).removeprefix(f"{path}: ")) from None
+        raise Failure(str(path), error.reason) from None
     except (KeyError, TypeError, AttributeError):
         raise Failure(
             str(path), "its metadata name no environment; give one, and this file as --policy"
@@ -114,8 +114,10 @@ def load(source: Source, env: Any) -> Any:
             what = f"{path} is of another environment (expected {env.name}, got {made_for})"
             raise BadInput("--policy", what)
         return checkpoint.load(path, _form(metadata, env))
+    except checkpoint.CheckpointError as error:
+        raise Failure("--policy", str(error)) from error
     except (ValueError, TypeError, registry.UnknownName) as error:
-        raise Failure("--policy", f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+        raise Failure("--policy", f"{path}: {error}") from error
     except OSError as error:
         raise Failure("--policy", f"{path} cannot be read ({error.strerror})") from None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lerax import registry
+from lerax.errors import SettingError
 
 from . import policies, report, runtime
 from .policies import Source
@@ -114,8 +115,8 @@ def _renderer(env: Any, plan: Plan) -> Any:
 
     try:
         return headless_renderer(env, *plan.size, plan.camera)
-    except ValueError as error:  # the size was checked before
-        raise BadInput("--camera", str(error).removeprefix("camera: ")) from None
+    except SettingError as error:
+        raise BadInput(f"--{error.name}", error.reason) from None
 
 
 def _failure(error: Exception, path: Path) -> Failure:

@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import Any
 
-from lerax.files import LossWarning
+from lerax.errors import LossWarning
 
 HALF = 500  # characters of a long line of error that are kept, at each end
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lerax import registry
+from lerax.errors import SettingError
 from lerax.files import parse_toml, read_toml
 from lerax.settings import Limits, Setting
 
@@ -52,8 +53,8 @@ def convert(where: str, wanted: Setting, value: Any) -> Any:
     """
     try:
         return wanted.convert(value)
-    except ValueError as error:
-        raise BadInput(where, str(error).removeprefix(f"{wanted.name}: ")) from None
+    except SettingError as error:
+        raise BadInput(where, error.reason) from None
 
 
 def read_option(where: str, wanted: Setting, text: str | None) -> Any:

@@ -66,7 +66,9 @@ for code in json.load(sys.stdin):
         eval(code)
         said[code] = "nothing"
     except Exception as error:
-        said[code] = f"{type(error).__name__}: {error}"
+        kind = type(error).__name__
+        kind = {"SettingError": "ValueError", "SettingTypeError": "TypeError"}.get(kind, kind)  # a kind of
+        said[code] = f"{kind}: {error}"
 print(json.dumps(said))
 """
 LIST = r"ValueError: hidden_sizes: .*\(got {}\); .*; such as \[64,64\]"

@@ -6,6 +6,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from lerax.errors import SettingError
 from lerax.policy import AbstractActorCriticPolicy
 from lerax.settings import check_settings, setting
 
@@ -49,10 +50,9 @@ class PPO(AbstractOnPolicyAlgorithm):
             valid = sorted({*small, *(size // n for n in small)})
             below = [n for n in valid if n < self.num_batches][-1:]
             above = [n for n in valid if n > self.num_batches][:1]
-            raise ValueError(
-                f"num_batches: does not divide num_envs * num_steps = {size} "
-                f"(got {self.num_batches}); nearest: {', '.join(map(str, below + above))}"
-            )
+            wrong = f"does not divide num_envs * num_steps = {size}"
+            nearest = f"nearest: {', '.join(map(str, below + above))}"
+            raise SettingError("num_batches", self.num_batches, wrong=wrong, hint=nearest)
 
     def loss(
         self,
@@ -95,4 +95,4 @@ class PPO(AbstractOnPolicyAlgorithm):
 def _must_count(name: str, what: str, product: int) -> None:
     """Refuses a product of settings that compiled programs cannot count."""
     if product > MOST:
-        raise ValueError(f"{name}: {what} is too large (got {product}); allowed: at most {MOST}")
+        raise SettingError(name, product, f"at most {MOST}", wrong=f"{what} is too large")

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import IO, Any, Literal
 
+from lerax.errors import LeraxWarning
+
 from .base import AbstractLoggingBackend
 from .chart import History
 from .frame import ENDS, ROOMY, Line, Shown, frame, short
@@ -93,7 +95,7 @@ class ConsoleBackend(AbstractLoggingBackend):
         self._shown.name, self._opened = name, True
         if self.progress == "full" and self._mode != "full":
             text = "progress full: there is no terminal that could show it; plain lines instead"
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            warnings.warn(text, LeraxWarning, stacklevel=2)
 
     def _show(self, title: str) -> None:
         self._shown.name = title

@@ -1,7 +1,5 @@
 """Puts a queue and a thread of its own before each backend, so that no fault of theirs reaches training."""
 
-import errno
-import os
 import queue
 import threading
 import time
@@ -9,7 +7,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lerax.files import LossWarning
+from lerax.errors import LeraxWarning, LossWarning
+from lerax.files import is_of_the_disk
 
 from .base import AbstractLoggingBackend
 
@@ -17,7 +16,6 @@ MAX_RECORDS = 100_000  # that wait for one backend; more are dropped and counted
 MAX_ERRORS = 3  # in a row, after which a backend is switched off
 OPEN_SECONDS = 30.0
 CLOSE_SECONDS = 8.0  # well within the 10 in which the process has to end
-OF_THE_DISK = [os.strerror(n) for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)]
 
 Records = Sequence[tuple[int, dict[str, float]]]
 
@@ -51,7 +49,7 @@ class Dispatcher:
         self._clips = 0  # videos in the queue
         self._no_videos: str | None = None  # why this backend takes no more of them
         self._errors, self._error = 0, ""
-        self._warning: type[RuntimeWarning] = RuntimeWarning
+        self._warning: type[LeraxWarning] = LeraxWarning
         self._said = self._said_of_videos = False
         self._is_open = self._left_behind = False
         self._opened, self._closed = threading.Event(), threading.Event()
@@ -204,10 +202,9 @@ class Dispatcher:
 
     def _text(self, error: BaseException) -> str:
         """What to say of an error; one of the disk makes the warnings those of a loss."""
-        text = f"{type(error).__name__}: {error}"
-        if hasattr(self.backend, "log_dir") and any(words in text for words in OF_THE_DISK):
+        if hasattr(self.backend, "log_dir") and is_of_the_disk(error):
             self._warning = LossWarning
-        return text
+        return f"{type(error).__name__}: {error}"
 
     def _warn(self, text: str) -> None:
         warnings.warn(text, self._warning, stacklevel=3)

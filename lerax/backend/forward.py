@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lerax.errors import LeraxWarning
+
 from .base import AbstractLoggingBackend
 from .dispatch import Dispatcher, Records
 
@@ -27,7 +29,7 @@ class Forwarder:
     def __init__(self, backends: Sequence[AbstractLoggingBackend]):
         self.dispatchers = [Dispatcher(backend) for backend in backends]
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._unsaid: collections.deque[str] = collections.deque()
+        self._unsaid: collections.deque[tuple[str, type[LeraxWarning]]] = collections.deque()
         self._closed = False
         self._thread = threading.Thread(target=self._work, daemon=True, name="lerax forwarder")
         self._thread.start()
@@ -49,9 +51,9 @@ class Forwarder:
         """Queues a video."""
         self._put(lambda: self._each(Dispatcher.log_video, tag, frames, step, fps))
 
-    def warn_later(self, text: str) -> None:
+    def warn_later(self, text: str, category: type[LeraxWarning] = LeraxWarning) -> None:
         """Has a warning said on the caller's thread."""
-        self._unsaid.append(text)
+        self._unsaid.append((text, category))
 
     def close(self, deadline: float) -> None:
         """Lets every backend work off what is queued and close, and says what was lost.
@@ -80,7 +82,7 @@ class Forwarder:
         self._each(Dispatcher.tell)
         try:
             while self._unsaid:
-                warnings.warn(self._unsaid.popleft(), RuntimeWarning, stacklevel=4)
+                warnings.warn(*self._unsaid.popleft(), stacklevel=4)
         except IndexError:
             pass  # another thread has just said it
 

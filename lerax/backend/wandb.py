@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from lerax.errors import SettingError
+
 from .base import AbstractLoggingBackend
 
 MODES = ("online", "offline", "shared", "disabled")
@@ -100,7 +102,7 @@ class WandbBackend(AbstractLoggingBackend):
     ):
         for name, given in (("mode", mode), ("WANDB_MODE", os.environ.get("WANDB_MODE"))):
             if given and given not in MODES + OLD_MODES:
-                raise ValueError(f"{name}: unknown (got {given!r}); allowed: {', '.join(MODES)}")
+                raise SettingError(name, given, ", ".join(MODES), wrong="unknown")
         self.project, self.config = project, dict(config or {})
         self.entity, self.group, self.tags = entity, group, tuple(tags)
         self.mode, self.log_dir = mode, Path(log_dir)

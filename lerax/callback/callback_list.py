@@ -11,7 +11,8 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Key
 
 from lerax import tree
-from lerax.settings import check_instance, shown
+from lerax.errors import shown
+from lerax.settings import check_instance
 
 from .base_callback import (
     AbstractCallback,

@@ -13,6 +13,7 @@ from lerax import tree
 from lerax.distribution import AbstractDistribution, Categorical, Normal
 from lerax.env import AbstractEnvLike
 from lerax.env.contract import check_env
+from lerax.errors import SettingTypeError
 from lerax.network import ACTIVATIONS, MLP
 from lerax.settings import check_settings, setting
 from lerax.space import AbstractSpace, Box, Discrete
@@ -151,10 +152,8 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
             outputs = self.action_space.flat_size
             self.log_std = jnp.full(self.action_space.shape, float(log_std_init), jnp.float32)
         else:
-            raise TypeError(
-                f"MLPActorCriticPolicy: unsupported action space (got {self.action_space}); "
-                "allowed: Discrete, Box"
-            )
+            wrong = "unsupported action space"
+            raise SettingTypeError("MLPActorCriticPolicy", self.action_space, "Discrete, Box", wrong=wrong)
         actor_key, critic_key = jr.split(tree.typed_key(key))
         layers = (self.observation_space.flat_size, *self.hidden_sizes)
         self.seen = RunningStatistics.empty(layers[0]) if self.normalize_observations else None

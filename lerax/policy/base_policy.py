@@ -7,6 +7,7 @@ import equinox as eqx
 from jaxtyping import Array, Bool, Key, PyTree
 
 from lerax.env import AbstractEnvLike
+from lerax.errors import SettingError
 from lerax.settings import check_instance
 from lerax.space import AbstractSpace, Discrete
 
@@ -56,18 +57,17 @@ def check_policy(policy: Any, env: AbstractEnvLike) -> None:
     """Refuses what is no policy, or one that another environment's spaces were made for.
 
     Raises:
-        TypeError: It is no instance of a policy's class.
-        ValueError: It was made for another environment.
+        SettingTypeError: It is no instance of a policy's class.
+        SettingError: It was made for another environment.
     """
     form = "MLPActorCriticPolicy(env, key=jax.random.key(0))"
     check_instance("policy", policy, AbstractPolicy, form)
     for name in ("observation_space", "action_space"):
         own, wanted = (_form(getattr(one, name)) for one in (policy, env))
         if own != wanted:
-            raise ValueError(
-                f"policy: made for another environment (its {name} is {own}, that of {env.name} is "
-                f"{wanted}); make one for it, such as {form}"
-            )
+            said = f"its {name} is {own}, that of {env.name} is {wanted}"
+            hint = f"make one for it, such as {form}"
+            raise SettingError("policy", policy, wrong="made for another environment", hint=hint, said=said)
 
 
 def _form(space: AbstractSpace) -> str:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Key, PyTree
 from lerax.distribution import Categorical
 from lerax.env import AbstractEnvLike
 from lerax.env.contract import check_env
+from lerax.errors import SettingError
 from lerax.space import AbstractSpace, Discrete
 
 from .base_policy import AbstractPolicy
@@ -39,7 +40,8 @@ class RandomPolicy(AbstractPolicy):
         action_mask: Bool[Array, "..."] | None = None,
     ) -> tuple[None, PyTree]:
         if key is None:
-            raise ValueError("RandomPolicy: no action is more probable than others (got no key); give a key")
+            wrong = "no action is more probable than others"
+            raise SettingError("RandomPolicy", key, wrong=wrong, hint="give a key", said="no key")
         if isinstance(self.action_space, Discrete) and action_mask is not None:
             return None, Categorical(jnp.zeros(self.action_space.n, jnp.float32), action_mask).sample(key=key)
         return None, self.action_space.sample(key=key)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lerax.errors import SettingError
+
 Point = Sequence[float] | np.ndarray  # x and y in the world
 
 
@@ -32,8 +34,10 @@ class Color:
     b: float
 
     def __post_init__(self):
-        if not all(0 <= part <= 1 for part in (self.r, self.g, self.b)):
-            raise ValueError(f"colour: each part must be in [0, 1] (got {self.r}, {self.g}, {self.b})")
+        parts = self.r, self.g, self.b
+        if not all(0 <= part <= 1 for part in parts):
+            said = ", ".join(map(str, parts))
+            raise SettingError("colour", parts, wrong="each part must be in [0, 1]", said=said)
 
     def to_rgb255(self) -> tuple[int, int, int]:
         """The parts in 0..255."""
@@ -59,7 +63,7 @@ class Color:
             digits = bytes.fromhex(text.removeprefix("#"))
             r, g, b = digits
         except ValueError:
-            raise ValueError(f"colour: not of the form #rrggbb (got {text!r})") from None
+            raise SettingError("colour", text, wrong="not of the form #rrggbb") from None
         return cls.from_rgb255(r, g, b)
 
 
@@ -96,7 +100,7 @@ class Transform:
     def __post_init__(self):
         check_size(self.width, self.height)
         if not (math.isfinite(self.scale) and self.scale > 0):
-            raise ValueError(f"scale: must be positive and finite (got {self.scale})")
+            raise SettingError("scale", self.scale, "positive and finite")
 
     def world_to_px(self, point: Point) -> tuple[float, float]:
         """Pixels from the left and from the top edge; whole numbers are the pixels' edges."""
@@ -123,7 +127,8 @@ def check_size(width: int, height: int) -> None:
         ValueError: It is not of 1 to 16,384 pixels each way.
     """
     if not (1 <= width <= 16_384 and 1 <= height <= 16_384):
-        raise ValueError(f"size: width and height must be in 1..16384 pixels (got {width} x {height})")
+        said, wrong = f"{width} x {height}", "width and height must be in 1..16384 pixels"
+        raise SettingError("size", (width, height), wrong=wrong, said=said)
 
 
 def check_frame(frame: np.ndarray, shape: tuple[int, ...] | None = None) -> None:
@@ -134,9 +139,10 @@ def check_frame(frame: np.ndarray, shape: tuple[int, ...] | None = None) -> None
     """
     got = f"{getattr(frame, 'dtype', type(frame).__name__)} {list(np.shape(frame))}"
     if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape[2:] != (3,):
-        raise ValueError(f"frame: must be a uint8 array [height, width, 3] (got {got})")
+        raise SettingError("frame", frame, "a uint8 array [height, width, 3]", said=got)
     if shape is not None and frame.shape != shape:
-        raise ValueError(f"frame: all frames of a video must be of one size, {list(shape)} (got {got})")
+        wrong = f"all frames of a video must be of one size, {list(shape)}"
+        raise SettingError("frame", frame, wrong=wrong, said=got)
 
 
 def check_fps(fps: float) -> None:
@@ -146,7 +152,7 @@ def check_fps(fps: float) -> None:
         ValueError: They are not in 0.01..1000.
     """
     if not 0.01 <= fps <= 1000:
-        raise ValueError(f"fps: must be in 0.01..1000 (got {fps})")
+        raise SettingError("fps", fps, "in 0.01..1000")
 
 
 class AbstractFrameSource(ABC):

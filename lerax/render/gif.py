@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from lerax.errors import SettingError
+
 from .base_renderer import RenderError, check_fps, check_frame
 from .caption import import_pillow
 from .picture import import_imageio
@@ -56,7 +58,7 @@ def gif_frames(frames: Iterable[np.ndarray], fps: float) -> tuple[list[np.ndarra
                 f"{frame.shape[0]}, and more); write an .mp4, or fewer or smaller frames"
             )
     if not kept:
-        raise ValueError("a GIF needs at least one frame (got none)")
+        raise SettingError("frames", frames, wrong="a GIF needs at least one frame", said="none")
     return kept, min(fps, GIF_FPS)
 
 

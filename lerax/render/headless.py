@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from lerax.errors import SettingError
+
 from .base_renderer import WHITE
 from .mujoco_renderer import HeadlessMujocoRenderer
 from .pygame_renderer import HeadlessPygameRenderer
@@ -35,7 +37,7 @@ def headless_renderer(
         camera = getattr(env.unwrapped, "mujoco_camera", None) if camera is None else camera
         return HeadlessMujocoRenderer(model, width, height, camera, fastest=fastest)
     if camera is not None:
-        raise ValueError(f"camera: {env.name} has none to choose from (got {camera!r})")
+        raise SettingError("camera", camera, wrong=f"{env.name} has none to choose from")
     default = env.default_renderer()
     background = getattr(default, "background_color", WHITE)
     return HeadlessPygameRenderer(width, height, background, default.transform)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from lerax.errors import LeraxWarning, SettingError
+
 from . import gl
 from .base_renderer import AbstractFrameSource, RenderError, check_size
 from .software import Software
@@ -187,7 +189,7 @@ def _warn_once(failed: str, name: str, fastest: bool) -> None:
     subject = f"MUJOCO_GL={gl.wanted()}" if gl.wanted() else "OpenGL"
     hint = "" if fastest else f"; for OpenGL: {gl.PACKAGES}"
     instead = f"the software renderer{hint}" if name == "software" else name
-    warnings.warn(f"{subject} does not work here ({failed}); using {instead}", stacklevel=3)
+    warnings.warn(f"{subject} does not work here ({failed}); using {instead}", LeraxWarning, stacklevel=3)
 
 
 def _camera(mujoco: Any, model: Any, camera: Any) -> Any:
@@ -200,6 +202,6 @@ def _camera(mujoco: Any, model: Any, camera: Any) -> Any:
     names = [model.camera(i).name for i in range(model.ncam)]
     number = names.index(camera) if camera in names else 0 if camera is None else camera
     if not (isinstance(number, int) and 0 <= number < model.ncam):
-        raise ValueError(f"camera: the model has {names} (got {camera!r})")
+        raise SettingError("camera", camera, wrong=f"the model has {names}")
     view.type, view.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED.value, number
     return view

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lerax.errors import SettingError
 from lerax.files import write_atomically
 
 from .base_renderer import RenderError, check_frame
@@ -38,7 +39,7 @@ def write_picture(path: str | Path, frame: np.ndarray) -> None:
     """
     path = Path(path)
     if path.suffix.lower() != ".png":
-        raise ValueError(f"{path}: a picture's name must end in .png (got {path.suffix!r})")
+        raise SettingError(str(path), path.suffix, wrong="a picture's name must end in .png")
     check_frame(frame)
     data = import_imageio().imwrite("<bytes>", frame, extension=".png", plugin="pillow")
     path.parent.mkdir(parents=True, exist_ok=True)

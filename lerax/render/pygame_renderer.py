@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from lerax.errors import SettingError
+
 from .base_renderer import WHITE, AbstractRenderer, Color, Point, RenderError, Transform, check_size
 
 # Stencils are drawn this many times as large and scaled down, which smooths edges; fewer for large ones.
@@ -116,12 +118,12 @@ class AbstractPygameRenderer(AbstractRenderer):
 
     def draw_polygon(self, points: Sequence[Point] | np.ndarray, color: Color) -> None:
         if len(points) < 3:
-            raise ValueError(f"draw_polygon: needs at least 3 points (got {len(points)})")
+            raise SettingError("draw_polygon", len(points), wrong="needs at least 3 points")
         self._fill([[self.transform.world_to_px(point) for point in points]], color)
 
     def draw_polyline(self, points: Sequence[Point] | np.ndarray, color: Color, width: float = 1) -> None:
         if len(points) < 2:
-            raise ValueError(f"draw_polyline: needs at least 2 points (got {len(points)})")
+            raise SettingError("draw_polyline", len(points), wrong="needs at least 2 points")
         pixels = [self.transform.world_to_px(point) for point in points]
         half = max(width / 2 - RIM, 0)
         self._fill([_stroke(*ends, half) for ends in zip(pixels, pixels[1:], strict=False)], color)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lerax.files import Unfinished, write_atomically
+from lerax.errors import SettingError
+from lerax.files import DISK_ERRORS, Unfinished, write_atomically
 
 from .base_renderer import RenderError, check_fps, check_frame
 from .gif import encode_gif, gif_frames
@@ -53,9 +54,9 @@ class VideoWriter:
     def __init__(self, path: str | Path, *, fps: float, crf: int = 20, niceness: int = 0):
         check_fps(fps)
         if not 0 <= crf <= 51:
-            raise ValueError(f"crf: must be in 0..51 (got {crf})")
+            raise SettingError("crf", crf, "in 0..51")
         if not 0 <= niceness <= 19:
-            raise ValueError(f"niceness: must be in 0..19 (got {niceness})")
+            raise SettingError("niceness", niceness, "in 0..19")
         self.path = Path(path)
         self.frames = 0
         self._options = fps, crf
@@ -92,11 +93,11 @@ class VideoWriter:
         height, width, _ = self._shape = frame.shape
         if height % 2 or width % 2:
             frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        try:
+        with contextlib.suppress(OSError):
             self._encoder.stdin.write(np.ascontiguousarray(frame).data)
-        except OSError as error:
-            raise self._failed() from error
-        self.frames += 1
+            self.frames += 1
+            return
+        raise self._failed()
 
     def close(self) -> None:
         """Completes the file and gives it its name.
@@ -182,7 +183,11 @@ class VideoWriter:
         reason = (
             re.sub(r"\[([^\]]*?) @ 0x[0-9a-f]+\]", r"[\1]", said[-1]) if said else f"exit status {status}"
         )
-        return RenderError(f"{self.path}: the video encoder failed ({reason}), and no video was written")
+        failure = RenderError(f"{self.path}: the video encoder failed ({reason}), and no video was written")
+        # Words are all that another program says of a full disk.
+        numbers = [number for number in DISK_ERRORS if os.strerror(number) in reason]
+        failure.__cause__ = OSError(numbers[0], os.strerror(numbers[0])) if numbers else None
+        return failure
 
 
 def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> VideoFacts:
@@ -215,7 +220,7 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> V
             for frame in frames:
                 video.add(frame)
         return video.facts
-    raise ValueError(f"{path}: a video's name must end in .mp4 or .gif (got {ending!r})")
+    raise SettingError(str(path), ending, wrong="a video's name must end in .mp4 or .gif")
 
 
 _INSTALL = "install it: pip install --force-reinstall imageio-ffmpeg"

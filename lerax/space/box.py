@@ -9,6 +9,8 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, Shaped
 
+from lerax.errors import SettingError
+
 from .base_space import AbstractSpace
 
 
@@ -33,7 +35,8 @@ class Box(AbstractSpace):
             shape = np.broadcast_shapes(np.shape(low), np.shape(high))
         lows, highs = (np.broadcast_to(np.asarray(bound, np.float32), shape).ravel() for bound in (low, high))
         if not (lows <= highs).all():
-            raise ValueError(f"Box: low must not exceed high (got low={low}, high={high})")
+            said = f"low={low}, high={high}"
+            raise SettingError("Box", (low, high), wrong="low must not exceed high", said=said)
         # Tuples, not arrays: a bound must never become a trainable leaf.
         self.low, self.high = tuple(lows.tolist()), tuple(highs.tolist())
         self._shape = tuple(shape)

@@ -6,6 +6,8 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from lerax.errors import SettingError
+
 from .base_space import AbstractSpace
 
 
@@ -23,7 +25,7 @@ class Discrete(AbstractSpace):
 
     def __check_init__(self):
         if self.n < 1:
-            raise ValueError(f"Discrete: n must be at least 1 (got {self.n})")
+            raise SettingError("Discrete", self.n, wrong="n must be at least 1")
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from lerax.env import AbstractEnvLike
+from lerax.errors import SettingError, SettingTypeError
 from lerax.settings import check_settings, setting
 from lerax.space import AbstractSpace, Box
 
@@ -17,7 +18,7 @@ class ClipAction(AbstractWrapper):
     Algorithms and `evaluate` clip by themselves: this is for an environment that is stepped by hand.
 
     Raises:
-        TypeError: The actions lie in no Box.
+        SettingTypeError: The actions lie in no Box.
     """
 
     env: AbstractEnvLike
@@ -41,8 +42,8 @@ class RescaleAction(AbstractWrapper):
         env: The environment; its actions lie in a bounded Box.
 
     Raises:
-        TypeError: The actions lie in no Box.
-        ValueError: The Box has no bounds, or `low` is not below `high`.
+        SettingTypeError: The actions lie in no Box.
+        SettingError: The Box has no bounds, or `low` is not below `high`.
     """
 
     env: AbstractEnvLike
@@ -53,9 +54,10 @@ class RescaleAction(AbstractWrapper):
         check_settings(self)
         bounds = _box(self.env, "RescaleAction").bounds
         if not np.isfinite(bounds).all():
-            raise ValueError(f"RescaleAction: needs bounded actions (got {self.env.action_space})")
+            raise SettingError("RescaleAction", self.env.action_space, wrong="needs bounded actions")
         if not self.low < self.high:
-            raise ValueError(f"RescaleAction: low must be below high (got {self.low} and {self.high})")
+            got, said = (self.low, self.high), f"{self.low} and {self.high}"
+            raise SettingError("RescaleAction", got, wrong="low must be below high", said=said)
 
     def inner_action(self, action: Float[Array, "..."]) -> Float[Array, "..."]:
         space = _box(self.env, "RescaleAction")
@@ -69,5 +71,5 @@ class RescaleAction(AbstractWrapper):
 
 def _box(env: AbstractEnvLike, wrapper: str) -> Box:
     if not isinstance(env.action_space, Box):
-        raise TypeError(f"{wrapper}: needs actions in a Box (got {env.action_space})")
+        raise SettingTypeError(wrapper, env.action_space, wrong="needs actions in a Box")
     return env.action_space

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from lerax import tree
 from lerax.env.timed import AbstractTimedEnv, AbstractTimedState, time_limit
+from lerax.errors import SettingError, SettingTypeError
 from lerax.render import HeadlessMujocoRenderer, RenderError
 from lerax.settings import check_settings, setting
 from lerax.space import Box
@@ -78,8 +79,8 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     Raises:
         FileNotFoundError: There is no such model.
         ImportError: MJX is asked for and not installed.
-        ValueError: The model is not valid, MJX cannot simulate it, or a number is out of range.
-        TypeError: An attribute is not static, or is an array or a list.
+        SettingError: The model is not valid, MJX cannot simulate it, or a number is out of range.
+        SettingTypeError: An attribute is not static, or is an array or a list.
     """
 
     xml_file: eqx.AbstractVar[str]
@@ -100,9 +101,10 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         for field in dataclasses.fields(self):
             given = getattr(self, field.name)
             if not field.metadata.get("static", False):
-                raise TypeError(f"{field.name}: must be static; declare it with lerax.settings.setting")
+                hint = "declare it with lerax.settings.setting"
+                raise SettingTypeError(field.name, given, "static", hint=hint)
             if not _can_be_hashed(given):
-                raise TypeError(f"{field.name}: must be a number, text or a tuple of these (got {given!r})")
+                raise SettingTypeError(field.name, given, "a number, text or a tuple of these")
         set_up(engine().MjvCamera(), self.default_camera_config)
         model = load_model(self.xml_file)
         digest = hashlib.sha256(model_bytes(model)).hexdigest()
@@ -261,7 +263,8 @@ def _loaded(env: AbstractMujocoEnv, model: Any = None) -> _Loaded:
         fields = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in physics.shapes.items()}
         shape = jax.eval_shape(shown, fields).shape
         if len(shape) != 1:
-            raise ValueError(f"{env.name}: observe must return a vector (got the shape {shape})")
+            said = f"the shape {shape}"
+            raise SettingError(env.name, shape, wrong="observe must return a vector", said=said)
         _known[key] = _Loaded(model, physics, shape[0])
     return _known[key]
 

@@ -17,6 +17,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from lerax import tree
+from lerax.errors import SettingError
 
 from .data import Data
 from .model import engine
@@ -130,10 +131,9 @@ class Mjx:
             if kind.value.bit_count() == 1 and mujoco.mj_stateSize(model, part):
                 raise self._refusal(f"does not step what the model has of {name}")
 
-    def _refusal(self, what: str) -> ValueError:
-        return ValueError(
-            f'physics: MJX {what} (got {self._task.name}); use physics="native" or another model'
-        )
+    def _refusal(self, what: str) -> SettingError:
+        hint = 'use physics="native" or another model'
+        return SettingError("physics", "mjx", wrong=f"MJX {what}", hint=hint, said=self._task.name)
 
 
 def import_mjx() -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lerax.errors import LeraxWarning, SettingError
 from lerax.render.gl import import_mujoco
 
 # What MuJoCo says of some of Gymnasium's model files, once for each model loaded.
@@ -46,7 +47,7 @@ def tell_warnings(model: str) -> None:
         kind = f"{model}: {re.sub('[0-9.]+', '', text)}"
         if DEPRECATED not in text and kind not in _warned:
             _warned.add(kind)
-            warnings.warn(f"{model}: MuJoCo: {text}", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{model}: MuJoCo: {text}", LeraxWarning, stacklevel=2)
 
 
 def load_model(file: str) -> Any:
@@ -57,7 +58,7 @@ def load_model(file: str) -> Any:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It holds no valid model.
+        SettingError: It holds no valid model.
     """
     path = Path(file).expanduser()
     if path == Path(path.name) and not path.is_file():
@@ -70,7 +71,8 @@ def load_model(file: str) -> Any:
         model = mujoco.MjModel.from_xml_path(str(path))
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"xml_file: {path} is no valid model ({reason})") from None
+        wrong = f"{path} is no valid model"
+        raise SettingError("xml_file", file, wrong=wrong, said=reason) from None
     tell_warnings(path.name)
     return model
 
@@ -97,16 +99,18 @@ def set_up(camera: Any, config: Iterable[tuple[str, Any]]) -> None:
     """Sets attributes of a `mujoco.MjvCamera`.
 
     Raises:
-        ValueError: It has no such attribute, or takes no such value.
+        SettingError: It has no such attribute, or takes no such value.
     """
     for name, value in config:
         if name.startswith("_") or not hasattr(camera, name):
             known = ", ".join(word for word in dir(camera) if not word.startswith("_"))
-            raise ValueError(f"default_camera_config: a mujoco.MjvCamera has no {name!r}; allowed: {known}")
+            wrong = f"a mujoco.MjvCamera has no {name!r}"
+            raise SettingError("default_camera_config", {name: value}, known, wrong=wrong)
         try:
             setattr(camera, name, value)
         except (TypeError, ValueError):
-            raise ValueError(f"default_camera_config: not a value for {name} (got {value!r})") from None
+            wrong = f"not a value for {name}"
+            raise SettingError("default_camera_config", value, wrong=wrong) from None
 
 
 def model_bytes(model: Any) -> bytes:
