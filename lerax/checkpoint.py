@@ -116,7 +116,7 @@ def _check_fit(path: str | Path, found: dict[str, Any], wanted: dict[str, Any]) 
             hint = "; the file is of another kind of object: give one of the kind that was saved"
         elif name in found and name in wanted:
             hint = "; make it with the settings that were saved"
-        elif "callback_state" in name:
+        elif "callback_" in name:
             hint = "; give `template` the callbacks of the run"
         raise CheckpointError(path, f"{name} does not fit (expected {expected}, got {got}){hint}")
 

@@ -8,17 +8,17 @@ import jax
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from lerax import tree
-from lerax.env import AbstractEnvLike, Transition, advance
+from lerax.collect import Fresh, Standing, Steps, begin, begin_all, step
+from lerax.env import AbstractEnvLike
 from lerax.env.base_env import unstack
 from lerax.env.contract import check_values
-from lerax.env.step import allowed_actions, begin_episode, check_contract
+from lerax.env.step import check_contract
 from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
 from lerax.settings import check_count
-from lerax.space import Box
 
 CHUNK = 128  # steps of an episode that are played and fetched at once
 
@@ -72,19 +72,18 @@ def rollout(
     Returns:
         The states, one more than steps, and what each step gave.
     """
-    carry, step_key = _begin(env, policy, key)
-    _, first, _, blank = carry
+    start, step_key = _begin(env, policy, key)
 
-    def step(carry: tuple, _: None) -> tuple:
-        count, state, observation, memory = carry
+    def next_step(carry: tuple[Array, Standing], _: None) -> tuple[tuple[Array, Standing], tuple]:
+        count, standing = carry
+        fresh = Fresh(None, start.policy_state)
         key = jr.fold_in(step_key, count)
-        memory, taken = _act(env, policy, state, observation, memory, key=key, deterministic=deterministic)
-        memory = tree.where(taken.done, blank, memory)
-        return (count + 1, taken.state, taken.observation, memory), (taken.state, taken.reward, taken.done)
+        standing, steps, _ = _play(env, policy, standing, fresh, key=key, deterministic=deterministic)
+        return (count + 1, standing), (standing.env_state, steps.reward, steps.done)
 
-    _, (states, rewards, dones) = tree.scan(step, carry, length=num_steps)
+    _, (states, rewards, dones) = tree.scan(next_step, (jnp.array(0, jnp.int32), start), length=num_steps)
     put_first = lambda one, rest: jnp.concatenate([one[None], rest]) if eqx.is_array(one) else one
-    return Rollout(jax.tree.map(put_first, first, states), rewards, dones)
+    return Rollout(jax.tree.map(put_first, start.env_state, states), rewards, dones)
 
 
 class Step(NamedTuple):
@@ -127,17 +126,18 @@ def episode(
         EnvContractError: The environment breaks the contract.
         ValueError: The policy was made for another environment.
     """
-    carry, step_key = _begin(env, policy, key)
-    check_values(env, carry[2])
-    yield Step(tree.on_host(carry[1]), 0.0, False)
-    left = max_steps
-    while left > 0:
-        carry, played = _play(env, policy, carry, step_key, deterministic)
+    standing, step_key = _begin(env, policy, key)
+    check_values(env, standing.observation)
+    yield Step(tree.on_host(standing.env_state), 0.0, False)
+    done = 0
+    while done < max_steps:
+        now = jnp.array(done, jnp.int32)
+        standing, played = _play_on(env, policy, standing, step_key, now, deterministic)
         states, rewards, dones = tree.on_host(played)
-        for state, reward, done in zip(unstack(states), rewards.tolist(), dones.tolist(), strict=True):
-            yield Step(state, reward, done)
-            left -= 1
-            if done or not left:
+        for state, reward, ended in zip(unstack(states), rewards.tolist(), dones.tolist(), strict=True):
+            yield Step(state, reward, ended)
+            done += 1
+            if ended or done == max_steps:
                 return
 
 
@@ -171,81 +171,77 @@ def evaluate(
     check_contract(env)
     check_policy(policy, env)
     num_episodes = check_count("num_episodes", num_episodes, 100)
-    reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
+    *keys, step_key = jr.split(tree.typed_key(key), 4)
     rows = jnp.arange(num_episodes, dtype=jnp.int32)
 
-    def step(carry: tuple) -> tuple:
-        count, state, observation, memory, returns, lengths, over = carry
+    def next_step(carry: tuple) -> tuple:
+        count, standing, returns, lengths, over = carry
 
-        def one(state, observation, memory, row):  # type: ignore[no-untyped-def]
+        def one(standing: Standing, row: Int[Array, ""]) -> tuple[Standing, Steps, Any]:
             key = jr.fold_in(jr.fold_in(step_key, row), count)
-            # The episode that would follow is never looked at: any state will do to begin it.
-            return _act(
-                env, policy, state, observation, memory, key=key, deterministic=deterministic, fresh=state
-            )
+            return _play(env, policy, standing, _same(standing), key=key, deterministic=deterministic)
 
-        memory, taken = jax.vmap(one)(state, observation, memory, rows)
-        returns = returns + jnp.where(over, 0.0, taken.reward)
+        standing, steps, _ = jax.vmap(one)(standing, rows)
+        returns = returns + jnp.where(over, 0.0, steps.reward)
         lengths = lengths + ~over
-        return count + 1, taken.state, taken.observation, memory, returns, lengths, over | taken.done
+        return count + 1, standing, returns, lengths, over | steps.done
 
-    begin = jax.vmap(lambda k, s: begin_episode(env, key=k, show_key=s))
-    state, observation = begin(jr.split(reset_key, num_episodes), jr.split(show_key, num_episodes))
-    memory = jax.vmap(lambda k: policy.reset(key=k))(jr.split(policy_key, num_episodes))
-    zeros = (
-        jnp.zeros(num_episodes, jnp.float32),
-        jnp.zeros(num_episodes, jnp.int32),
-        jnp.zeros(num_episodes, bool),
-    )
-    carry = (jnp.array(0, jnp.int32), state, observation, memory, *zeros)
-    carry = lax.while_loop(lambda c: (c[0] < max_steps) & ~jnp.all(c[-1]), step, carry)
+    standing = begin_all(env, policy, num_episodes, keys)
+    returns = jnp.zeros(num_episodes, jnp.float32)
+    lengths = jnp.zeros(num_episodes, jnp.int32)
+    carry = (jnp.array(0, jnp.int32), standing, returns, lengths, jnp.zeros(num_episodes, bool))
+    carry = lax.while_loop(lambda c: (c[0] < max_steps) & ~jnp.all(c[-1]), next_step, carry)
     return Evaluation(*carry[-3:])
 
 
 @eqx.filter_jit
-def _begin(env: AbstractEnvLike, policy: AbstractPolicy, key: PRNGKeyArray) -> tuple[tuple, Array]:
-    """Steps so far, state, observation and memory before the first step, and the key of the steps."""
+def _begin(env: AbstractEnvLike, policy: AbstractPolicy, key: PRNGKeyArray) -> tuple[Standing, Array]:
+    """Where the environment stands before the first step, and the key of the steps."""
     check_contract(env)
     check_policy(policy, env)
-    reset_key, show_key, policy_key, step_key = jr.split(tree.typed_key(key), 4)
-    carry = (*begin_episode(env, key=reset_key, show_key=show_key), policy.reset(key=policy_key))
-    return (jnp.array(0, jnp.int32), *tree.strongly_typed(carry)), step_key
+    *keys, step_key = jr.split(tree.typed_key(key), 4)
+    return tree.strongly_typed(begin(env, policy, *keys)), step_key
 
 
 @eqx.filter_jit
-def _play(
-    env: AbstractEnvLike, policy: AbstractPolicy, carry: tuple, step_key: Array, deterministic: bool
-) -> tuple[tuple, tuple]:
-    """The next steps of an episode; those after its end mean nothing."""
-
-    def step(carry: tuple, _: None) -> tuple:
-        count, state, observation, memory = carry
-        key = jr.fold_in(step_key, count)
-        # Where the episode ended, the state before that stays: what follows is not looked at.
-        memory, taken = _act(
-            env, policy, state, observation, memory, key=key, deterministic=deterministic, fresh=state
-        )
-        played = taken.next_state, taken.reward, taken.done
-        return (count + 1, taken.state, taken.observation, memory), played
-
-    return tree.scan(step, carry, length=CHUNK)
-
-
-def _act(
+def _play_on(
     env: AbstractEnvLike,
     policy: AbstractPolicy,
-    state: Any,
-    observation: PyTree,
-    memory: Any,
+    standing: Standing,
+    step_key: Array,
+    done: Int[Array, ""],
+    deterministic: bool,
+) -> tuple[Standing, tuple]:
+    """The next steps of an episode; those after its end mean nothing."""
+
+    def next_step(standing: Standing, count: Int[Array, ""]) -> tuple[Standing, tuple]:
+        key = jr.fold_in(step_key, count)
+        standing, steps, state = _play(
+            env, policy, standing, _same(standing), key=key, deterministic=deterministic
+        )
+        return standing, (state, steps.reward, steps.done)
+
+    return tree.scan(next_step, standing, done + jnp.arange(CHUNK, dtype=jnp.int32))
+
+
+def _same(standing: Standing) -> Fresh:
+    """What an episode is followed by where that is not looked at: any state will do, so the last one."""
+    return Fresh(standing.env_state, standing.policy_state)
+
+
+def _play(
+    env: AbstractEnvLike,
+    policy: AbstractPolicy,
+    standing: Standing,
+    fresh: Fresh,
     *,
     key: Key[Array, ""],
     deterministic: bool,
-    fresh: Any = None,
-) -> tuple[Any, Transition]:
-    """One step of a policy: its memory, and what the environment made of its action."""
+) -> tuple[Standing, Steps, Any]:
+    """One step of a policy at play."""
+
+    def act(memory: Any, observation: Any, mask: Any, key: Array) -> tuple[Any, Any, None]:
+        return *policy(memory, observation, key=None if deterministic else key, action_mask=mask), None
+
     act_key, env_key, mask_key = jr.split(key, 3)
-    mask = allowed_actions(env, state, key=mask_key)
-    memory, action = policy(memory, observation, key=None if deterministic else act_key, action_mask=mask)
-    if isinstance(env.action_space, Box):
-        action = env.action_space.clip(action)
-    return memory, advance(env, state, action, key=env_key, fresh=fresh)
+    return step(env, act, standing, act_key, fresh, mask_key=mask_key, key=env_key)

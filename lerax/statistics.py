@@ -1,14 +1,15 @@
 """Running means and variances, as part of what is trained and saved."""
 
-import equinox as eqx
 from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from lerax import tree
+
 EPSILON = 1e-8
 
 
-class RunningStatistics(eqx.Module):
+class RunningStatistics(tree.Untrained):
     """Mean and variance of all that has been seen, after Chan, Golub and LeVeque (1979).
 
     They are constants to gradients. Before anything is seen the mean is 0 and the variance 1.

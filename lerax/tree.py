@@ -215,8 +215,26 @@ class Packing:
         return jax.tree.unflatten(self.structure, leaves)
 
 
-def ravel(module: PyTree) -> tuple[Float[Array, " parameters"], Callable[[Array], PyTree]]:
-    """All trainable (inexact) arrays of a module in one vector, and the way back to the module."""
-    trainable, rest = eqx.partition(module, eqx.is_inexact_array)
-    vector, unravel = ravel_pytree(trainable)
+class Untrained(eqx.Module):
+    """A part of a module that gradients never change, such as running statistics."""
+
+
+def trainable(module: PyTree) -> PyTree:
+    """Which leaves of a module gradients change: its floating arrays, but those of an `Untrained` part."""
+    is_part = lambda part: isinstance(part, Untrained)
+    of = lambda part: jax.tree.map(lambda leaf: eqx.is_inexact_array(leaf) and not is_part(part), part)
+    return jax.tree.map(of, module, is_leaf=is_part)
+
+
+def ravel(
+    module: PyTree, which: PyTree = eqx.is_inexact_array
+) -> tuple[Float[Array, " parameters"], Callable[[Array], PyTree]]:
+    """Floating arrays of a module in one vector, and the way back to the module.
+
+    Args:
+        module: The module.
+        which: Which of its arrays, as `equinox.partition` takes it; by default all.
+    """
+    chosen, rest = eqx.partition(module, which)
+    vector, unravel = ravel_pytree(chosen)
     return vector, lambda vector: eqx.combine(unravel(vector), rest)

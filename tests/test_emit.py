@@ -1,5 +1,6 @@
 """The one door out of traced code: `emit`."""
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -20,13 +21,14 @@ class Inbox:
     def __init__(self):
         self.records = []
 
-    def receive(self, kind, about, values, times, running):
+    def receive(self, record, times, running):
         if self.error is not None:
             raise self.error
-        assert all(isinstance(array, np.ndarray) for array in values.values())
-        assert len(times) > 0 and {len(array) for array in values.values()} == {len(times)}
-        for i in range(len(times)):
-            self.records.append((kind, about, {name: array[i].tolist() for name, array in values.items()}))
+        arrays = jax.tree.leaves(record)
+        assert all(isinstance(array, np.ndarray) for array in arrays)
+        assert len(times) > 0 and {len(array) for array in arrays} == {len(times)}
+        at = lambda i: jax.tree.map(lambda array: array[i].tolist(), record)
+        self.records += map(at, range(len(times)))
 
 
 @pytest.fixture
@@ -54,34 +56,42 @@ def train(callback, env, policy, iterations=5, algorithm=None, traced=False):
     jax.effects_barrier()
 
 
+class Said(eqx.Module):
+    """A record with static parts."""
+
+    at: Int[Array, "*record"]
+    kind: str = eqx.field(static=True)
+    about: tuple = eqx.field(static=True, default=())
+
+
 class Everywhere(Emits):
     def on_training_start(self, ctx, *, key):
-        emit(self.channel, {"at": ctx.iteration_count}, kind="start", about=("text", 3))
+        emit(self.channel, Said(ctx.iteration_count, "start", ("text", 3)))
         return ctx.state
 
     def on_iteration(self, ctx, *, key):
         n = ctx.iteration_count
         emit(self.channel, {"n": n, "square": n**2 / 2, "row": jnp.stack([n, -n]), "even": n % 2 == 0})
-        emit(self.channel, {"odd": n}, kind="odd", when=n % 2 == 1)
+        emit(self.channel, Said(n, "odd"), when=n % 2 == 1)
         return ctx.state
 
     def on_training_end(self, ctx, *, key):
-        emit(self.channel, {"at": ctx.iteration_count}, kind="end")
+        emit(self.channel, Said(ctx.iteration_count, "end"))
         return ctx.state
 
 
 @pytest.mark.parametrize("traced", [False, True], ids=["from the host", "inside jit"])
 def test_records_arrive_as_they_were_sent(inbox, env, policy, traced):
     train(Everywhere(inbox.channel), env, policy, traced=traced)
-    expected = [
-        ("record", (), {"n": n, "square": n * n / 2, "row": [n, -n], "even": n % 2 == 0}) for n in range(1, 6)
+    expected = [{"n": n, "square": n * n / 2, "row": [n, -n], "even": n % 2 == 0} for n in range(1, 6)]
+    said = [record for record in inbox.records if isinstance(record, Said)]
+    assert inbox.records[0] is said[0] and inbox.records[-1] is said[-1]
+    assert [(one.at, one.kind, one.about) for one in said] == [
+        (0, "start", ("text", 3)),
+        *((n, "odd", ()) for n in (1, 3, 5)),
+        (5, "end", ()),
     ]
-    of = lambda kind: [record for record in inbox.records if record[0] == kind]
-    assert inbox.records[0] == ("start", ("text", 3), {"at": 0})
-    assert inbox.records[-1] == ("end", (), {"at": 5})
-    assert of("record") == expected
-    assert [values for _, _, values in of("odd")] == [{"odd": n} for n in (1, 3, 5)]
-    assert len(inbox.records) == 1 + 5 + 3 + 1
+    assert [record for record in inbox.records if isinstance(record, dict)] == expected
 
 
 class OnStep(Emits):
@@ -146,7 +156,7 @@ def test_inner_transformations_cannot_emit(inbox, env, policy, kind, traced):
 def test_lanes_of_a_vmap_arrive_in_one_piece(inbox):
     """Nested ones, too; a mask says which of them sent."""
     arrived = []
-    inbox.receive = lambda kind, about, values, times, running: arrived.append((values, running))
+    inbox.receive = lambda record, times, running: arrived.append((record, running))
 
     def send(x, when):
         emit(inbox.channel, {"x": x, "same": 7}, when=when)
@@ -163,7 +173,7 @@ def test_lanes_of_a_vmap_arrive_in_one_piece(inbox):
 def test_what_a_program_has_sent_may_be_kept(inbox):
     """The values are not the program's memory, which it writes over."""
     kept = []
-    inbox.receive = lambda kind, about, values, times, running: kept.append(values)
+    inbox.receive = lambda record, times, running: kept.append(record)
 
     @jax.jit
     def program(x):
@@ -196,7 +206,7 @@ def test_after_a_refusal_the_door_works_again(inbox, env, policy):
         train(InCond(inbox.channel), env, policy)
     emit(inbox.channel, {"x": 2.0})
     jax.effects_barrier()
-    assert inbox.records == [("record", (), {"x": 2.0})]
+    assert inbox.records == [{"x": 2.0}]
 
 
 class OddError(Exception):

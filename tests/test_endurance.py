@@ -16,6 +16,7 @@ import json, os, sys, termios, threading, time
 import numpy as np
 from lerax import registry
 from lerax.backend import ConsoleBackend
+from lerax.callback.records import IterationScalars
 from lerax.callback.run_log import RunLog
 
 def files():
@@ -43,8 +44,7 @@ def log(first, last):
     for start in range(first, last, 10):
         number = np.arange(start, start + 10) + 1
         values = {name: np.sin(number + i).astype(np.float32) for i, name in enumerate(names)}
-        values |= {"iteration": number, "episode/count": number}
-        run.receive("iteration", (), values, np.full(10, time.monotonic()), None)
+        run.receive(IterationScalars(number, values, {}), np.full(10, time.monotonic()), None)
     forwarded = threading.Event()
     run._forwarder.log(lambda: forwarded.set() or [])
     forwarded.wait()

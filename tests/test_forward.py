@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lerax.callback import MemoryBackend
-from lerax.callback.records import records_of
+from lerax.callback.records import IterationScalars, TrainingStart, records_of
 from lerax.callback.run_log import RunLog
 
 
@@ -17,11 +17,16 @@ def memories():
     return [MemoryBackend(), MemoryBackend()]
 
 
+def a_start(done=0, steps_per_iteration=10):
+    names = ("A", "P", "E")
+    return TrainingStart(np.array([done]), np.array([9]), names, steps_per_iteration, (), {})
+
+
 @pytest.fixture
 def run(memories):
     run = RunLog(memories, resume=True)
     run.open("run")
-    run.receive("start", (("A",), 10, ()), {"done": np.array([0]), "total": np.array([9])}, np.zeros(1), None)
+    run.receive(a_start(), np.zeros(1), None)
     yield run
     run.close()
 
@@ -39,8 +44,7 @@ class Watched(np.ndarray):
 def receive(run, *numbers, loss=0.5, running=None):
     iterations = np.array(numbers)
     loss = np.full(iterations.shape, loss).view(Watched)
-    values = {"iteration": iterations, "episode/count": iterations, "train/loss": loss}
-    run.receive("iteration", (), values, np.zeros(len(numbers)), running)
+    run.receive(IterationScalars(iterations, {"train/loss": loss}, {}), np.zeros(len(numbers)), running)
 
 
 def hold(run):
@@ -84,7 +88,7 @@ def test_a_training_that_begins_before_the_last_ones_records_are_made_goes_on_fr
     go = hold(run)
     receive(run, 1, 2)
     assert run.step_at(0) == 0
-    run.receive("start", (("A",), 3, ()), {"done": np.array([0]), "total": np.array([9])}, np.zeros(1), None)
+    run.receive(a_start(steps_per_iteration=3), np.zeros(1), None)
     assert run.step_at(1) == 23
     receive(run, 1, 2)
     go.set()
@@ -94,7 +98,7 @@ def test_a_training_that_begins_before_the_last_ones_records_are_made_goes_on_fr
 
 def test_a_training_that_goes_on_from_an_iteration_counts_on(run):
     receive(run, 1, 2)
-    run.receive("start", (("A",), 10, ()), {"done": np.array([2]), "total": np.array([9])}, np.zeros(1), None)
+    run.receive(a_start(done=2), np.zeros(1), None)
     assert run.step_at(3) == 30
 
 
@@ -109,12 +113,12 @@ def test_of_mapped_lanes_the_foremost_that_runs_counts(run, memories):
 def test_of_mapped_lanes_mean_and_deviation_are_logged():
     """Over those alone that have something to log."""
     values = {
-        "iteration": np.array([[1, 1, 1]]),
-        "episode/count": np.array([[1, 0, 2]]),
         "episode/return": np.array([[4.0, 0.0, 8.0]]),
         "train/loss": np.array([[1.0, 2.0, 6.0]]),
     }
-    ((step, found),) = records_of(values, np.array([[True, True, True]]), [64])
+    mask = {"episode/return": np.array([[True, False, True]])}
+    record = IterationScalars(np.array([[1, 1, 1]]), values, mask)
+    ((step, found),) = records_of(record, np.array([[True, True, True]]), [64])
     assert step == 64 and "seed_1/episode/return" not in found
     mean_and_deviation = {"episode/return": (6.0, 2.0), "train/loss": (3.0, (14 / 3) ** 0.5)}
     for tag, expected in mean_and_deviation.items():
@@ -125,8 +129,7 @@ def test_speed_and_elapsed_time_come_from_the_iterations_own_times(run, memories
     """Four iterations of ten steps in two seconds are twenty steps a second."""
     now = time.monotonic()
     for numbers, times in (([1], [10.0]), ([2, 3, 4, 5], [10.5, 11.0, 11.5, 12.0])):
-        values = {"iteration": np.array(numbers), "episode/count": np.zeros(len(numbers), int)}
-        run.receive("iteration", (), values, now + np.array(times), None)
+        run.receive(IterationScalars(np.array(numbers), {}, {}), now + np.array(times), None)
     run.close()
     records = [scalars for _, scalars in memories[0].records]
     assert records[-1]["time/steps_per_second"] == pytest.approx(20)

@@ -31,8 +31,8 @@ class Host(AbstractCallback):
     def next_due(self, iteration):
         return SCRIPTS[int(self.script)].next_due(iteration)
 
-    def on_host(self, state, iteration):
-        SCRIPTS[int(self.script)].on_host(state, iteration)
+    def on_host(self, state, own, iteration):
+        SCRIPTS[int(self.script)].on_host(state, own, iteration)
 
     def stop_requested(self):
         return SCRIPTS[int(self.script)].stop_requested()
@@ -44,7 +44,7 @@ class Script:
     def next_due(self, iteration):
         return None
 
-    def on_host(self, state, iteration):
+    def on_host(self, state, own, iteration):
         raise AssertionError
 
     def stop_requested(self):
@@ -165,7 +165,7 @@ class Every(Script):
     def next_due(self, iteration):
         return (iteration // self.interval + 1) * self.interval
 
-    def on_host(self, state, iteration):
+    def on_host(self, state, own, iteration):
         self.seen.append((self.interval, iteration, int(state.iteration_count), arrays(state.policy)))
 
 
@@ -189,7 +189,7 @@ class Raises(Script):
     def next_due(self, iteration):
         return 3 if iteration < 3 else None
 
-    def on_host(self, state, iteration):
+    def on_host(self, state, own, iteration):
         raise OddError("from a host method")
 
 
@@ -206,7 +206,7 @@ class Impatient(Raises):
 
     asks = False
 
-    def on_host(self, state, iteration):
+    def on_host(self, state, own, iteration):
         self.asks = True
 
     def stop_requested(self):

@@ -47,9 +47,9 @@ class Steps:
     def __init__(self):
         self.rewards, self.dones = [], []
 
-    def receive(self, kind, about, values, times, running):
-        self.rewards += list(values["reward"])
-        self.dones += list(values["done"])
+    def receive(self, record, times, running):
+        self.rewards += list(record["reward"])
+        self.dones += list(record["done"])
 
 
 def averages(steps, alpha):

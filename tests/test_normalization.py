@@ -9,6 +9,7 @@ from jax import random as jr
 from toys import Target, assert_bitwise_equal
 
 from lerax.algorithm import PPO, loop
+from lerax.algorithm.reward_scale import RewardScale
 from lerax.callback import AbstractCallback, LoggingCallback, MemoryBackend
 from lerax.callback.callback_list import as_callback
 from lerax.checkpoint import load, save
@@ -106,8 +107,8 @@ def test_statistics_stay_as_they_are_in_evaluation_and_travel_with_a_saved_polic
 
 
 def test_rewards_are_divided_by_the_deviation_of_discounted_returns():
-    algorithm, rng = PPO(**SETTINGS, normalize_rewards=True, gamma=0.9), np.random.default_rng(0)
-    scale, sums, everything = algorithm.memory(), np.zeros(4), []
+    rng = np.random.default_rng(0)
+    scale, sums, everything = RewardScale.initial(4), np.zeros(4), []
     for _ in range(3):
         reward = rng.normal(2, 5, (16, 4)).astype(np.float32)
         done = rng.random((16, 4)) < 0.2

@@ -12,7 +12,7 @@ from jax import random as jr
 from toys import Masked, Target
 
 from lerax import tree
-from lerax.algorithm import PPO, Rollout
+from lerax.algorithm import PPO, Batch
 from lerax.callback import LoggingCallback, MemoryBackend
 from lerax.env.classic_control import CartPole
 from lerax.evaluate import evaluate
@@ -35,10 +35,11 @@ def a_batch():
     draw = lambda *shape: rng.normal(size=shape).astype(np.float32)
     action = rng.integers(0, 2, SIZE).astype(np.int32)
     log_prob = np.log(0.5) + 0.3 * draw(SIZE)
-    return Rollout(
+    return Batch(
         observation=jnp.asarray(draw(SIZE, 4)),
         action=jnp.asarray(action),
         action_mask=None,
+        policy_state=None,
         log_prob=jnp.asarray(log_prob),
         value=jnp.asarray(draw(SIZE)),
         advantage=jnp.asarray(3 * draw(SIZE) + 1),
@@ -148,7 +149,8 @@ def updated(env, policy, **options):
     """Parameters, optimizer's state and log of an update with a made-up batch, by an algorithm."""
     algorithm = PPO(num_envs=4, num_steps=SIZE // 4, **options)
     state = algorithm.init(env, policy, key=jr.key(0), total_timesteps=SIZE)
-    return algorithm, *jax.jit(algorithm._update)(state, a_batch(), jr.key(1))
+    update = eqx.filter_jit(algorithm._update)
+    return algorithm, *update(state.learner, a_batch(), algorithm.progress(state), jr.key(1))
 
 
 def test_updates_are_those_of_adam(env, policy):

@@ -29,7 +29,7 @@ print("done")
 """
 FAILS = """[type('Fails', (__import__('lerax.callback').callback.AbstractCallback,), dict(
     next_due=lambda self, n: 50 if n < 50 else None,
-    on_host=lambda self, state, n: (_ for _ in ()).throw(FloatingPointError())))()]"""
+    on_host=lambda self, state, own, n: (_ for _ in ()).throw(FloatingPointError())))()]"""
 
 
 @pytest.fixture

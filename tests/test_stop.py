@@ -96,7 +96,7 @@ def test_a_request_ends_training_and_the_next_one_is_refused_at_once(env, policy
         def next_due(self, iteration):
             return 5 if iteration < 5 else None
 
-        def on_host(self, state, iteration):
+        def on_host(self, state, own, iteration):
             stop.request()
 
     state = Idle().run(Idle().init(env, policy, key=jr.key(0)), 10**9, callback=[Asks(), stop])
@@ -134,7 +134,7 @@ class Interrupts(AbstractCallback):
         at = int(self.at)
         return at if iteration < at else None
 
-    def on_host(self, state, iteration):
+    def on_host(self, state, own, iteration):
         self._send()
 
     def on_phase(self, phase):

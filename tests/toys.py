@@ -5,14 +5,13 @@ import collections
 import equinox as eqx
 import jax
 import numpy as np
-import optax
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Int
 
-from lerax.algorithm import AbstractAlgorithm, loop
-from lerax.callback.callback_list import as_callback
+from lerax.algorithm import AbstractAlgorithm, AbstractLearner
 from lerax.env import AbstractEnv, AbstractEnvState
+from lerax.policy import AbstractPolicy
 from lerax.render import headless_renderer
 from lerax.settings import setting
 from lerax.space import Box, Discrete
@@ -91,25 +90,28 @@ class Masked(AbstractEnv):
         return (jnp.arange(4) + state.steps) % 2 == 0
 
 
-class Idle(AbstractAlgorithm):
+class IdleLearner(AbstractLearner):
+    policy: AbstractPolicy
+    opt_state: None
+
+
+class Idle(AbstractAlgorithm[IdleLearner]):
     """Learns nothing, quickly: for tests of the loop and of what stands beside it."""
 
     num_envs: int = setting(2, "Environments.", at_least=1)
-    learning_rate: float = setting(0.5, "Not used.")
-    anneal_learning_rate: bool = setting(False, "Not used.")
     nan_from: int = setting(1000, "First iteration whose log is NaN.")
 
     @property
     def steps_per_iteration(self):
         return 10
 
-    def optimizer(self):
-        return optax.identity()
+    def init_learner(self, env, policy, *, key):
+        return IdleLearner(policy, None)
 
-    def iteration(self, state, *, key, callback):
+    def iteration(self, state, *, key):
         n = state.iteration_count + 1
         loss = jnp.where(n < self.nan_from, jnp.sqrt(1.0 * n), jnp.nan)
-        return state, {"loss": loss, "half": loss / 2}
+        return state, None, {"loss": loss, "half": loss / 2}
 
 
 @eqx.filter_jit
@@ -152,11 +154,12 @@ def where(picture, color):
 
 def rollout_of(algorithm, env, policy, *, key):
     """The first rollout, with a leading time axis, as the update gets it."""
-    callback = as_callback(None)
 
     @eqx.filter_jit
     def collect(state):
-        return algorithm._collect(loop.start(algorithm, state, callback, 1), key, callback)[-1]
+        learner = state.learner
+        standing, steps = algorithm._collect(state.env, learner.policy, state.standing, key)
+        return algorithm._judged(learner, steps, standing)[1]
 
     rollout = collect(algorithm.init(env, policy, key=key))
     lead = (algorithm.num_steps, algorithm.num_envs)

@@ -1,8 +1,13 @@
 """Algorithms: what learns."""
 
+from lerax.learner import AbstractLearner as AbstractLearner
+from lerax.learner import Log as Log
+from lerax.learner import Maybe as Maybe
+
 from .base_algorithm import AbstractAlgorithm as AbstractAlgorithm
 from .base_algorithm import AlgorithmState as AlgorithmState
 from .base_algorithm import StepState as StepState
 from .on_policy import AbstractOnPolicyAlgorithm as AbstractOnPolicyAlgorithm
-from .on_policy import Rollout as Rollout
+from .on_policy import Batch as Batch
+from .on_policy import OnPolicyLearner as OnPolicyLearner
 from .ppo import PPO as PPO

@@ -1,25 +1,26 @@
 """What every algorithm is: its settings, its state, and one iteration; the loop around it is in loop.py."""
 
+import dataclasses
 import functools
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
 import numpy as np
-import optax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
 from lerax import tree
-from lerax.callback import AbstractCallback, IterationContext
+from lerax.callback import AbstractCallback
 from lerax.callback.callback_list import as_callback
-from lerax.callback.outbox import closed
+from lerax.collect import Standing, Steps, begin_all
 from lerax.env import AbstractEnvLike
 from lerax.env.contract import check_env, check_values
-from lerax.env.step import begin_episode, check_contract
+from lerax.env.step import check_contract
+from lerax.learner import AbstractLearner, Log
 from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
 from lerax.settings import Limits, Setting, check_instance, setting_values
@@ -28,10 +29,14 @@ from . import loop, memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
+INIT = 2**31  # folded into the key for the learner's: no iteration has this number
 
 
-class StepState(eqx.Module):
-    """Where the environments stand; every array has a leading environment axis.
+LearnerT = TypeVar("LearnerT", bound=AbstractLearner)
+
+
+class StepState(NamedTuple):
+    """What there is of each environment; every array has a leading environment axis.
 
     Attributes:
         env_state: States of the environments.
@@ -46,7 +51,7 @@ class StepState(eqx.Module):
     callback_state: PyTree
 
 
-class AlgorithmState(eqx.Module):
+class AlgorithmState(eqx.Module, Generic[LearnerT]):
     """Everything that training changes, and all that it needs to go on.
 
     Attributes:
@@ -55,22 +60,44 @@ class AlgorithmState(eqx.Module):
             0 as long as nobody has said how many.
         key: PRNG key that each iteration derives its own from, by its number.
         env: The environment.
-        policy: The policy.
-        opt_state: The optimizer's state.
-        step_state: Where the environments stand.
-        memory: What else the algorithm keeps; None where it keeps nothing.
-        callback_state: The callbacks' states; None before training starts.
+        standing: Where the environments stand; every array has a leading environment axis.
+        learner: What the algorithm keeps.
+        callback_state: The callbacks' states, one entry for each; None before training starts.
+        callback_step_state: Their states for the environments, with a leading environment axis, likewise.
+        callback_names: What the callbacks are, by which their states are found again.
     """
 
     iteration_count: Int[Array, ""]
     total_iterations: Int[Array, ""]
     key: Key[Array, ""]
     env: AbstractEnvLike
-    policy: AbstractPolicy
-    opt_state: PyTree
-    step_state: StepState
-    memory: PyTree
-    callback_state: PyTree
+    standing: Standing
+    learner: LearnerT
+    callback_state: PyTree = None
+    callback_step_state: PyTree = None
+    callback_names: tuple[str, ...] = eqx.field(default=(), static=True)
+
+    @property
+    def policy(self) -> Any:
+        """What acts."""
+        return self.learner.policy
+
+    @property
+    def opt_state(self) -> PyTree:
+        """What the optimizers hold."""
+        return self.learner.opt_state
+
+    @property
+    def step_state(self) -> StepState:
+        """What there is of each environment."""
+        standing = self.standing
+        return StepState(
+            standing.env_state, standing.observation, standing.policy_state, self.callback_step_state
+        )
+
+    def after(self, standing: Standing, learner: LearnerT) -> "AlgorithmState[LearnerT]":
+        """The state after an iteration, whose number and callbacks are the loop's to change."""
+        return dataclasses.replace(self, standing=standing, learner=learner)
 
 
 def _of_an_instance(method: Callable[P, R]) -> Callable[P, R]:
@@ -86,18 +113,14 @@ def _of_an_instance(method: Callable[P, R]) -> Callable[P, R]:
     return called
 
 
-class AbstractAlgorithm(eqx.Module):
+class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
     """A learning algorithm. Its fields are its settings, checked when it is made.
 
     Attributes:
         num_envs: Environments that are stepped side by side.
-        learning_rate: Step size of the optimizer.
-        anneal_learning_rate: Whether it falls linearly to 0 over the training.
     """
 
     num_envs: eqx.AbstractVar[int]
-    learning_rate: eqx.AbstractVar[float]
-    anneal_learning_rate: eqx.AbstractVar[bool]
 
     @property
     def name(self) -> str:
@@ -110,12 +133,33 @@ class AbstractAlgorithm(eqx.Module):
         """Environment steps that one iteration takes, over all environments."""
 
     @abstractmethod
-    def optimizer(self) -> optax.GradientTransformation:
-        """The optimizer; it works on all parameters raveled into one vector and holds its learning rate."""
+    def init_learner(self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]) -> LearnerT:
+        """What the algorithm keeps, at the start of training.
 
-    def memory(self) -> PyTree:
-        """What the algorithm keeps beside policy and optimizer, at the start of training; by default None."""
-        return None
+        Args:
+            env: The environment.
+            policy: The policy to begin with.
+            key: PRNG key.
+
+        Raises:
+            TypeError: The algorithm cannot train such a policy.
+        """
+
+    @abstractmethod
+    def iteration(
+        self, state: AlgorithmState[LearnerT], *, key: Key[Array, ""]
+    ) -> tuple[AlgorithmState[LearnerT], Steps | None, Log]:
+        """One iteration.
+
+        Args:
+            state: The state before it.
+            key: PRNG key.
+
+        Returns:
+            The state after it; the steps that were taken, `[time, env]`, which the callbacks' `on_step` are
+            shown, None for none; and scalars to log by name, a `Maybe` where a value is not always there.
+            `learning_rate` is the name of the learning rate.
+        """
 
     def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
         """Bytes that an iteration holds beside the state, by what they are for; by default none.
@@ -125,21 +169,6 @@ class AbstractAlgorithm(eqx.Module):
             policy: The policy, or its form.
         """
         return {}
-
-    @abstractmethod
-    def iteration(
-        self, state: AlgorithmState, *, key: Key[Array, ""], callback: AbstractCallback
-    ) -> tuple[AlgorithmState, dict[str, Float[Array, ""]]]:
-        """One iteration.
-
-        Args:
-            state: The state before it.
-            key: PRNG key.
-            callback: Whose `on_step` is to be called after each step of each environment.
-
-        Returns:
-            The state after it, its count of iterations not yet raised, and scalars to log by name.
-        """
 
     def num_iterations(self, total_timesteps: int) -> int:
         """Iterations needed for at least `total_timesteps` environment steps.
@@ -195,7 +224,7 @@ class AbstractAlgorithm(eqx.Module):
         total = 0 if total_timesteps is None else self.num_iterations(total_timesteps)
         state = _init(self, env, policy, key, jnp.asarray(total, jnp.int32))
         if not tree.is_traced(state):
-            check_values(env, state.step_state.observation)
+            check_values(env, state.standing.observation)
         return state
 
     @_of_an_instance
@@ -235,9 +264,9 @@ class AbstractAlgorithm(eqx.Module):
     ) -> AlgorithmState:
         """Trains until the state has seen `total_timesteps` environment steps in all.
 
-        Steps are rounded up to whole iterations. A state that comes from an earlier `run` with the same
-        callbacks goes on with their states, and however training is cut into `run`s, it ends with the same
-        numbers. `state` itself stays valid.
+        Steps are rounded up to whole iterations. A state that comes from an earlier `run` goes on with the
+        states of those callbacks that were there, and however training is cut into `run`s with the same
+        callbacks, it ends with the same numbers. `state` itself stays valid.
 
         Args:
             state: From `init` or an earlier `run`.
@@ -245,8 +274,8 @@ class AbstractAlgorithm(eqx.Module):
             callback: One callback or several.
 
         Returns:
-            The state after training; its `callback_state` and `step_state.callback_state` are tuples with
-            one entry for each callback.
+            The state after training; its `callback_state` and `callback_step_state` are tuples with one
+            entry for each callback.
 
         Raises:
             TypeError: `state` is none, or a template, which holds no values.
@@ -300,40 +329,6 @@ class AbstractAlgorithm(eqx.Module):
         state = self.init(env, policy, key=key, total_timesteps=total_timesteps)
         return self.run(state, total_timesteps, callback=callback).policy
 
-    def advance(
-        self, state: AlgorithmState, callback: AbstractCallback
-    ) -> tuple[AlgorithmState, Bool[Array, ""]]:
-        """One iteration with its hooks.
-
-        Args:
-            state: The state before it.
-            callback: Whose hooks are to be called.
-
-        Returns:
-            The state after it, and whether to go on.
-        """
-        key, hook_key, stop_key = jr.split(jr.fold_in(state.key, state.iteration_count), 3)
-        state = self._annealed(state)
-        state, training_log = self.iteration(state, key=key, callback=callback)
-        state = eqx.tree_at(lambda s: s.iteration_count, state, state.iteration_count + 1)
-        ctx = IterationContext(
-            state=state.callback_state,
-            step_state=state.step_state.callback_state,
-            env=state.env,
-            policy=state.policy,
-            iteration_count=state.iteration_count,
-            opt_state=state.opt_state,
-            training_log=training_log,
-            algorithm=self,
-            locals={},
-        )
-        callback_state = callback.on_iteration(ctx, key=hook_key)
-        ctx = eqx.tree_at(lambda c: c.state, ctx, callback_state)
-        with closed("continue_training"):
-            go_on = callback.continue_training(ctx, key=stop_key)
-        state = eqx.tree_at(lambda s: s.callback_state, state, callback_state)
-        return tree.strongly_typed(state), jnp.asarray(go_on, bool)
-
     def _check_own(self, state: AlgorithmState) -> None:
         """Refuses a state without values, and one of an algorithm that holds other things."""
         if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(state)):
@@ -341,11 +336,11 @@ class AbstractAlgorithm(eqx.Module):
                 "state: a template, which holds no values (got forms of arrays); "
                 "load a state into it, such as lerax.checkpoint.load(path, template)"
             )
-        num_envs = jnp.shape(jax.tree.leaves(state.step_state.observation)[0])[0]
-        kept, wanted = (jax.tree.structure(m) for m in (state.memory, eqx.filter_eval_shape(self.memory)))
+        form = eqx.filter_eval_shape(self.init_learner, state.env, state.policy, key=state.key)
+        num_envs = jnp.shape(jax.tree.leaves(state.standing.observation)[0])[0]
         others = num_envs != self.num_envs
-        if others or kept != wanted:
-            differs = f"num_envs {num_envs} against {self.num_envs}" if others else "another memory"
+        if others or tree.difference(state.learner, form) is not None:
+            differs = f"num_envs {num_envs} against {self.num_envs}" if others else "another learner"
             raise ValueError(
                 f"state: of an algorithm with other settings (got {differs}); "
                 "go on with the algorithm that made it, or make one with init"
@@ -354,14 +349,6 @@ class AbstractAlgorithm(eqx.Module):
     def progress(self, state: AlgorithmState) -> Float[Array, ""]:
         """The part of the whole training that is done, from 0 towards 1."""
         return jnp.minimum(state.iteration_count.astype(jnp.float32) / state.total_iterations, 1.0)
-
-    def _annealed(self, state: AlgorithmState) -> AlgorithmState:
-        if not self.anneal_learning_rate:
-            return state
-        rate = self.learning_rate * (1.0 - self.progress(state))
-        rates = state.opt_state.hyperparams | {"learning_rate": jnp.asarray(rate, jnp.float32)}
-        opt_state = state.opt_state._replace(hyperparams=rates)
-        return eqx.tree_at(lambda s: s.opt_state, state, opt_state)
 
 
 @eqx.filter_jit
@@ -374,19 +361,12 @@ def _init(
 ) -> AlgorithmState:
     check_contract(env)  # here it is done once for each program
     env, policy, key = tree.copy_arrays((env, policy, key))
-    env_key, observation_key, policy_key, run_key = jr.split(key, 4)
-    begin = jax.vmap(lambda k, s: begin_episode(env, key=k, show_key=s))
-    env_state, observation = begin(*(jr.split(k, algorithm.num_envs) for k in (env_key, observation_key)))
-    policy_state = jax.vmap(lambda k: policy.reset(key=k))(jr.split(policy_key, algorithm.num_envs))
-    parameters = tree.ravel(policy)[0]
+    *keys, run_key = jr.split(key, 4)
     return AlgorithmState(
         iteration_count=jnp.array(0, jnp.int32),
         total_iterations=total_iterations,
         key=run_key,
         env=env,
-        policy=policy,
-        opt_state=algorithm.optimizer().init(parameters),
-        step_state=StepState(env_state, observation, policy_state, None),
-        memory=algorithm.memory(),
-        callback_state=None,
+        standing=begin_all(env, policy, algorithm.num_envs, keys),
+        learner=algorithm.init_learner(env, policy, key=jr.fold_in(run_key, INIT)),
     )

@@ -5,7 +5,9 @@ one compilation serves all of them. What the callbacks emit leaves a chunk as an
 while the next chunk runs.
 """
 
+import dataclasses
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -14,12 +16,14 @@ import numpy as np
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from lerax import tree
-from lerax.callback import AbstractCallback, ResetContext, TrainingContext
-from lerax.callback.callback_list import overrides
+from lerax.callback.base_callback import CallbackContext, OwnState
+from lerax.callback.callback_list import CallbackList, overrides
 from lerax.callback.outbox import Collector, closed, sending
+from lerax.collect import Steps
+from lerax.learner import Maybe
 
 if TYPE_CHECKING:
     from .base_algorithm import AbstractAlgorithm, AlgorithmState
@@ -28,15 +32,18 @@ else:
 
 CHUNK_SECONDS = 0.25  # how often the host gets a word in
 CHUNK_RECORDS = 1024  # most iterations in a chunk
+STEP_HOOKS = 2**31  # folded into an iteration's key for those of `on_step`
 CHUNK_BYTES = 2**24  # most memory that a chunk's records may take
 
 
 def run_traced(
-    algorithm: AbstractAlgorithm, state: AlgorithmState, callback: AbstractCallback, total: int
+    algorithm: AbstractAlgorithm, state: AlgorithmState, callback: CallbackList, total: int
 ) -> AlgorithmState:
     """The whole training as one program, for callers that trace it themselves."""
+    before = state
     with sending(True):
         state = start(algorithm, state, callback, total)
+    _warn_of_lost(before, state)
     arrays, static = eqx.partition(state, eqx.is_array)
 
     def runs(carry: Any) -> Bool[Array, ""]:
@@ -44,7 +51,7 @@ def run_traced(
 
     def body(carry: Any) -> Any:
         with sending(runs(carry)):  # under vmap the lanes that have stopped come by here, too
-            state, go_on = algorithm.advance(eqx.combine(carry[0], static), callback)
+            state, go_on = iterate(algorithm, eqx.combine(carry[0], static), callback)
         return eqx.filter(state, eqx.is_array), go_on
 
     arrays, _ = lax.while_loop(runs, body, (arrays, jnp.array(True)))
@@ -55,7 +62,7 @@ def run_traced(
 def run_from_host(
     algorithm: AbstractAlgorithm,
     state: AlgorithmState,
-    callback: AbstractCallback,
+    callback: CallbackList,
     total: int,
     *,
     chunk_length: int | None = None,
@@ -63,7 +70,9 @@ def run_from_host(
     """The whole training in compiled chunks; `chunk_length` fixes their length, which time chooses else."""
     fixed, last = (algorithm, callback), jnp.array(total, jnp.int32)
     callback.on_phase("compiling")
+    before = state
     state, records, collector = _start(fixed, state, last)
+    _warn_of_lost(before, state)
     collector.deliver(_fetch(records, 1), np.array([time.monotonic()]))
     done, go_on, length = int(state.iteration_count), True, chunk_length or 1
     # A chunk of no iterations compiles the program and changes nothing.
@@ -84,7 +93,8 @@ def run_from_host(
             done += made
             if due == done:
                 _deliver(outgoing)
-                callback.on_host(state, done)
+                own = OwnState(state.callback_state, state.callback_step_state)
+                callback.on_host(state, own, done)
                 callback.on_phase("training")
             seconds = (times[-1] - began) / made
             length = chunk_length or max(1, min(8 * length, int(CHUNK_SECONDS / seconds)))
@@ -96,40 +106,116 @@ def run_from_host(
     return state
 
 
+def iterate(
+    algorithm: AbstractAlgorithm, state: AlgorithmState, callback: CallbackList
+) -> tuple[AlgorithmState, Bool[Array, ""]]:
+    """One iteration with its hooks: the state after it, and whether to go on."""
+    key, hook_key, stop_key = jr.split(jr.fold_in(state.key, state.iteration_count), 3)
+    before = state
+    state, steps, log = algorithm.iteration(state, key=key)
+    state = dataclasses.replace(state, iteration_count=state.iteration_count + 1)
+    if steps is not None and overrides(callback, "on_step"):
+        own = _step_hooks(algorithm, before, callback, steps, jr.fold_in(key, STEP_HOOKS))
+        state = dataclasses.replace(state, callback_step_state=own)
+    values = {name: entry.value if isinstance(entry, Maybe) else entry for name, entry in log.items()}
+    mask = {name: entry.there for name, entry in log.items() if isinstance(entry, Maybe)}
+    ctx = _context(algorithm, state, training_log=values, training_log_mask=mask)
+    callback_state = callback.on_iteration(ctx, key=hook_key)
+    with closed("continue_training"):
+        go_on = callback.continue_training(dataclasses.replace(ctx, state=callback_state), key=stop_key)
+    state = dataclasses.replace(state, callback_state=callback_state)
+    return tree.strongly_typed(state), jnp.asarray(go_on, bool)
+
+
+def _context(algorithm: AbstractAlgorithm, now: AlgorithmState, **parts: Any) -> CallbackContext:
+    own = {"state": now.callback_state, "step_state": now.callback_step_state}
+    return CallbackContext(now.env, now.learner, algorithm, now.iteration_count, **(own | parts))
+
+
+def _step_hooks(
+    algorithm: AbstractAlgorithm,
+    state: AlgorithmState,
+    callback: CallbackList,
+    steps: Steps,
+    key: Key[Array, ""],
+) -> PyTree:
+    """Calls `on_step` for every step of every environment.
+
+    In a scan of its own: unrolled, it costs a fraction of what it would inside that of the rollout.
+    """
+
+    def hook(own: Any, steps: Steps, key: Key[Array, ""]) -> Any:
+        ctx = _context(algorithm, state, state=own, step_state=None, steps=steps)
+        return callback.on_step(ctx, key=key)
+
+    def step(own: Any, xs: tuple) -> tuple[Any, None]:
+        return jax.vmap(hook)(own, *xs), None
+
+    keys = jr.split(key, steps.reward.shape)
+    with closed("on_step"):
+        return tree.scan(step, state.callback_step_state, (steps, keys), unroll=32)[0]
+
+
 def start(
-    algorithm: AbstractAlgorithm, state: AlgorithmState, callback: AbstractCallback, total: int | Array
+    algorithm: AbstractAlgorithm, state: AlgorithmState, callback: CallbackList, total: int | Array
 ) -> AlgorithmState:
-    """Prepares a state for training: fresh callback states, unless it has some of the same form.
+    """Prepares a state for training: a callback goes on with its states, where the state has them.
 
     The first run's `total` is that of the whole training where nobody has given another.
     """
-    ctx = ResetContext(state.env, state.policy, algorithm, {})
+    ctx = CallbackContext(state.env, state.learner, algorithm, state.iteration_count)
     key, step_key, hook_key = (
         jr.fold_in(jr.fold_in(state.key, state.iteration_count), i) for i in range(3, 6)
     )
     with closed("reset"):
         fresh = tree.numbers_as_arrays(callback.reset(ctx, key=key))
     with closed("step_reset"):
-        fresh_step = jax.vmap(lambda k: callback.step_reset(ctx, key=k))(
-            jr.split(step_key, algorithm.num_envs)
-        )
-    kept = (state.callback_state, state.step_state.callback_state)
-    if jax.tree.structure(kept) == jax.tree.structure((fresh, fresh_step)):
-        fresh, fresh_step = kept
-    where = lambda s: (s.callback_state, s.step_state.callback_state, s.total_iterations)
-    whole = jnp.where(state.total_iterations > 0, state.total_iterations, total).astype(jnp.int32)
-    state = eqx.tree_at(where, state, (fresh, fresh_step, whole), is_leaf=lambda x: x is None)
+        keys = jr.split(step_key, algorithm.num_envs)
+        fresh_step = jax.vmap(lambda k: callback.step_reset(ctx, key=k))(keys)
+    kept = _by_name(state)
+    own = [
+        kept[name] if name in kept and tree.difference(kept[name], pair) is None else pair
+        for name, *pair in zip(callback.names, fresh, fresh_step, strict=True)
+    ]
+    whole = jnp.where(state.total_iterations > 0, state.total_iterations, total)
+    state = dataclasses.replace(
+        state,
+        callback_state=tuple(pair[0] for pair in own),
+        callback_step_state=tuple(pair[1] for pair in own),
+        callback_names=callback.names,
+        total_iterations=whole.astype(jnp.int32),
+    )
     return _training_hook("on_training_start", algorithm, state, callback, total, hook_key)
 
 
-def form(algorithm: AbstractAlgorithm, state: AlgorithmState, callback: AbstractCallback) -> AlgorithmState:
+def _by_name(state: AlgorithmState) -> dict[str, list[Any]]:
+    """The states of each callback, by what it is."""
+    parts = zip(state.callback_state or (), state.callback_step_state or (), strict=True)
+    return {name: list(pair) for name, pair in zip(state.callback_names, parts, strict=True)}
+
+
+def _warn_of_lost(before: AlgorithmState, after: AlgorithmState) -> None:
+    """Says which callbacks' states a run has not gone on with."""
+    kept, there = _by_name(before), _by_name(after)
+    same = lambda name: name in there and tree.difference(kept[name], there[name]) is None
+    lost = [name for name, pair in kept.items() if jax.tree.leaves(pair) and not same(name)]
+    if lost:
+        warnings.warn(
+            f"callbacks: the states of {', '.join(lost)} are not gone on with: no callback of this run has "
+            "the same class and the same form of state",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+
+
+def form(algorithm: AbstractAlgorithm, state: AlgorithmState, callback: CallbackList) -> AlgorithmState:
     """What `start` gives, for its form alone: nothing is sent."""
     with Collector().collecting():
         return start(algorithm, state, callback, 1)
 
 
 def end(
-    algorithm: AbstractAlgorithm, state: AlgorithmState, callback: AbstractCallback, total: int | Array
+    algorithm: AbstractAlgorithm, state: AlgorithmState, callback: CallbackList, total: int | Array
 ) -> AlgorithmState:
     """Lets the callbacks finish."""
     key = jr.fold_in(jr.fold_in(state.key, state.iteration_count), 6)
@@ -140,31 +226,15 @@ def _training_hook(
     hook: str,
     algorithm: AbstractAlgorithm,
     state: AlgorithmState,
-    callback: AbstractCallback,
+    callback: CallbackList,
     total: int | Array,
     key: Array,
 ) -> AlgorithmState:
     total = jnp.maximum(state.total_iterations, total)  # a run may be a part of the training, or go beyond it
-    ctx = TrainingContext(
-        state=state.callback_state,
-        step_state=state.step_state.callback_state,
-        env=state.env,
-        policy=state.policy,
-        total_timesteps=_times(total, algorithm.steps_per_iteration),
-        iteration_count=state.iteration_count,
-        opt_state=state.opt_state,
-        algorithm=algorithm,
-        locals={"total_iterations": total},
+    ctx = _context(algorithm, state, total_iterations=total)
+    return tree.strongly_typed(
+        dataclasses.replace(state, callback_state=getattr(callback, hook)(ctx, key=key))
     )
-    callback_state = getattr(callback, hook)(ctx, key=key)
-    where = lambda s: s.callback_state
-    return tree.strongly_typed(eqx.tree_at(where, state, callback_state, is_leaf=lambda x: x is None))
-
-
-def _times(iterations: Int[Array, ""], steps: int) -> Int[Array, ""]:
-    """Their product, held at the largest int32 instead of wrapping round."""
-    most = jnp.iinfo(jnp.int32).max
-    return jnp.where(iterations > most // steps, most, iterations * steps)
 
 
 @eqx.filter_jit
@@ -198,7 +268,7 @@ def _chunk(
     @jax.jit  # so that it is traced once, for the shapes of the records and for the loop
     def iteration(arrays: Any) -> Any:
         with collector.collecting():
-            state, go_on = algorithm.advance(eqx.combine(arrays, static), callback)
+            state, go_on = iterate(algorithm, eqx.combine(arrays, static), callback)
             return eqx.filter(state, eqx.is_array), collector.packed(), go_on
 
     record = jax.eval_shape(iteration, arrays)[1]

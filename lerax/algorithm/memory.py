@@ -62,8 +62,8 @@ def needed(algorithm: AbstractAlgorithm, env: AbstractEnvLike, policy: AbstractP
     parameters = size(state.policy)
     return {
         "policy": COPIES * parameters,
-        "optimizer": size(state.opt_state) + COPIES * parameters,  # with the gradient and the change
-        "environments": COPIES * size(state.step_state),
+        "optimizer": size(state.learner) + parameters,  # with the gradient and the change
+        "environments": COPIES * size(state.standing),
         **algorithm.buffers(env, policy),
     }
 

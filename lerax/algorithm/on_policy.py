@@ -10,30 +10,28 @@ import optax
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from lerax import tree
 from lerax.advantage import gae
-from lerax.callback import AbstractCallback, StepContext
-from lerax.callback.callback_list import overrides
-from lerax.callback.outbox import closed
-from lerax.env import AbstractEnvLike, advance
-from lerax.env.step import allowed_actions
-from lerax.policy import AbstractActorCriticPolicy
-from lerax.space import Box
+from lerax.collect import Standing, Steps, collect
+from lerax.env import AbstractEnvLike
+from lerax.learner import AbstractLearner, Log
+from lerax.policy import AbstractActorCriticPolicy, AbstractPolicy
 
 from . import memory
-from .base_algorithm import AbstractAlgorithm, AlgorithmState, StepState
+from .base_algorithm import AbstractAlgorithm, AlgorithmState
 from .reward_scale import RewardScale
 
 
-class Rollout(eqx.Module):
-    """What was seen and done; arrays are `[time, env, ...]`, flattened to `[sample, ...]` for the update.
+class Batch(eqx.Module):
+    """What the update reads; arrays are `[time, env, ...]`, flattened to `[sample, ...]`.
 
     Attributes:
         observation: What the policy saw.
         action: What it did, before any clipping to the action space.
         action_mask: Which actions it could choose from, None for all.
+        policy_state: The policy's memory before it; None where it has none.
         log_prob: Log probability of the action when it was chosen.
         value: Value of the observation before the update.
         advantage: Estimated advantage of the action.
@@ -43,16 +41,33 @@ class Rollout(eqx.Module):
     observation: PyTree
     action: PyTree
     action_mask: PyTree
+    policy_state: PyTree
     log_prob: Float[Array, "*batch"]
     value: Float[Array, "*batch"]
     advantage: Float[Array, "*batch"]
     returns: Float[Array, "*batch"]
 
 
-class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
+class OnPolicyLearner(AbstractLearner):
+    """What on-policy algorithms keep.
+
+    Attributes:
+        policy: The policy.
+        opt_state: The optimizer's state, of all that is trainable as one vector.
+        reward_scale: What rewards are divided by; None where they stay as they are.
+    """
+
+    policy: AbstractActorCriticPolicy
+    opt_state: PyTree
+    reward_scale: RewardScale | None
+
+
+class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
     """Learns from fresh rollouts only.
 
     Attributes:
+        learning_rate: Step size of the optimizer.
+        anneal_learning_rate: Whether it falls linearly to 0 over the training.
         num_steps: Steps of each environment in one rollout.
         num_epochs: Passes over a rollout.
         num_batches: Minibatches that a pass is cut into.
@@ -63,6 +78,8 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
             returns, for learning only: what is logged stays as it is.
     """
 
+    learning_rate: eqx.AbstractVar[float]
+    anneal_learning_rate: eqx.AbstractVar[bool]
     num_steps: eqx.AbstractVar[int]
     num_epochs: eqx.AbstractVar[int]
     num_batches: eqx.AbstractVar[int]
@@ -75,7 +92,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
     def loss(
         self,
         policy: AbstractActorCriticPolicy,
-        batch: Rollout,
+        batch: Batch,
         progress: Float[Array, ""],
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """The loss of a minibatch `[sample, ...]`, and scalars to log by name.
@@ -91,14 +108,21 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
         return self.num_envs * self.num_steps
 
     def optimizer(self) -> optax.GradientTransformation:
+        """The optimizer; it works on all that is trainable, raveled into one vector, and holds its rate."""
         return optax.inject_hyperparams(optax.adam, hyperparam_dtype=jnp.float32)(
             learning_rate=self.learning_rate, eps=1e-5
         )
 
-    def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
+    def init_learner(
+        self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]
+    ) -> OnPolicyLearner:
         if not isinstance(policy, AbstractActorCriticPolicy):
-            return {}  # it is refused where it is to act
+            raise TypeError(f"{self.name}: needs an actor-critic policy (got {policy.name})")
+        vector = tree.ravel(policy, policy.trainable())[0]
+        scale = RewardScale.initial(self.num_envs) if self.normalize_rewards else None
+        return OnPolicyLearner(policy, self.optimizer().init(vector), scale)
 
+    def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
         def step(policy: AbstractActorCriticPolicy, seed: Any) -> PyTree:
             state = env.initial(key=(key := jr.key(seed)))
             observation, mask = env.observation(state, key=key), env.action_mask(state, key=key)
@@ -121,113 +145,111 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
             "order of minibatches": 4 * 4 * self.num_epochs * steps,
         }
 
-    def memory(self) -> RewardScale | None:
-        return RewardScale.initial(self.num_envs) if self.normalize_rewards else None
-
     def iteration(
-        self, state: AlgorithmState, *, key: Key[Array, ""], callback: AbstractCallback
-    ) -> tuple[AlgorithmState, dict[str, Float[Array, ""]]]:
+        self, state: AlgorithmState[OnPolicyLearner], *, key: Key[Array, ""]
+    ) -> tuple[AlgorithmState[OnPolicyLearner], Steps, Log]:
         collect_key, update_key = jr.split(key)
-        step_state, memory, rollout = self._collect(state, collect_key, callback)
-        vector, opt_state, log = self._update(state, rollout, update_key)
-        policy = tree.ravel(state.policy)[1](vector).having_seen(rollout.observation)
-        where = lambda s: (s.step_state, s.memory, s.policy, s.opt_state)
-        parts = (step_state, memory, policy, opt_state)
-        state = eqx.tree_at(where, state, parts, is_leaf=lambda x: x is None)
-        return state, log | {"explained_variance": explained_variance(rollout.value, rollout.returns)}
+        learner, progress = self._annealed(state), self.progress(state)
+        standing, steps = self._collect(state.env, learner.policy, state.standing, collect_key)
+        scale, batch = self._judged(learner, steps, standing)
+        vector, opt_state, log = self._update(learner, batch, progress, update_key)
+        policy = tree.ravel(learner.policy, learner.policy.trainable())[1](vector)
+        learner = OnPolicyLearner(policy.having_seen(batch.observation), opt_state, scale)
+        log |= {
+            "explained_variance": explained_variance(batch.value, batch.returns),
+            "learning_rate": opt_state.hyperparams["learning_rate"],
+        }
+        return state.after(standing, learner), steps, log
+
+    def _annealed(self, state: AlgorithmState[OnPolicyLearner]) -> OnPolicyLearner:
+        """The learner with the learning rate of this iteration."""
+        if not self.anneal_learning_rate:
+            return state.learner
+        rate = self.learning_rate * (1.0 - self.progress(state))
+        rates = state.learner.opt_state.hyperparams | {"learning_rate": jnp.asarray(rate, jnp.float32)}
+        opt_state = state.learner.opt_state._replace(hyperparams=rates)
+        return eqx.tree_at(lambda learner: learner.opt_state, state.learner, opt_state)
 
     def _collect(
-        self, state: AlgorithmState, key: Key[Array, ""], callback: AbstractCallback
-    ) -> tuple[StepState, PyTree, Rollout]:
-        """Steps every environment `num_steps` times, and estimates the advantages."""
-        policy, env = self._actor_critic(state), state.env
-        act = jax.vmap(lambda s, o, m, n: policy.action_and_value(s, o, noise=n, action_mask=m))
-        mask_of = jax.vmap(lambda s, k: allowed_actions(env, s, key=k))
-        step_of = jax.vmap(lambda s, a, f, k: advance(env, s, _bounded(env, a), key=k, fresh=f))
+        self,
+        env: AbstractEnvLike,
+        policy: AbstractActorCriticPolicy,
+        standing: Standing,
+        key: Key[Array, ""],
+    ) -> tuple[Standing, Steps]:
+        """Steps every environment `num_steps` times; `extra` is the log probability of the action."""
 
-        def step(carry: StepState, drawn: PyTree) -> tuple[StepState, PyTree]:
-            noise, fresh, (mask_keys, step_keys) = drawn
-            mask = mask_of(carry.env_state, mask_keys)
-            policy_state, action, _, log_prob = act(carry.policy_state, carry.observation, mask, noise)
-            taken = step_of(carry.env_state, action, fresh, step_keys)
-            row = (carry.observation, action, mask, log_prob, taken.reward)
-            ends = (taken.terminal, taken.truncated, taken.next_observation)
-            carry = StepState(taken.state, taken.observation, policy_state, carry.callback_state)
-            return carry, (row, ends)
+        def act(memory: PyTree, observation: PyTree, mask: PyTree, noise: PyTree) -> tuple:
+            memory, action, _, log_prob = policy.action_and_value(
+                memory, observation, noise=noise, action_mask=mask
+            )
+            return memory, action, log_prob
 
-        keys = jr.split(key, (5, self.num_steps, self.num_envs))
-        noise = jax.vmap(jax.vmap(lambda k: policy.noise(key=k)))(keys[0])
-        fresh = jax.vmap(jax.vmap(lambda k: env.draw(key=k)))(keys[1])
-        drawn = (noise, fresh, (keys[2], keys[3]))
-        step_state, (row, ends) = tree.scan(step, state.step_state, drawn)
-        observation, action, mask, log_prob, reward = row
-        callback_state = _step_hooks(callback, state, row, ends, keys[4])
-        step_state = eqx.tree_at(lambda s: s.callback_state, step_state, callback_state)
-        value, next_value = self._values(policy, observation, step_state.observation, *ends)
-        terminal: Bool[Array, "time env"] = ends[0]
-        truncated: Bool[Array, "time env"] = ends[1]
-        memory = state.memory
-        if memory is not None:
-            memory, reward = memory.scaled(reward, terminal | truncated, self.gamma)
+        noise = lambda key: policy.noise(key=key)
+        return collect(env, policy, act, standing, noise=noise, key=key, num_steps=self.num_steps)
+
+    def _judged(
+        self, learner: OnPolicyLearner, steps: Steps, standing: Standing
+    ) -> tuple[RewardScale | None, Batch]:
+        """What the update reads of a rollout, `[sample, ...]`, and the scale of rewards after it."""
+        value, next_value = self._values(learner.policy, steps, standing)
+        scale, reward = learner.reward_scale, steps.reward
+        if scale is not None:
+            scale, reward = scale.scaled(reward, steps.done, self.gamma)
         advantage = gae(
             reward,
             value,
             next_value,
-            terminal,
-            terminal | truncated,
+            steps.terminal,
+            steps.done,
             gamma=self.gamma,
             gae_lambda=self.gae_lambda,
         )
-        rollout = Rollout(observation, action, mask, log_prob, value, advantage, advantage + value)
-        return step_state, memory, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rollout)
-
-    def _actor_critic(self, state: AlgorithmState) -> AbstractActorCriticPolicy:
-        policy = state.policy
-        if not isinstance(policy, AbstractActorCriticPolicy):
-            raise TypeError(f"{self.name}: needs an actor-critic policy (got {policy.name})")
-        if jax.tree.leaves(state.step_state.policy_state):
-            raise TypeError(f"{self.name}: cannot train a policy that has a memory (got {policy.name})")
-        return policy
+        batch = Batch(
+            steps.observation,
+            steps.action,
+            steps.action_mask,
+            steps.policy_state,
+            steps.extra,
+            value,
+            advantage,
+            advantage + value,
+        )
+        return scale, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
 
     def _values(
-        self,
-        policy: AbstractActorCriticPolicy,
-        observation: PyTree,
-        last_observation: PyTree,
-        terminal: Bool[Array, "time env"],
-        truncated: Bool[Array, "time env"],
-        next_observation: PyTree,
+        self, policy: AbstractActorCriticPolicy, steps: Steps, standing: Standing
     ) -> tuple[Float[Array, "time env"], Float[Array, "time env"]]:
         """Values of all observations, and of those that followed in the same episode.
 
         One wide product after the rollout instead of one narrow one in each of its steps.
         """
 
-        def value_of(observation: PyTree) -> Float[Array, "*batch"]:
-            lead = terminal.shape[1]
-            flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), observation)
-            return jax.vmap(lambda o: policy.value(None, o)[1])(flat).reshape(-1, lead)
+        def value_of(seen: PyTree) -> Float[Array, "*batch"]:
+            flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
+            return jax.vmap(lambda m, o: policy.value(m, o)[1])(*flat).reshape(-1, self.num_envs)
 
         append = lambda x, last: jnp.concatenate([x, last[None]])
-        values = value_of(jax.tree.map(append, observation, last_observation))
-        cut = truncated & ~terminal
+        seen = (steps.policy_state, steps.observation)
+        values = value_of(jax.tree.map(append, seen, (standing.policy_state, standing.observation)))
+        cut = steps.truncated & ~steps.terminal
         next_values = lax.cond(
             jnp.any(cut),
-            lambda: jnp.where(cut, value_of(next_observation), values[1:]),
+            lambda: jnp.where(cut, value_of((steps.next_policy_state, steps.next_observation)), values[1:]),
             lambda: values[1:],
         )
         return values[:-1], next_values
 
     def _update(
-        self, state: AlgorithmState, rollout: Rollout, key: Key[Array, ""]
-    ) -> tuple[Float[Array, " parameters"], PyTree, dict[str, Float[Array, ""]]]:
-        """Optimizes over minibatches, on all parameters as one vector."""
-        vector, unravel = tree.ravel(state.policy)
-        optimizer, progress = self.optimizer(), self.progress(state)
-        packing = tree.Packing(rollout, batch_axes=1)
-        samples = packing.pack(rollout)
+        self, learner: OnPolicyLearner, batch: Batch, progress: Float[Array, ""], key: Key[Array, ""]
+    ) -> tuple[Float[Array, " parameters"], PyTree, Log]:
+        """Optimizes over minibatches, on all that is trainable as one vector."""
+        vector, unravel = tree.ravel(learner.policy, learner.policy.trainable())
+        optimizer = self.optimizer()
+        packing = tree.Packing(batch, batch_axes=1)
+        samples = packing.pack(batch)
 
-        def loss(vector: Array, batch: Rollout) -> Any:
+        def loss(vector: Array, batch: Batch) -> Any:
             return self.loss(unravel(vector), batch, progress)
 
         def minibatch(carry: Any, rows: Int[Array, " sample"]) -> Any:
@@ -241,7 +263,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm):
 
         size = self.steps_per_iteration
         rows = shuffles(key, self.num_epochs, size).reshape(-1, size // self.num_batches)
-        (vector, opt_state), log = lax.scan(minibatch, (vector, state.opt_state), rows)
+        (vector, opt_state), log = lax.scan(minibatch, (vector, learner.opt_state), rows)
         return vector, opt_state, {name: jnp.mean(column) for name, column in log.items()}
 
 
@@ -264,37 +286,3 @@ def shuffles(key: Key[Array, ""], count: int, size: int) -> Int[Array, "{count} 
     words = jr.bits(key, (count, size), jnp.uint32) >> low << low
     rows = jnp.sort(words | jnp.arange(size, dtype=jnp.uint32), axis=1)
     return (rows & ((1 << low) - 1)).astype(jnp.int32)
-
-
-def _bounded(env: AbstractEnvLike, action: PyTree) -> PyTree:
-    return env.action_space.clip(action) if isinstance(env.action_space, Box) else action
-
-
-def _step_hooks(
-    callback: AbstractCallback, state: AlgorithmState, row: PyTree, ends: PyTree, keys: Key[Array, "time env"]
-) -> PyTree:
-    """Calls `on_step` for every step of every environment, if any callback does something there.
-
-    In a scan of its own: unrolled, it costs a fraction of what it would inside that of the rollout.
-    """
-    if not overrides(callback, "on_step"):
-        return state.step_state.callback_state
-
-    def hook(own: Any, row: Any, ends: Any, key: Key[Array, ""]) -> Any:
-        observation, action, _, _, reward = row
-        terminal, truncated, next_observation = ends
-        values = {
-            "observation": observation,
-            "action": action,
-            "next_observation": next_observation,
-            "terminal": terminal,
-            "truncated": truncated,
-        }
-        ctx = StepContext(own, state.env, state.policy, terminal | truncated, reward, values)
-        return callback.on_step(ctx, key=key)
-
-    def step(own: Any, xs: tuple) -> tuple[Any, None]:
-        return jax.vmap(hook)(own, *xs), None
-
-    with closed("on_step"):
-        return tree.scan(step, state.step_state.callback_state, (row, ends, keys), unroll=32)[0]

@@ -10,7 +10,7 @@ from lerax.errors import SettingError
 from lerax.policy import AbstractActorCriticPolicy
 from lerax.settings import check_settings, setting
 
-from .on_policy import AbstractOnPolicyAlgorithm, Rollout
+from .on_policy import AbstractOnPolicyAlgorithm, Batch
 
 MOST = 2**31 - 1  # that an int32 counts
 LARGE = 1e30  # a float32 holds it
@@ -57,11 +57,12 @@ class PPO(AbstractOnPolicyAlgorithm):
     def loss(
         self,
         policy: AbstractActorCriticPolicy,
-        batch: Rollout,
+        batch: Batch,
         progress: Float[Array, ""],
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        judge = jax.vmap(lambda o, a, m: policy.evaluate_action(None, o, a, action_mask=m))
-        _, value, log_prob, entropy = judge(batch.observation, batch.action, batch.action_mask)
+        judge = jax.vmap(lambda s, o, a, m: policy.evaluate_action(s, o, a, action_mask=m))
+        seen = batch.policy_state, batch.observation, batch.action, batch.action_mask
+        _, value, log_prob, entropy = judge(*seen)
         clip = self.clip_coefficient * (1.0 - progress if self.anneal_clip else 1.0)
         log_ratio = log_prob - batch.log_prob
         ratio = jnp.exp(log_ratio)

@@ -1,13 +1,14 @@
 """The callback protocol: traced hooks inside the loop, host methods beside it, and their contexts."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from lerax.collect import Steps
 from lerax.env import AbstractEnvLike
-from lerax.policy import AbstractPolicy
+from lerax.learner import AbstractLearner
 
 if TYPE_CHECKING:
     from lerax.algorithm import AbstractAlgorithm
@@ -31,94 +32,101 @@ class EmptyCallbackStepState(AbstractCallbackStepState):
     """Nothing to remember."""
 
 
-class ResetContext(eqx.Module):
-    """Given to `reset` and `step_reset`.
+class CallbackContext(eqx.Module):
+    """What a hook is told. What a hook cannot know is None, and its attributes raise.
 
     Attributes:
         env: The environment.
-        policy: The policy that training begins with.
-        algorithm: The algorithm about to train.
-        locals: Further values by name; empty.
-    """
-
-    env: AbstractEnvLike
-    policy: AbstractPolicy
-    algorithm: AbstractAlgorithm
-    locals: dict[str, Any]
-
-
-class StepContext(eqx.Module):
-    """Given to `on_step`, for one environment (the loop maps the hook over all of them).
-
-    Attributes:
-        state: The callback's state for this environment.
-        env: The environment.
-        policy: The policy that acts.
-        done: Whether the episode ended with this step.
-        reward: The environment's own reward, never bootstrapped.
-        locals: `observation`, `action`, `next_observation` (of the finished episode where one ended),
-            `terminal`, `truncated`.
-    """
-
-    state: Any
-    env: AbstractEnvLike
-    policy: AbstractPolicy
-    done: Bool[Array, ""]
-    reward: Float[Array, ""]
-    locals: dict[str, Any]
-
-
-class IterationContext(eqx.Module):
-    """Given to `on_iteration` and `continue_training` after each iteration.
-
-    Attributes:
-        state: The callback's state.
-        step_state: The callback's states for the environments, with a leading environment axis.
-        env: The environment.
-        policy: The policy after the update.
-        iteration_count: Iterations done so far, this one included.
-        opt_state: The optimizer's state.
-        training_log: The algorithm's scalars by name.
+        learner: What the algorithm keeps; `policy` and `opt_state` are read from it.
         algorithm: The algorithm.
-        locals: Further values by name; empty.
+        iteration_count: Iterations done so far, the present one included.
+        state: The callback's state; in `on_step` that for the environment; None in the resets.
+        step_state: The callback's states for the environments, with a leading environment axis; None in the
+            resets and in `on_step`.
+        steps: In `on_step` what happened, in one environment: the loop maps the hook over all of them.
+        training_log: In `on_iteration` and `continue_training` the algorithm's scalars by name.
+        training_log_mask: Which of them are there; those that it does not name always are.
+        total_iterations: In `on_training_start` and `on_training_end` the iterations of the whole training,
+            of which this `run` may be a part.
+    """
+
+    env: AbstractEnvLike
+    learner: AbstractLearner
+    algorithm: AbstractAlgorithm
+    iteration_count: Int[Array, ""]
+    state: Any = None
+    step_state: Any = None
+    steps: Steps | None = None
+    training_log: dict[str, Any] | None = None
+    training_log_mask: dict[str, Bool[Array, ""]] | None = None
+    total_iterations: Int[Array, ""] | None = None
+
+    @property
+    def policy(self) -> Any:
+        """The policy: in `on_step` the one that acts, after an iteration the one after the update."""
+        return self.learner.policy
+
+    @property
+    def opt_state(self) -> PyTree:
+        """What the optimizers hold."""
+        return self.learner.opt_state
+
+    @property
+    def done(self) -> Bool[Array, ""]:
+        """In `on_step`: whether the episode ended with this step."""
+        return self._step("done").done
+
+    @property
+    def reward(self) -> Float[Array, ""]:
+        """In `on_step`: the environment's own reward, never bootstrapped."""
+        return self._step("reward").reward
+
+    @property
+    def total_timesteps(self) -> Int[Array, ""]:
+        """In `on_training_start` and `on_training_end`: environment steps of the whole training.
+
+        At most 2^31 - 1 (an int32).
+        """
+        if self.total_iterations is None:
+            raise AttributeError("total_timesteps: known in on_training_start and on_training_end only")
+        most, steps = jnp.iinfo(jnp.int32).max, self.algorithm.steps_per_iteration
+        return jnp.where(self.total_iterations > most // steps, most, self.total_iterations * steps)
+
+    @property
+    def locals(self) -> dict[str, Any]:
+        """Further values by name.
+
+        In `on_step` `observation`, `action`, `next_observation` (of the finished episode where one ended),
+        `terminal` and `truncated`; in `on_training_start` and `on_training_end` `total_iterations`.
+        """
+        if self.steps is not None:
+            names = ("observation", "action", "next_observation", "terminal", "truncated")
+            return {name: getattr(self.steps, name) for name in names}
+        return {} if self.total_iterations is None else {"total_iterations": self.total_iterations}
+
+    def _step(self, name: str) -> Steps:
+        if self.steps is None:
+            raise AttributeError(f"{name}: known in on_step only")
+        return self.steps
+
+
+# What the context is called in annotations: each name says which hook it is given to.
+ResetContext: TypeAlias = CallbackContext
+StepContext: TypeAlias = CallbackContext
+IterationContext: TypeAlias = CallbackContext
+TrainingContext: TypeAlias = CallbackContext
+
+
+class OwnState(NamedTuple):
+    """A callback's part of the algorithm's state.
+
+    Attributes:
+        state: Its state.
+        step_state: Its states for the environments, with a leading environment axis.
     """
 
     state: Any
     step_state: Any
-    env: AbstractEnvLike
-    policy: AbstractPolicy
-    iteration_count: Int[Array, ""]
-    opt_state: PyTree
-    training_log: dict[str, Any]
-    algorithm: AbstractAlgorithm
-    locals: dict[str, Any]
-
-
-class TrainingContext(eqx.Module):
-    """Given to `on_training_start` and `on_training_end`.
-
-    Attributes:
-        state: The callback's state.
-        step_state: The callback's states for the environments, with a leading environment axis.
-        env: The environment.
-        policy: The policy.
-        total_timesteps: Environment steps of the whole training, of which this `run` may be a part; at most
-            2^31 - 1 (an int32).
-        iteration_count: Iterations done so far.
-        opt_state: The optimizer's state.
-        algorithm: The algorithm.
-        locals: `total_iterations`.
-    """
-
-    state: Any
-    step_state: Any
-    env: AbstractEnvLike
-    policy: AbstractPolicy
-    total_timesteps: Int[Array, ""]
-    iteration_count: Int[Array, ""]
-    opt_state: PyTree
-    algorithm: AbstractAlgorithm
-    locals: dict[str, Any]
 
 
 def next_multiple(iteration: int, interval: int) -> int:
@@ -171,11 +179,13 @@ class AbstractCallback(eqx.Module):
         """
         return None
 
-    def on_host(self, state: Any, iteration: int) -> None:
-        """Host method: called with the algorithm's state at every iteration that was due.
+    def on_host(self, state: Any, own: "OwnState", iteration: int) -> None:
+        """Host method: called at every iteration that was due.
 
         Args:
-            state: Its arrays are only valid during the call: copy what you keep.
+            state: The algorithm's state, the states of all callbacks in it. Its arrays are only valid during
+                the call: copy what you keep.
+            own: The callback's part of it.
             iteration: Iterations done so far.
         """
 

@@ -1,10 +1,10 @@
 """Several callbacks as one."""
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import equinox as eqx
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
@@ -17,11 +17,13 @@ from lerax.settings import check_instance
 from .base_callback import (
     AbstractCallback,
     IterationContext,
+    OwnState,
     ResetContext,
     StepContext,
     TrainingContext,
 )
 
+OWN = ("state", "step_state")  # what a context has of each callback
 NEXT_STATE = ("on_step", "on_iteration", "on_training_start", "on_training_end")  # hooks that return one
 
 
@@ -42,13 +44,21 @@ class CallbackList(AbstractCallback):
             _check(callback)
         self.callbacks = callbacks
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each callback is: its class, and a number where there are several of one class."""
+        kinds = [type(callback).__name__ for callback in self.callbacks]
+        return tuple(
+            kind if kinds.count(kind) == 1 else f"{kind} {kinds[:i].count(kind) + 1}"
+            for i, kind in enumerate(kinds)
+        )
+
     def _each(self, hook: str, ctx: Any, key: Key[Array, ""]) -> tuple:
         """Calls a hook of every callback with its own part of the context."""
         results = []
         for i, callback in enumerate(self.callbacks):
-            own = {name: getattr(ctx, name)[i] for name in ("state", "step_state") if hasattr(ctx, name)}
-            values = {name: getattr(ctx, name) for name in ctx.__dataclass_fields__}
-            result = getattr(callback, hook)(type(ctx)(**(values | own)), key=jr.fold_in(key, i))
+            own = {name: part[i] for name in OWN if (part := getattr(ctx, name)) is not None}
+            result = getattr(callback, hook)(dataclasses.replace(ctx, **own), key=jr.fold_in(key, i))
             if hook in NEXT_STATE and tree.difference(result, own["state"]) is not None:
                 raise TypeError(
                     f"{type(callback).__name__}.{hook}: must return the next state, of the structure, shapes "
@@ -83,15 +93,10 @@ class CallbackList(AbstractCallback):
         due = [_due(callback, iteration) for callback in self.callbacks]
         return min((d for d in due if d is not None), default=None)
 
-    def on_host(self, state: Any, iteration: int) -> None:
+    def on_host(self, state: Any, own: OwnState, iteration: int) -> None:
         for i, callback in enumerate(self.callbacks):
             if callback.next_due(iteration - 1) == iteration:
-                own = eqx.tree_at(
-                    lambda s: (s.callback_state, s.step_state.callback_state),
-                    state,
-                    (state.callback_state[i], state.step_state.callback_state[i]),
-                )
-                callback.on_host(own, iteration)
+                callback.on_host(state, OwnState(own.state[i], own.step_state[i]), iteration)
 
     def on_phase(self, phase: str) -> None:
         for callback in self.callbacks:

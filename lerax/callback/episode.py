@@ -1,12 +1,12 @@
 """What is logged of each iteration: running statistics of episodes, and the algorithm's scalars."""
 
-import jax
 from jax import numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from lerax.settings import check_value
 
 from .base_callback import AbstractCallbackStepState, IterationContext, StepContext
+from .records import IterationScalars
 
 
 class EpisodeStatistics(AbstractCallbackStepState):
@@ -73,15 +73,12 @@ class EpisodeStatistics(AbstractCallbackStepState):
             average_length=self.average_length + weight * (length - self.average_length),
         )
 
-    def over_environments(self) -> dict[str, Array]:
-        """Means over the environments that have finished an episode, and their number."""
+    def over_environments(self) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        """Means over the environments that have finished an episode, and whether any has."""
         count = jnp.sum(self.begun, dtype=jnp.int32)
         mean = lambda values: jnp.sum(jnp.where(self.begun, values, 0.0)) / jnp.maximum(count, 1)
-        return {
-            "episode/return": mean(self.average_return),
-            "episode/length": mean(self.average_length),
-            "episode/count": count,
-        }
+        means = {"episode/return": mean(self.average_return), "episode/length": mean(self.average_length)}
+        return means, count > 0
 
 
 def checked_alpha(alpha: float) -> float:
@@ -93,21 +90,12 @@ def checked_alpha(alpha: float) -> float:
     return check_value("alpha", alpha, 0.9, above=0, at_most=1)
 
 
-def iteration_scalars(ctx: IterationContext) -> dict[str, Array]:
-    """Everything that is logged of an iteration, by tag, and its number as `iteration`.
-
-    The context's step state is an `EpisodeStatistics`. `episode/count` is the number of environments behind
-    the averages; where it is 0 there are none to log.
-    """
-    values = ctx.step_state.over_environments() | {"iteration": ctx.iteration_count}
-    values |= {f"train/{tag}": value for tag, value in ctx.training_log.items() if jnp.ndim(value) == 0}
-    return values | {"train/learning_rate": learning_rate(ctx.opt_state)}
-
-
-def learning_rate(opt_state: object) -> Float[Array, ""]:
-    """The learning rate that an Optax state holds (`inject_hyperparams`); NaN where it holds none."""
-    for path, leaf in jax.tree_util.tree_flatten_with_path(opt_state)[0]:
-        names = [str(getattr(part, "name", getattr(part, "key", ""))) for part in path]
-        if names[-2:] == ["hyperparams", "learning_rate"]:
-            return jnp.asarray(leaf, jnp.float32)
-    return jnp.array(jnp.nan, jnp.float32)
+def iteration_scalars(ctx: IterationContext) -> IterationScalars:
+    """Everything that is logged of an iteration; the context's step state is an `EpisodeStatistics`."""
+    means, begun = ctx.step_state.over_environments()
+    log, there = ctx.training_log or {}, ctx.training_log_mask or {}
+    logged = {name: value for name, value in log.items() if jnp.ndim(value) == 0}
+    values = means | {f"train/{name}": value for name, value in logged.items()}
+    mask = {tag: begun for tag in means}
+    mask |= {f"train/{name}": there[name] for name in logged if name in there}
+    return IterationScalars(ctx.iteration_count, values, mask)

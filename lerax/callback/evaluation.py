@@ -20,7 +20,7 @@ from lerax.policy.base_policy import check_policy
 from lerax.settings import check_count, check_instance, check_value, setting_values
 
 from . import outbox
-from .base_callback import AbstractCallback, TrainingContext, next_multiple
+from .base_callback import AbstractCallback, OwnState, TrainingContext, next_multiple
 from .logging import LoggingCallback
 
 
@@ -96,14 +96,13 @@ class EvalCallback(AbstractCallback):
         if self.env is not None:  # the first evaluation may be hours away
             check_contract(self.env)
             check_policy(ctx.policy, self.env)
-        about = (ctx.algorithm.steps_per_iteration,)
-        outbox.emit(self._handle, {"iteration": ctx.iteration_count}, kind="start", about=about)
+        outbox.emit(self._handle, _Steps(ctx.algorithm.steps_per_iteration))
         return ctx.state
 
     def next_due(self, iteration: int) -> int:
         return next_multiple(iteration, self.interval)
 
-    def on_host(self, state: Any, iteration: int) -> None:
+    def on_host(self, state: Any, own: OwnState, iteration: int) -> None:
         env = state.env if self.env is None else self.env
         result = evaluate(
             env,
@@ -136,6 +135,12 @@ class EvalCallback(AbstractCallback):
         return found
 
 
+class _Steps(eqx.Module):
+    """Environment steps of an iteration."""
+
+    per_iteration: int = eqx.field(static=True)
+
+
 class _Best:
     """The host's half of an EvalCallback."""
 
@@ -145,6 +150,6 @@ class _Best:
         self.evaluations: list[tuple[int, float, float]] = []
         self.steps_per_iteration = 1
 
-    def receive(self, kind: str, about: tuple, values: Any, times: np.ndarray, running: Any) -> None:
+    def receive(self, record: _Steps, times: np.ndarray, running: Any) -> None:
         """Takes what is known when training begins."""
-        (self.steps_per_iteration,) = about
+        self.steps_per_iteration = record.per_iteration

@@ -20,6 +20,7 @@ from .base_callback import (
     AbstractCallbackState,
     EmptyCallbackState,
     IterationContext,
+    OwnState,
     ResetContext,
     StepContext,
     TrainingContext,
@@ -170,7 +171,7 @@ class LoggingCallback(AbstractCallback):
         return ctx.state.after(ctx, self.alpha)
 
     def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> AbstractCallbackState:
-        emit_start(self.handle, ctx, self.alpha)
+        emit_start(self.handle, ctx, alpha=self.alpha)
         return EmptyCallbackState()
 
     def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> AbstractCallbackState:
@@ -180,7 +181,7 @@ class LoggingCallback(AbstractCallback):
     def next_due(self, iteration: int) -> int | None:
         return self._log.next_due(iteration)
 
-    def on_host(self, state: Any, iteration: int) -> None:
+    def on_host(self, state: Any, own: OwnState, iteration: int) -> None:
         self._open_log.record_video(state.env, state.policy, iteration)
 
     def on_phase(self, phase: str) -> None:

@@ -8,12 +8,14 @@ becomes an ordered `jax.debug.callback`. Either way receivers run on the host an
 import contextlib
 import functools
 import itertools
+import operator
 import threading
 import time
 import warnings
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+import equinox as eqx
 import jax
 import numpy as np
 from jax import numpy as jnp
@@ -21,29 +23,20 @@ from jax.custom_batching import custom_vmap
 from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Bool, Int, PyTree
 
-from lerax.tree import Packing, with_lanes
+from lerax import tree
 
 
 @runtime_checkable
 class Receiver(Protocol):
     """Takes records on the host."""
 
-    def receive(
-        self,
-        kind: str,
-        about: tuple,
-        values: dict[str, np.ndarray],
-        times: np.ndarray,
-        running: np.ndarray | None,
-        /,
-    ) -> None:
+    def receive(self, record: PyTree, times: np.ndarray, running: np.ndarray | None, /) -> None:
         """Takes records of one `emit` call.
 
         Args:
-            kind: As given to `emit`.
-            about: As given to `emit`.
-            values: Arrays with a leading axis of records; where training is mapped by a caller's
-                `jax.vmap`, an axis of lanes follows.
+            record: The tree that was emitted, of NumPy's arrays with a leading axis of records; where
+                training is mapped by a caller's `jax.vmap`, an axis of lanes follows. What was no array is
+                as it was.
             times: `time.monotonic()` of each record.
             running: None, or where training is mapped, which lanes sent each record: `[records, lanes]`.
         """
@@ -115,43 +108,36 @@ def receiver_of(number: int) -> Receiver | None:
     return _receivers.get(number)
 
 
-class Slot(NamedTuple):
-    """What is known of one `emit` call when it is traced."""
-
-    kind: str
-    about: tuple
-
-
 class Collector:
     """Gathers what is emitted while one function is traced, for it to return.
 
     Attributes:
-        slots: The static part of each `emit`, in order.
+        static: What is no array in what each `emit` sends, in order.
         packing: How the arrays of all of them lie in the packed record.
         capacity: Records that a chunk has room for.
     """
 
     def __init__(self) -> None:
-        self.slots: list[Slot] = []
-        self.packing: Packing | None = None
+        self.static: list[PyTree] = []
+        self.packing: tree.Packing | None = None
         self.capacity = 1
         self._values: list[PyTree] = []
 
     @contextlib.contextmanager
     def collecting(self) -> Iterator[None]:
         """Catches every `emit` made inside."""
-        self.slots, self._values = [], []
+        self.static, self._values = [], []
         with _set("collector", self), sending(True):
             yield
 
-    def add(self, slot: Slot, values: PyTree) -> None:
+    def add(self, static: PyTree, values: PyTree) -> None:
         """Takes one record in."""
-        self.slots.append(slot)
+        self.static.append(static)
         self._values.append(values)
 
     def packed(self) -> dict[str, Array]:
         """Everything that was emitted, as one vector per dtype."""
-        self.packing = Packing(self._values)
+        self.packing = tree.Packing(self._values)
         packed, self._values = self.packing.pack(self._values), []
         return packed
 
@@ -159,11 +145,11 @@ class Collector:
         """Hands the records of a chunk, stacked along the first axis, to their receivers."""
         assert self.packing is not None
         records = self.packing.unpack(packed)
-        for slot, (number, when, values) in zip(self.slots, records, strict=True):
+        for static, (number, when, values) in zip(self.static, records, strict=True):
             receiver = receiver_of(int(number[0])) if when.any() else None
             if receiver is not None:
-                kept = {name: array[when] for name, array in values.items()}
-                receiver.receive(slot.kind, slot.about, kept, times[when], None)
+                kept = jax.tree.map(operator.itemgetter(when), values)
+                receiver.receive(eqx.combine(kept, static), times[when], None)
 
 
 def closed(hook: str) -> contextlib.AbstractContextManager[None]:
@@ -178,23 +164,15 @@ def sending(condition: Bool[Array, ""] | bool) -> Iterator[None]:
         yield
 
 
-def emit(
-    channel: Int[Array, ""] | int,
-    values: dict[str, Any],
-    *,
-    kind: str = "record",
-    about: tuple = (),
-    when: Bool[Array, ""] | bool = True,
-) -> None:
-    """Sends values from a traced hook to a receiver on the host.
+def emit(channel: Int[Array, ""] | int, record: PyTree, *, when: Bool[Array, ""] | bool = True) -> None:
+    """Sends a record from a traced hook to a receiver on the host.
 
     Allowed in `on_iteration`, `on_training_start` and `on_training_end`, outside any inner transformation.
 
     Args:
         channel: The receiver's number, from `register`.
-        values: Arrays by name.
-        kind: What the record is; static.
-        about: Anything else static that the receiver needs; must be hashable.
+        record: Any tree, such as a module or a dict. Its arrays and numbers arrive as NumPy's arrays, all
+            else as it is.
         when: Whether the record is really sent.
 
     Raises:
@@ -210,43 +188,39 @@ def emit(
             "emit: called inside a cond, scan, vmap or jit of a hook; emit from the hook itself and pass "
             "`when=` for a conditional record"
         )
-    record = (
-        jnp.asarray(channel, jnp.int32),
-        jnp.asarray(when, bool) & _place.condition,
-        {name: jnp.asarray(value) for name, value in values.items()},
-    )
-    slot = Slot(kind, about)
+    values, static = eqx.partition(tree.numbers_as_arrays(record), eqx.is_array)
+    sent = (jnp.asarray(channel, jnp.int32), jnp.asarray(when, bool) & _place.condition, values)
     if _place.collector is not None:
-        _place.collector.add(slot, record)
+        _place.collector.add(static, sent)
     else:
-        _send(slot, None, record)
+        _send(static, None, sent)
 
 
-def _send(slot: Slot, lanes: int | None, record: PyTree) -> None:
+def _send(static: PyTree, lanes: int | None, sent: PyTree) -> None:
     """Sends a record from a caller's own program, all lanes of a `jax.vmap` in one piece."""
 
-    packing = Packing(record, batch_axes=0 if lanes is None else 1)  # each array takes JAX 30 us
+    packing = tree.Packing(sent, batch_axes=0 if lanes is None else 1)  # each array takes JAX 30 us
 
     @custom_vmap
-    def send(record: PyTree) -> tuple:
-        jax.debug.callback(functools.partial(_receive, slot, packing), packing.pack(record), ordered=True)
+    def send(sent: PyTree) -> tuple:
+        jax.debug.callback(functools.partial(_receive, static, packing), packing.pack(sent), ordered=True)
         return ()
 
     @send.def_vmap
-    def _(size: int, mapped: list, record: PyTree) -> tuple[tuple, tuple]:
-        record = with_lanes(size, mapped[0], record)
+    def _(size: int, mapped: list, sent: PyTree) -> tuple[tuple, tuple]:
+        sent = tree.with_lanes(size, mapped[0], sent)
         every = size * (lanes or 1)
         if lanes is not None:  # those of an outer vmap are folded into the axis
-            record = jax.tree.map(lambda x: jnp.reshape(x, (every, *x.shape[2:])), record)
-        _send(slot, every, record)
+            sent = jax.tree.map(lambda x: jnp.reshape(x, (every, *x.shape[2:])), sent)
+        _send(static, every, sent)
         return (), ()
 
-    send(record)
+    send(sent)
 
 
-def _receive(slot: Slot, packing: Packing, packed: dict[str, Any]) -> None:
+def _receive(static: PyTree, packing: tree.Packing, packed: dict[str, Any]) -> None:
     number, when, values = packing.unpack({name: np.asarray(array)[None] for name, array in packed.items()})
     receiver = receiver_of(int(number.flat[0]))
     if receiver is not None and when.any():
         running = when if when.ndim == 2 else None
-        receiver.receive(slot.kind, slot.about, values, np.array([time.monotonic()]), running)
+        receiver.receive(eqx.combine(values, static), np.array([time.monotonic()]), running)

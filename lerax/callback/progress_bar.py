@@ -5,6 +5,7 @@ import os
 import sys
 from typing import Any, cast
 
+import equinox as eqx
 import jax
 import numpy as np
 from jax import numpy as jnp
@@ -15,6 +16,8 @@ from lerax.policy import AbstractPolicy
 
 from . import outbox
 from .base_callback import AbstractCallback, IterationContext, TrainingContext
+from .records import TrainingStart
+from .run_log import emit_start
 
 
 class ProgressBarCallback(AbstractCallback):
@@ -50,21 +53,27 @@ class ProgressBarCallback(AbstractCallback):
         self._bar.stop()
 
     def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> Any:
-        values = {"done": ctx.iteration_count, "total": ctx.locals["total_iterations"]}
-        outbox.emit(self.handle, values, kind="start", about=(ctx.algorithm.steps_per_iteration,))
+        emit_start(self.handle, ctx)
         return ctx.state
 
     def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> Any:
-        outbox.emit(self.handle, {"done": ctx.iteration_count}, kind="iteration")
+        outbox.emit(self.handle, _Done(ctx.iteration_count, is_last=False))
         return ctx.state
 
     def on_training_end(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> Any:
-        outbox.emit(self.handle, {"done": ctx.iteration_count}, kind="end")
+        outbox.emit(self.handle, _Done(ctx.iteration_count, is_last=True))
         return ctx.state
 
     @property
     def _bar(self) -> "_Bar":
         return cast(_Bar, outbox.receiver_of(int(self.handle)))
+
+
+class _Done(eqx.Module):
+    """Iterations done so far, and whether these are all."""
+
+    done: Int[Array, "*lane"]
+    is_last: bool = eqx.field(static=True)
 
 
 class _Bar:
@@ -76,17 +85,15 @@ class _Bar:
         self._progress: Any = None
         self._task: Any = None
 
-    def receive(
-        self, kind: str, about: tuple, values: dict[str, np.ndarray], times: Any, running: Any
-    ) -> None:
+    def receive(self, record: "TrainingStart | _Done", times: Any, running: Any) -> None:
         """Takes what the traced half emits; several mapped trainings are as far as the one ahead."""
-        done = int(np.max(values["done"]))
-        if kind == "start":
-            (self._per_iteration,) = about
-            self._start(self._total or int(np.max(values["total"])) * self._per_iteration)
+        done = int(np.max(record.done))
+        if isinstance(record, TrainingStart):
+            self._per_iteration = record.steps_per_iteration
+            self._start(self._total or int(np.max(record.total)) * self._per_iteration)
         if self._progress is not None:
             self._progress.update(self._task, completed=done * self._per_iteration)
-        if kind == "end":
+        if isinstance(record, _Done) and record.is_last:
             self.stop()
 
     def stop(self) -> None:

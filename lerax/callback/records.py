@@ -1,17 +1,60 @@
-"""From what leaves the loop to what backends log: environment steps and scalars by tag."""
+"""What leaves the loop, and what backends log of it: environment steps and scalars by tag."""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import equinox as eqx
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 Record = tuple[int, dict[str, float]]
 """Environment steps, and scalars by tag."""
 
-NOT_LOGGED = ("iteration", "episode/count")
+Numbers = Array | np.ndarray  # the former in traced code, the latter on the host
+LEARNING_RATE = "train/learning_rate"
 
 
-class Steps:
+class TrainingStart(eqx.Module):
+    """Training begins, or goes on.
+
+    Attributes:
+        done: Iterations done so far.
+        total: Iterations of the whole training.
+        names: Names of the algorithm, the policy and the environment.
+        steps_per_iteration: Environment steps of an iteration.
+        settings: The algorithm's settings and others; None for one that is in `numbers`.
+        numbers: Settings that are data of the compiled program.
+    """
+
+    done: Int[Numbers, "*lane"]
+    total: Int[Numbers, "*lane"]
+    names: tuple[str, str, str] = eqx.field(static=True)
+    steps_per_iteration: int = eqx.field(static=True)
+    settings: tuple[tuple[str, Any], ...] = eqx.field(static=True)
+    numbers: dict[str, Float[Numbers, "*lane"]]
+
+    def hparams(self) -> dict[str, Any]:
+        """All settings by name, on the host."""
+        numbers = {name: _shortest(np.asarray(array)) for name, array in self.numbers.items()}
+        return {"algorithm": self.names[0], **dict(self.settings), **numbers}
+
+
+class IterationScalars(eqx.Module):
+    """What is logged of an iteration.
+
+    Attributes:
+        iteration: Its number.
+        values: Scalars by tag.
+        mask: Which of them are there; those that it does not name always are.
+    """
+
+    iteration: Int[Numbers, "*lane"]
+    values: dict[str, Shaped[Numbers, "*lane"]]
+    mask: dict[str, Bool[Numbers, "*lane"]]
+
+
+class StepCounter:
     """Counts environment steps over several trainings, so that their curves follow one another.
 
     Attributes:
@@ -41,55 +84,57 @@ class Steps:
         return steps
 
 
-def records_of(
-    values: dict[str, np.ndarray], running: np.ndarray | None, steps: Sequence[int]
-) -> list[Record]:
+def records_of(record: IterationScalars, running: np.ndarray | None, steps: Sequence[int]) -> list[Record]:
     """The records of some iterations, in order.
 
     Args:
-        values: What `iteration_scalars` gave, with a leading axis of records, and an axis of lanes behind it
-            where training is mapped over seeds.
-        running: None, or which lanes sent each record. Their scalars are logged as `seed_0/...`, and the
+        record: On the host, with a leading axis of iterations, and an axis of lanes behind it where training
+            is mapped over seeds.
+        running: None, or which lanes sent each iteration. Their scalars are logged as `seed_0/...`, and the
             mean and standard deviation over them as `...` and `..._std`.
         steps: Environment steps after each iteration.
     """
+    columns = {tag: array.tolist() for tag, array in record.values.items()}
+    masks = {tag: array.tolist() for tag, array in record.mask.items()}
+    if running is None:
+        return [
+            (step, {tag: column[i] for tag, column in columns.items() if tag not in masks or masks[tag][i]})
+            for i, step in enumerate(steps)
+        ]
     records = []
-    rows = zip(*(array.tolist() for array in values.values()), strict=True)
-    for i, (step, row) in enumerate(zip(steps, rows, strict=True)):
-        row = dict(zip(values, row, strict=True))
-        if running is None:
-            scalars = _of_one(row)
-        else:
-            lanes = {
-                lane: {tag: value[lane] if isinstance(value, list) else value for tag, value in row.items()}
-                for lane in np.flatnonzero(running[i]).tolist()
+    for i, step in enumerate(steps):
+        lanes = {
+            lane: {
+                tag: column[i][lane]
+                for tag, column in columns.items()
+                if tag not in masks or masks[tag][i][lane]
             }
-            scalars = _of_all({lane: _of_one(row) for lane, row in lanes.items()})
-        records.append((step, scalars))
+            for lane in np.flatnonzero(running[i]).tolist()
+        }
+        records.append((step, _of_all(lanes)))
     return records
 
 
-def first_not_finite(records: Sequence[Record]) -> tuple[int, dict[str, float]] | None:
-    """The index of the first record with values that are not finite, and those values; None without one.
+def with_learning_rate(records: Sequence[Record]) -> None:
+    """Writes NaN for the learning rate where an algorithm reports none: it is always among what is logged."""
+    for _, scalars in records:
+        scalars.setdefault(LEARNING_RATE, math.nan)
 
-    The learning rate of an optimizer that holds none is NaN and does not count.
-    """
+
+def first_not_finite(records: Sequence[Record]) -> tuple[int, dict[str, float]] | None:
+    """The index of the first record with values that are not finite, and those values; None without one."""
     for i, (_, scalars) in enumerate(records):
-        if math.isfinite(sum(scalars.values())):  # all at once: a microsecond, and hardly ever more
-            continue
-        found = {tag: value for tag, value in scalars.items() if not math.isfinite(value)}
-        found = {tag: value for tag, value in found.items() if not tag.endswith("train/learning_rate")}
-        if found:
-            return i, found
+        if not math.isfinite(sum(scalars.values())):  # all at once: a microsecond, and hardly ever more
+            found = {tag: value for tag, value in scalars.items() if not math.isfinite(value)}
+            if found:
+                return i, found
     return None
 
 
-def _of_one(row: dict[str, float]) -> dict[str, float]:
-    """Takes out what is not logged, and averages over no episode."""
-    begun = row["episode/count"] > 0
-    for tag in NOT_LOGGED:
-        del row[tag]
-    return row if begun else {tag: value for tag, value in row.items() if not tag.startswith("episode/")}
+def _shortest(numbers: np.ndarray) -> float | tuple[float, ...]:
+    """A number as a user would have written it, or several where the lanes of a mapped training differ."""
+    found = tuple(dict.fromkeys(float(str(number)) for number in numbers.ravel()))
+    return found[0] if len(found) == 1 else found
 
 
 def _of_all(lanes: dict[int, dict[str, float]]) -> dict[str, float]:

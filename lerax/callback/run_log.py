@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Int
 
@@ -20,8 +21,16 @@ from lerax.tree import is_traced
 from . import outbox
 from .base_callback import IterationContext, TrainingContext
 from .episode import iteration_scalars
-from .records import Record, Steps, first_not_finite, records_of
-from .video import VideoSettings, send_clip
+from .records import (
+    IterationScalars,
+    Record,
+    StepCounter,
+    TrainingStart,
+    first_not_finite,
+    records_of,
+    with_learning_rate,
+)
+from .video import PlayedClip, VideoSettings, send_clip
 from .video_recorder import VideoCounts, VideoRecorder
 
 
@@ -58,7 +67,7 @@ class RunLog:
         self.video: VideoRecorder | None = None
         self._hparams = dict(hparams or {})
         self._resume, self._strict, self._plain = resume, strict, plain
-        self._steps = Steps()
+        self._steps = StepCounter()
         self._began = self._last_time = time.monotonic()
         self._phase: str | None = None
         self._all_finite = True
@@ -118,14 +127,21 @@ class RunLog:
         """Queues records for every backend."""
         self._forwarder.log(lambda: records)
 
-    def log_finite(self, records: list[Record]) -> None:
+    def log_finite(self, records: list[Record], *, of_iterations: bool = False) -> None:
         """Queues records, up to the first value that is not finite.
 
+        Args:
+            records: The records.
+            of_iterations: Whether they are those of iterations, which always have a learning rate.
+
         Raises:
-            ValueError: There is one. The learning rate of an optimizer that holds none is NaN and allowed.
+            ValueError: There is one.
         """
         found = first_not_finite(records)
-        self.log(records if found is None else records[: found[0]])
+        finite = records if found is None else records[: found[0]]
+        if of_iterations:
+            with_learning_rate(finite)
+        self.log(finite)
         if found is not None:
             tag, value = next(iter(found[1].items()))
             raise ValueError(f"{tag}: not finite at step {records[found[0]][0]} (got {value})")
@@ -168,22 +184,16 @@ class RunLog:
         tell = lambda: self.phase(f"encoding {max(total - video.waiting, 0)}/{total}")
         video.finish(tell, seconds)
 
-    def receive(
-        self,
-        kind: str,
-        about: tuple,
-        values: dict[str, np.ndarray],
-        times: np.ndarray,
-        running: np.ndarray | None,
-    ) -> None:
+    def receive(self, record: Any, times: np.ndarray, running: np.ndarray | None) -> None:
         """Takes what the traced half emits."""
-        if kind == "start":
-            done, total = (int(np.max(values[name])) for name in ("done", "total"))
-            self._start(*about, done=done, total=total)
-        elif kind == "iteration":
-            self._iterations(values, times, running)
-        elif kind == "clip" and self.video is not None:
-            self.video.receive(about, values, self._steps)
+        match record:
+            case TrainingStart():
+                self._start(record)
+            case IterationScalars():
+                self._iterations(record, times, running)
+            case PlayedClip() if self.video is not None:
+                step = self._steps.at(int(record.iteration[0]))
+                self.video.receive(record, step)
 
     def close(self) -> None:
         """Makes the videos that wait, and ends the run in every backend; one that hangs is left behind."""
@@ -210,29 +220,26 @@ class RunLog:
             self.finish_videos(drop=True)
         self.close()
 
-    def _start(
-        self, names: tuple, steps_per_iteration: int, settings: tuple, *, done: int, total: int
-    ) -> None:
+    def _start(self, record: TrainingStart) -> None:
         if self.name is None:
-            self.open(generated_name(*names))
-        self._steps.start(steps_per_iteration, done)
+            self.open(generated_name(*record.names))
+        done, total = int(np.max(record.done)), int(np.max(record.total))
+        self._steps.start(record.steps_per_iteration, done)
         self._began = self._last_time = time.monotonic()
         self.call("on_training_start", self._steps.at(total), total)
         if not self._plain:
-            self.call("log_hparams", self._hparams | {"algorithm": names[0], **dict(settings)})
+            self.call("log_hparams", self._hparams | record.hparams())
 
-    def _iterations(
-        self, values: dict[str, np.ndarray], times: np.ndarray, running: np.ndarray | None
-    ) -> None:
+    def _iterations(self, record: IterationScalars, times: np.ndarray, running: np.ndarray | None) -> None:
         if self._phase is None:  # nobody tells where training is traced as a whole
             self.phase("training")
         iterations = len(times) if running is None else int(running.sum())
         rate = self._rate(iterations, times.item(-1))
-        steps = self._steps.after(values["iteration"], running)
+        steps = self._steps.after(np.asarray(record.iteration), running)
         if self._plain:
-            self.log_finite(records_of(values, running, steps))
+            self.log_finite(records_of(record, running, steps), of_iterations=True)
         else:
-            self._forwarder.log(self._records, values, running, steps, times, self._began, rate)
+            self._forwarder.log(self._records, record, running, steps, times, self._began, rate)
         if self.video is not None:
             self.video.tell()
             if running is not None:
@@ -244,7 +251,7 @@ class RunLog:
 
     def _records(
         self,
-        values: dict[str, np.ndarray],
+        record: IterationScalars,
         running: np.ndarray | None,
         steps: list[int],
         times: np.ndarray,
@@ -252,11 +259,12 @@ class RunLog:
         rate: float,
     ) -> list[Record]:
         """On the forwarder's thread."""
-        records = records_of(values, running, steps)
+        records = records_of(record, running, steps)
         found = first_not_finite(records) if self._all_finite else None
         if found is not None:
             self._all_finite = False
             self._forwarder.warn_later(f"not finite from step {steps[found[0]]} on: {', '.join(found[1])}")
+        with_learning_rate(records)
         for (_, scalars), moment in zip(records, times.tolist(), strict=True):
             scalars["time/steps_per_second"] = rate
             scalars["time/elapsed"] = moment - began
@@ -276,13 +284,19 @@ def check_buildable(what: str, name: str | None) -> None:
         raise ValueError(f"name: not a run's name (got {name[:60]!r}); allowed: letters, digits, . _ = + -")
 
 
-def emit_start(handle: Int[Array, ""], ctx: TrainingContext, alpha: float) -> None:
-    """Tells a `RunLog` that training begins, from `on_training_start`."""
-    settings = setting_values(ctx.algorithm) | {"alpha": alpha}
-    names = (ctx.algorithm.name, ctx.policy.name, ctx.env.name)
-    about = (names, ctx.algorithm.steps_per_iteration, tuple(settings.items()))
-    values = {"done": ctx.iteration_count, "total": ctx.locals["total_iterations"]}
-    outbox.emit(handle, values, kind="start", about=about)
+def emit_start(handle: Int[Array, ""], ctx: TrainingContext, **settings: Any) -> None:
+    """Tells a `RunLog` that training begins, from `on_training_start`, with further settings."""
+    algorithm, known = ctx.algorithm, setting_values(ctx.algorithm) | settings
+    numbers = {name: value for name, value in known.items() if eqx.is_array(value)}
+    record = TrainingStart(
+        done=ctx.iteration_count,
+        total=ctx.locals["total_iterations"],
+        names=(algorithm.name, ctx.policy.name, ctx.env.name),
+        steps_per_iteration=algorithm.steps_per_iteration,
+        settings=tuple((known | dict.fromkeys(numbers)).items()),
+        numbers=numbers,
+    )
+    outbox.emit(handle, record)
 
 
 def emit_iteration(handle: Int[Array, ""], ctx: IterationContext, video: VideoSettings | None) -> None:
@@ -290,7 +304,7 @@ def emit_iteration(handle: Int[Array, ""], ctx: IterationContext, video: VideoSe
 
     And a clip when one is due, where no host drives the loop that would record it.
     """
-    outbox.emit(handle, iteration_scalars(ctx), kind="iteration")
+    outbox.emit(handle, iteration_scalars(ctx))
     if video is not None and not outbox.collecting():
         send_clip(handle, ctx, video)
 

@@ -6,7 +6,6 @@ from types import FrameType
 from typing import Any
 
 import equinox as eqx
-import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -45,9 +44,10 @@ class StopOnNonFinite(AbstractCallback):
         return NonFiniteState(tree.ravel(ctx.policy)[0], jnp.array(0, jnp.int32))
 
     def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> NonFiniteState:
-        parameters = tree.ravel(ctx.policy)[0]
-        scalars = [jnp.ravel(jnp.asarray(x, jnp.float32)) for x in jax.tree.leaves(ctx.training_log)]
-        finite = jnp.all(jnp.isfinite(jnp.concatenate([parameters, *scalars])))
+        parameters, log = tree.ravel(ctx.policy)[0], ctx.training_log or {}
+        missing = {name: ~there for name, there in (ctx.training_log_mask or {}).items()}
+        fine = [jnp.all(jnp.isfinite(value) | missing.get(name, False)) for name, value in log.items()]
+        finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(parameters)), *fine]))
         good = finite & (ctx.state.iteration == 0)
         iteration = jnp.where(good, ctx.state.iteration, ctx.iteration_count)
         return NonFiniteState(jnp.where(good, parameters, ctx.state.parameters), iteration)

@@ -22,6 +22,7 @@ from .base_callback import (
     AbstractCallback,
     EmptyCallbackState,
     IterationContext,
+    OwnState,
     ResetContext,
     StepContext,
     TrainingContext,
@@ -242,7 +243,7 @@ class TensorBoardCallback(AbstractCallback):
         return ctx.state.after(ctx, self.alpha)
 
     def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> EmptyCallbackState:
-        emit_start(self.handle, ctx, self.alpha)
+        emit_start(self.handle, ctx, alpha=self.alpha)
         return ctx.state
 
     def on_training_end(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> EmptyCallbackState:
@@ -255,5 +256,5 @@ class TensorBoardCallback(AbstractCallback):
     def next_due(self, iteration: int) -> int | None:
         return self.tb_writer.run_log.next_due(iteration)
 
-    def on_host(self, state: Any, iteration: int) -> None:
+    def on_host(self, state: Any, own: OwnState, iteration: int) -> None:
         self.tb_writer.run_log.record_video(state.env, state.policy, iteration)

@@ -60,27 +60,39 @@ class VideoSettings(NamedTuple):
         return self._replace(**checked) if checked["interval"] else None
 
 
+class PlayedClip(eqx.Module):
+    """A clip that a program has played that traces training as a whole.
+
+    Attributes:
+        iteration: The iteration at which it was due.
+        env: The environment.
+        states: Its states, with a leading time axis.
+    """
+
+    iteration: Int[Array, "*lane"]
+    env: Any
+    states: Any
+
+
 def send_clip(handle: Int[Array, ""], ctx: IterationContext, settings: VideoSettings) -> None:
-    """Emits a rollout when a clip is due, for a program that traces training as a whole.
+    """Emits a `PlayedClip` when one is due, for a program that traces training as a whole.
 
     Under `jax.vmap` nothing is played, and nothing arrives.
     """
     inputs, static = eqx.partition((ctx.env, ctx.policy), eqx.is_array)
-    parts: list[Any] = []
+    rest: list[Any] = []
 
-    def played(inputs: Any) -> list[Array]:
+    def played(inputs: Any) -> tuple[Any, Array]:
         env, policy = eqx.combine(inputs, static)
-        arrays, rest = eqx.partition((env, settings.play(env, policy).states), eqx.is_array)
-        leaves, structure = jax.tree.flatten(tree.without_keys(arrays))
-        parts[:] = [structure, rest]
-        return [*leaves, jnp.array(True)]
+        arrays, rest[:] = eqx.partition((env, settings.play(env, policy).states), eqx.is_array)
+        return tree.without_keys(arrays), jnp.array(True)
 
     shapes = jax.eval_shape(played, inputs)
-    nothing = lambda: [jnp.zeros(shape.shape, shape.dtype) for shape in shapes]
+    nothing = lambda: jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
     play = custom_vmap(lambda inputs: played(inputs))
-    play.def_vmap(lambda size, mapped, inputs: (nothing(), [False] * len(shapes)))
+    play.def_vmap(lambda size, mapped, inputs: (nothing(), jax.tree.map(lambda _: False, shapes)))
 
     due = ctx.iteration_count % settings.interval == 0
-    *leaves, was_played = lax.cond(due, play, lambda _: nothing(), inputs)
-    values = {str(i): leaf for i, leaf in enumerate(leaves)} | {"iteration": ctx.iteration_count}
-    outbox.emit(handle, values, kind="clip", about=tuple(parts), when=was_played)
+    arrays, was_played = lax.cond(due, play, lambda _: nothing(), inputs)
+    env, states = eqx.combine(arrays, tuple(rest))
+    outbox.emit(handle, PlayedClip(ctx.iteration_count, env, states), when=was_played)

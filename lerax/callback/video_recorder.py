@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-import numpy as np
 
 from lerax import tree
 from lerax.backend import ClipSink, Dispatcher
@@ -20,8 +19,7 @@ from lerax.env.base_env import unstack
 
 from .base_callback import next_multiple
 from .clips import Clip, ClipQueue
-from .records import Steps
-from .video import VideoSettings
+from .video import PlayedClip, VideoSettings
 
 TAG = "eval/video"
 SHARE = 0.03  # of the time that the thread works while training goes on
@@ -122,12 +120,11 @@ class VideoRecorder:
 
         self._put(step, played, kept.leaves)
 
-    def receive(self, about: tuple, values: dict[str, np.ndarray], steps: Steps) -> None:
-        """Takes a rollout from a program that traces training as a whole."""
-        step = steps.at(int(values.pop("iteration")[0]))
-        leaves = [values[str(i)][0] for i in range(len(values))]
-        structure, static = about
-        played = eqx.combine(jax.tree.unflatten(structure, leaves), static)
+    def receive(self, clip: PlayedClip, step: int) -> None:
+        """Takes a clip from a program that traces training as a whole."""
+        arrays, static = eqx.partition((clip.env, clip.states), eqx.is_array)
+        leaves, structure = jax.tree.flatten(arrays)
+        played = eqx.combine(jax.tree.unflatten(structure, [leaf[0] for leaf in leaves]), static)
         self._put(step, lambda: played, leaves)
 
     def tell(self) -> None:

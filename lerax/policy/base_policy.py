@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Bool, Key, PyTree
 
+from lerax import tree
 from lerax.env import AbstractEnvLike
 from lerax.errors import SettingError
 from lerax.settings import check_instance
@@ -47,6 +48,13 @@ class AbstractPolicy(eqx.Module):
         Returns:
             The next memory and the action.
         """
+
+    def trainable(self) -> PyTree:
+        """Which leaves gradients change: a tree of this policy's structure with a boolean for each.
+
+        By default all floating arrays, but those of a `lerax.tree.Untrained` part.
+        """
+        return tree.trainable(self)
 
     def reset(self, *, key: Key[Array, ""]) -> PyTree:
         """The memory at the beginning of an episode; None, the default, for none."""
