@@ -1,17 +1,21 @@
-"""Small environments, an algorithm that does nothing, and comparisons that many tests make."""
+"""Small environments, policies and algorithms, and comparisons that many tests make."""
 
 import collections
 
 import equinox as eqx
 import jax
 import numpy as np
+import optax
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Int
 
-from lerax.algorithm import AbstractAlgorithm, AbstractLearner
+from lerax import tree
+from lerax.algorithm import AbstractAlgorithm, AbstractLearner, Maybe
+from lerax.collect import collect
 from lerax.env import AbstractEnv, AbstractEnvState
-from lerax.policy import AbstractPolicy
+from lerax.network import MLP
+from lerax.policy import AbstractActorCriticPolicy, AbstractPolicy, MLPActorCriticPolicy
 from lerax.render import headless_renderer
 from lerax.settings import setting
 from lerax.space import Box, Discrete
@@ -112,6 +116,168 @@ class Idle(AbstractAlgorithm[IdleLearner]):
         n = state.iteration_count + 1
         loss = jnp.where(n < self.nan_from, jnp.sqrt(1.0 * n), jnp.nan)
         return state, None, {"loss": loss, "half": loss / 2}
+
+
+class Steered(AbstractPolicy):
+    """Does what a perceptron says, in a box from -1 to 1; with a key a little beside it."""
+
+    net: MLP
+    action_space: Box = eqx.field(static=True)
+    observation_space: Box = eqx.field(static=True)
+
+    name = "Steered"
+
+    def __init__(self, env, *, key):
+        self.action_space, self.observation_space = env.action_space, env.observation_space
+        sizes = (env.observation_space.flat_size, 16, env.action_space.flat_size)
+        self.net = MLP(sizes, activation="tanh", key=key)
+
+    def __call__(self, state, observation, *, key=None, action_mask=None):
+        action = jnp.tanh(self.net(observation))
+        return state, action if key is None else action + 0.2 * jr.normal(key, action.shape, jnp.float32)
+
+
+class Replayed(AbstractLearner):
+    policy: Steered
+    critic: MLP
+    target: MLP
+    opt_state: tuple
+    ring: dict
+    stored: Int[Array, ""]
+
+
+class Replays(AbstractAlgorithm[Replayed]):
+    """Deterministic policy gradients (Lillicrap et al., 2016) from a ring of what has happened."""
+
+    num_envs: int = setting(4, "Environments.", at_least=1)
+    num_steps: int = setting(2, "Steps of each in an iteration.", at_least=1)
+    num_rows: int = setting(2048, "Steps in the ring.", at_least=1)
+    warm_up: int = setting(64, "Steps before the first update.", at_least=0)
+    learning_rate: float = setting(1e-2, "Step size of both optimizers.", above=0)
+    polyak: float = setting(0.05, "How fast the target follows the critic.", above=0, at_most=1)
+
+    @property
+    def steps_per_iteration(self):
+        return self.num_envs * self.num_steps
+
+    def init_learner(self, env, policy, *, key):
+        sizes = env.observation_space.flat_size, env.action_space.flat_size
+        critic = MLP((sum(sizes), 32, 1), activation="tanh", key=key)
+        zeros = lambda *shape: jnp.zeros((self.num_rows, *shape), jnp.float32)
+        ring = {"seen": zeros(sizes[0]), "did": zeros(sizes[1]), "next": zeros(sizes[0])}
+        ring |= {"reward": zeros(), "goes_on": zeros()}
+        opt_state = tuple(self.optimizer().init(eqx.filter(m, eqx.is_array)) for m in (policy, critic))
+        return Replayed(policy, critic, critic, opt_state, ring, jnp.array(0, jnp.int32))
+
+    def optimizer(self):
+        return optax.adam(self.learning_rate)
+
+    def iteration(self, state, *, key):
+        learner, (collect_key, sample_key) = state.learner, jr.split(key)
+        policy = learner.policy
+        act = lambda memory, seen, mask, noise: (*policy(memory, seen, key=noise), None)
+        options = {"noise": lambda key: key, "key": collect_key, "num_steps": self.num_steps}
+        standing, steps = collect(state.env, policy, act, state.standing, **options)
+        new = {
+            "seen": steps.observation,
+            "did": jnp.clip(steps.action, -1, 1),
+            "next": steps.next_observation,
+        }
+        new |= {"reward": steps.reward, "goes_on": 1.0 - steps.terminal}
+        rows = (learner.stored + jnp.arange(self.steps_per_iteration, dtype=jnp.int32)) % self.num_rows
+        ring = {
+            name: learner.ring[name].at[rows].set(x.reshape(len(rows), *x.shape[2:]))
+            for name, x in new.items()
+        }
+        stored = learner.stored + self.steps_per_iteration
+        learner = eqx.tree_at(lambda one: (one.ring, one.stored), learner, (ring, stored))
+        updated, losses = self.updated(learner, sample_key)
+        warm = stored > self.warm_up
+        log = {name: Maybe(loss, warm) for name, loss in losses.items()}
+        log["learning_rate"] = jnp.asarray(self.learning_rate, jnp.float32)
+        return state.after(standing, tree.where(warm, updated, learner)), steps, log
+
+    def updated(self, learner, key):
+        rows = jr.randint(key, (64,), 0, jnp.minimum(learner.stored, self.num_rows))
+        batch = {name: column[rows] for name, column in learner.ring.items()}
+        does = jax.vmap(lambda policy, seen: policy(None, seen)[1], (None, 0))
+        value = jax.vmap(lambda critic, *pair: critic(jnp.concatenate(pair))[0], (None, 0, 0))
+
+        def critic_loss(critic):
+            follows = value(learner.target, batch["next"], does(learner.policy, batch["next"]))
+            wanted = batch["reward"] + 0.5 * batch["goes_on"] * follows
+            return jnp.mean((value(critic, batch["seen"], batch["did"]) - wanted) ** 2)
+
+        def policy_loss(policy):
+            return -jnp.mean(value(learner.critic, batch["seen"], does(policy, batch["seen"])))
+
+        losses, modules, states = [], [], []
+        pairs = ((policy_loss, learner.policy), (critic_loss, learner.critic))
+        for (loss, module), opt_state in zip(pairs, learner.opt_state, strict=True):
+            found, slope = eqx.filter_value_and_grad(loss)(module)
+            change, opt_state = self.optimizer().update(slope, opt_state)
+            losses.append(found)
+            modules.append(eqx.apply_updates(module, change))
+            states.append(opt_state)
+        follow = lambda old, new: old + self.polyak * (new - old) if eqx.is_array(old) else old
+        target = jax.tree.map(follow, learner.target, modules[1])
+        new = Replayed(*modules, target, tuple(states), learner.ring, learner.stored)
+        return new, {"policy_loss": losses[0], "loss": losses[1]}
+
+
+class Late(Target):
+    """Say the number that you saw one step ago: the reward is minus the squared error, 0 at first."""
+
+    name = "Late"
+
+    def reward(self, state, action, next_state, *, key):
+        return -((action[0] - state.received[0]) ** 2) * (state.steps > 0)
+
+    def transition(self, state, action, *, key):
+        return TargetState(jr.uniform(key, (), minval=-1), state.target[None], state.steps + 1)
+
+    def observation(self, state, *, key):
+        return jnp.stack([state.target + self.shift, jnp.zeros_like(state.target)])
+
+
+class SeenTwice(Late):
+    """What `Remembers` decides by."""
+
+    observation_space = Box(-1.0, 1.0, shape=(4,))
+
+
+class Remembers(AbstractActorCriticPolicy):
+    """Its memory is what it saw one step ago."""
+
+    inner: MLPActorCriticPolicy
+    action_space: Box = eqx.field(static=True)
+    observation_space: Box = eqx.field(static=True)
+
+    name = "Remembers"
+
+    def __init__(self, env, *, key):
+        self.action_space, self.observation_space = env.action_space, env.observation_space
+        self.inner = MLPActorCriticPolicy(SeenTwice(), hidden_sizes=(16,), key=key)
+
+    def reset(self, *, key):
+        return jnp.zeros(2, jnp.float32)
+
+    def noise(self, *, key):
+        return self.inner.noise(key=key)
+
+    def __call__(self, state, observation, *, key=None, action_mask=None):
+        return observation, self.inner(None, jnp.concatenate([state, observation]), key=key)[1]
+
+    def action_and_value(self, state, observation, *, noise, action_mask=None):
+        both = jnp.concatenate([state, observation])
+        return observation, *self.inner.action_and_value(None, both, noise=noise)[1:]
+
+    def evaluate_action(self, state, observation, action, *, action_mask=None):
+        both = jnp.concatenate([state, observation])
+        return observation, *self.inner.evaluate_action(None, both, action)[1:]
+
+    def value(self, state, observation):
+        return observation, self.inner.value(None, jnp.concatenate([state, observation]))[1]
 
 
 @eqx.filter_jit

@@ -126,8 +126,8 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         def step(policy: AbstractActorCriticPolicy, seed: Any) -> PyTree:
             state = env.initial(key=(key := jr.key(seed)))
             observation, mask = env.observation(state, key=key), env.action_mask(state, key=key)
-            noise = policy.noise(key=key)
-            row = policy.action_and_value(None, observation, noise=noise, action_mask=mask)
+            noise, remembered = policy.noise(key=key), policy.reset(key=key)
+            row = policy.action_and_value(remembered, observation, noise=noise, action_mask=mask)
             # Each is kept as it comes, and packed for the update; observations before and after a step.
             return (row, mask, observation), (row, mask, observation), observation
 
