@@ -128,7 +128,7 @@ WRITTEN = {
     "ppo.run(state, 1024, callback=Halves())": r"ValueError: Halves\.next_due: not a whole .*got 0\.5.*",
     "ppo.learn(env, policy, 2048.5, key=KEY)": r"ValueError: .*not an int .*2048\.5\); .*any whole.*",
     "other.run(state, 4096)": r"ValueError: state: of an algorithm with other .*num_envs 4 against 8.*",
-    "PPO(normalize_rewards=True).run(state, 4096)": "ValueError: state: of an algorithm .*another memory.*",
+    "PPO(normalize_rewards=True).run(state, 4096)": "ValueError: state: of an algorithm .*another learner.*",
     "ppo.run(template, 4096)": r"TypeError: state: a template, which holds no values .*checkpoint\.load.*",
     "checkpoint.load('policy', MLPActorCriticPolicy)": CLASS.format("like", r"MLP.*"),
     "checkpoint.load('policy', template)": "CheckpointError: policy: .*file is of another kind.*",

@@ -190,13 +190,6 @@ def test_more_minibatches_than_samples_are_refused_with_the_largest_number_once(
         PPO(num_envs=4, num_steps=16, num_batches=65)
 
 
-class Forgetful(MLPActorCriticPolicy):
-    """Says that it has a memory."""
-
-    def reset(self, *, key):
-        return jnp.zeros(2)
-
-
 class Plain(AbstractPolicy):
     name = "Plain"
     action_space = Discrete(2)
@@ -206,11 +199,9 @@ class Plain(AbstractPolicy):
         return state, jnp.array(0)
 
 
-@pytest.mark.parametrize("kind, said", [("Plain", "needs an actor-critic policy"), ("Forgetful", "memory")])
-def test_a_policy_that_ppo_cannot_train_is_refused(env, kind, said):
-    policy = Plain() if kind == "Plain" else Forgetful(env, hidden_sizes=(8,), key=jr.key(0))
-    with pytest.raises(TypeError, match=f"PPO: .*{said}.*got {policy.name}"):
-        PPO(num_envs=2, num_steps=4).learn(env, policy, 8, key=jr.key(0))
+def test_a_policy_that_ppo_cannot_train_is_refused(env):
+    with pytest.raises(TypeError, match="PPO: needs an actor-critic policy .*got Plain"):
+        PPO(num_envs=2, num_steps=4).learn(env, Plain(), 8, key=jr.key(0))
 
 
 def test_only_weights_and_biases_are_trained(env, policy):

@@ -131,7 +131,8 @@ def test_the_step_state_follows_an_episode():
         state = callback.step_reset(ResetContext(env, policy, Idle(), {}), key=jr.key(0))
         seen = []
         for reward, done in [(1, 0), (2, 0), (4, 1), (8, 0), (16, 1)]:
-            ctx = StepContext(state, env, policy, jnp.array(bool(done)), jnp.array(float(reward)), {})
+            step = {"done": jnp.array(bool(done)), "reward": jnp.array(float(reward))}
+            ctx = StepContext(env=env, policy=policy, state=state, **step)
             state = callback.on_step(ctx, key=jr.key(0))
             seen.append([float(x) for x in jax.tree.leaves(state)])
     names = ("step", "episode_return", "episode_length", "episode_done", "average_return", "average_length")

@@ -65,11 +65,11 @@ def test_training_has_32_bits(env, x64):
     def train(key):
         policy = MLPActorCriticPolicy(env=env, hidden_sizes=(4,), normalize_observations=True, key=key)
         first = start(algorithm, algorithm.init(env, policy, key=key), callback, 2)
-        state, log = algorithm.iteration(first, key=key, callback=callback)
+        state, steps, log = algorithm.iteration(first, key=key)
         state = algorithm.run(state, 32, callback=callback)
         played = evaluate(env, policy, key=key, num_episodes=2, deterministic=False)
         shown = rollout(env, RandomPolicy(env), key=key, num_steps=2, deterministic=False)
-        return eqx.filter((first, log, state, played, shown), eqx.is_array)
+        return eqx.filter((first, steps, log, state, played, shown), eqx.is_array)
 
     assert wide(eqx.filter_eval_shape(train, jr.key(0))) == []
 

@@ -33,6 +33,7 @@ else:
 CHUNK_SECONDS = 0.25  # how often the host gets a word in
 CHUNK_RECORDS = 1024  # most iterations in a chunk
 STEP_HOOKS = 2**31  # folded into an iteration's key for those of `on_step`
+SEEN = ("observation", "action", "next_observation", "terminal", "truncated")  # by `on_step`
 CHUNK_BYTES = 2**24  # most memory that a chunk's records may take
 
 
@@ -128,8 +129,15 @@ def iterate(
 
 
 def _context(algorithm: AbstractAlgorithm, now: AlgorithmState, **parts: Any) -> CallbackContext:
-    own = {"state": now.callback_state, "step_state": now.callback_step_state}
-    return CallbackContext(now.env, now.learner, algorithm, now.iteration_count, **(own | parts))
+    told = {
+        "algorithm": algorithm,
+        "learner": now.learner,
+        "opt_state": now.opt_state,
+        "iteration_count": now.iteration_count,
+        "state": now.callback_state,
+        "step_state": now.callback_step_state,
+    }
+    return CallbackContext(now.env, now.policy, **(told | parts))
 
 
 def _step_hooks(
@@ -145,8 +153,9 @@ def _step_hooks(
     """
 
     def hook(own: Any, steps: Steps, key: Key[Array, ""]) -> Any:
-        ctx = _context(algorithm, state, state=own, step_state=None, steps=steps)
-        return callback.on_step(ctx, key=key)
+        seen = {name: getattr(steps, name) for name in SEEN}
+        parts = {"state": own, "step_state": None, "done": steps.done, "reward": steps.reward, "locals": seen}
+        return callback.on_step(_context(algorithm, state, **parts), key=key)
 
     def step(own: Any, xs: tuple) -> tuple[Any, None]:
         return jax.vmap(hook)(own, *xs), None
@@ -163,7 +172,7 @@ def start(
 
     The first run's `total` is that of the whole training where nobody has given another.
     """
-    ctx = CallbackContext(state.env, state.learner, algorithm, state.iteration_count)
+    ctx = _context(algorithm, state, state=None, step_state=None)
     key, step_key, hook_key = (
         jr.fold_in(jr.fold_in(state.key, state.iteration_count), i) for i in range(3, 6)
     )
@@ -231,7 +240,9 @@ def _training_hook(
     key: Array,
 ) -> AlgorithmState:
     total = jnp.maximum(state.total_iterations, total)  # a run may be a part of the training, or go beyond it
-    ctx = _context(algorithm, state, total_iterations=total)
+    most, steps = jnp.iinfo(jnp.int32).max, algorithm.steps_per_iteration
+    timesteps = jnp.where(total > most // steps, most, total * steps)  # held, instead of wrapping round
+    ctx = _context(algorithm, state, total_timesteps=timesteps, locals={"total_iterations": total})
     return tree.strongly_typed(
         dataclasses.replace(state, callback_state=getattr(callback, hook)(ctx, key=key))
     )

@@ -1,19 +1,23 @@
 """The callback protocol: traced hooks inside the loop, host methods beside it, and their contexts."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, TypeVar
 
 import equinox as eqx
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from lerax.collect import Steps
 from lerax.env import AbstractEnvLike
 from lerax.learner import AbstractLearner
+from lerax.policy import AbstractPolicy
 
+T = TypeVar("T")
 if TYPE_CHECKING:
     from lerax.algorithm import AbstractAlgorithm
+
+    Part = Annotated[T, "told to some hooks only"]  # and each knows what it is told
 else:
     AbstractAlgorithm = Any  # algorithms stand above callbacks; here the name is an annotation only
+    Part = T | None
 
 
 class AbstractCallbackState(eqx.Module):
@@ -33,81 +37,43 @@ class EmptyCallbackStepState(AbstractCallbackStepState):
 
 
 class CallbackContext(eqx.Module):
-    """What a hook is told. What a hook cannot know is None, and its attributes raise.
+    """What a hook is told; what it is not told is None.
 
     Attributes:
         env: The environment.
-        learner: What the algorithm keeps; `policy` and `opt_state` are read from it.
+        policy: The policy: in `on_step` the one that acts, after an iteration the one after the update.
         algorithm: The algorithm.
+        locals: In `on_step` `observation`, `action`, `next_observation` (of the finished episode where one
+            ended), `terminal` and `truncated`; in `on_training_start` and `on_training_end`
+            `total_iterations`; else empty.
+        learner: All that the algorithm keeps, the policy among it.
+        opt_state: What its optimizers hold.
         iteration_count: Iterations done so far, the present one included.
-        state: The callback's state; in `on_step` that for the environment; None in the resets.
-        step_state: The callback's states for the environments, with a leading environment axis; None in the
-            resets and in `on_step`.
-        steps: In `on_step` what happened, in one environment: the loop maps the hook over all of them.
-        training_log: In `on_iteration` and `continue_training` the algorithm's scalars by name.
+        state: The callback's state; in `on_step` that for the environment; not in the resets.
+        step_state: The callback's states for the environments, with a leading environment axis; neither in
+            the resets nor in `on_step`.
+        done: In `on_step`, which the loop maps over the environments: whether the episode ended.
+        reward: In `on_step`: the environment's own reward, never bootstrapped.
+        training_log: In `on_iteration` and `continue_training`: the algorithm's scalars by name.
         training_log_mask: Which of them are there; those that it does not name always are.
-        total_iterations: In `on_training_start` and `on_training_end` the iterations of the whole training,
-            of which this `run` may be a part.
+        total_timesteps: In `on_training_start` and `on_training_end`: environment steps of the whole
+            training, of which this `run` may be a part; at most 2^31 - 1 (an int32).
     """
 
     env: AbstractEnvLike
-    learner: AbstractLearner
-    algorithm: AbstractAlgorithm
-    iteration_count: Int[Array, ""]
+    policy: AbstractPolicy
+    algorithm: Part[AbstractAlgorithm] = eqx.field(default=None)
+    locals: dict[str, Any] = eqx.field(default_factory=dict)
+    learner: Part[AbstractLearner] = eqx.field(default=None)
+    opt_state: PyTree = None
+    iteration_count: Part[Int[Array, ""]] = eqx.field(default=None)
     state: Any = None
     step_state: Any = None
-    steps: Steps | None = None
-    training_log: dict[str, Any] | None = None
-    training_log_mask: dict[str, Bool[Array, ""]] | None = None
-    total_iterations: Int[Array, ""] | None = None
-
-    @property
-    def policy(self) -> Any:
-        """The policy: in `on_step` the one that acts, after an iteration the one after the update."""
-        return self.learner.policy
-
-    @property
-    def opt_state(self) -> PyTree:
-        """What the optimizers hold."""
-        return self.learner.opt_state
-
-    @property
-    def done(self) -> Bool[Array, ""]:
-        """In `on_step`: whether the episode ended with this step."""
-        return self._step("done").done
-
-    @property
-    def reward(self) -> Float[Array, ""]:
-        """In `on_step`: the environment's own reward, never bootstrapped."""
-        return self._step("reward").reward
-
-    @property
-    def total_timesteps(self) -> Int[Array, ""]:
-        """In `on_training_start` and `on_training_end`: environment steps of the whole training.
-
-        At most 2^31 - 1 (an int32).
-        """
-        if self.total_iterations is None:
-            raise AttributeError("total_timesteps: known in on_training_start and on_training_end only")
-        most, steps = jnp.iinfo(jnp.int32).max, self.algorithm.steps_per_iteration
-        return jnp.where(self.total_iterations > most // steps, most, self.total_iterations * steps)
-
-    @property
-    def locals(self) -> dict[str, Any]:
-        """Further values by name.
-
-        In `on_step` `observation`, `action`, `next_observation` (of the finished episode where one ended),
-        `terminal` and `truncated`; in `on_training_start` and `on_training_end` `total_iterations`.
-        """
-        if self.steps is not None:
-            names = ("observation", "action", "next_observation", "terminal", "truncated")
-            return {name: getattr(self.steps, name) for name in names}
-        return {} if self.total_iterations is None else {"total_iterations": self.total_iterations}
-
-    def _step(self, name: str) -> Steps:
-        if self.steps is None:
-            raise AttributeError(f"{name}: known in on_step only")
-        return self.steps
+    done: Part[Bool[Array, ""]] = eqx.field(default=None)
+    reward: Part[Float[Array, ""]] = eqx.field(default=None)
+    training_log: dict[str, Any] = eqx.field(default_factory=dict)
+    training_log_mask: dict[str, Bool[Array, ""]] = eqx.field(default_factory=dict)
+    total_timesteps: Part[Int[Array, ""]] = eqx.field(default=None)
 
 
 # What the context is called in annotations: each name says which hook it is given to.

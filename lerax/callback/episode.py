@@ -93,7 +93,7 @@ def checked_alpha(alpha: float) -> float:
 def iteration_scalars(ctx: IterationContext) -> IterationScalars:
     """Everything that is logged of an iteration; the context's step state is an `EpisodeStatistics`."""
     means, begun = ctx.step_state.over_environments()
-    log, there = ctx.training_log or {}, ctx.training_log_mask or {}
+    log, there = ctx.training_log, ctx.training_log_mask
     logged = {name: value for name, value in log.items() if jnp.ndim(value) == 0}
     values = means | {f"train/{name}": value for name, value in logged.items()}
     mask = {tag: begun for tag in means}

@@ -44,8 +44,8 @@ class StopOnNonFinite(AbstractCallback):
         return NonFiniteState(tree.ravel(ctx.policy)[0], jnp.array(0, jnp.int32))
 
     def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> NonFiniteState:
-        parameters, log = tree.ravel(ctx.policy)[0], ctx.training_log or {}
-        missing = {name: ~there for name, there in (ctx.training_log_mask or {}).items()}
+        parameters, log = tree.ravel(ctx.policy)[0], ctx.training_log
+        missing = {name: ~there for name, there in ctx.training_log_mask.items()}
         fine = [jnp.all(jnp.isfinite(value) | missing.get(name, False)) for name, value in log.items()]
         finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(parameters)), *fine]))
         good = finite & (ctx.state.iteration == 0)

@@ -77,15 +77,15 @@ CHANGES = [
     change("algorithm/ppo", "ratio - 1 - log_ratio", "-log_ratio", LOSS),
     change("algorithm/ppo", "(1.0 - progress if", "(progress if", LOSS),
     change("algorithm/ppo", "self.value_loss_coefficient *", "self.entropy_loss_coefficient *", LOSS),
-    change("algorithm/on_policy", "truncated & ~terminal", "truncated & terminal", FOLLOWED),
+    change("algorithm/on_policy", "truncated & ~steps.", "truncated & steps.", FOLLOWED),
     change("algorithm/on_policy", "values[1:]),", "values[:-1]),", FOLLOWED),
-    change("algorithm/on_policy", "advantage, advantage + value)", "advantage, advantage)", FOLLOWED),
+    change("algorithm/on_policy", "            advantage + value,", "            advantage,", FOLLOWED),
     change("algorithm/on_policy", "eps=1e-5", "eps=1e-8", GRADIENT),
     change("algorithm/on_policy", "jnp.minimum(1.0, self.max", "jnp.maximum(1.0, self.max", GRADIENT),
     change(
         "algorithm/on_policy",
         "return vector, opt_state, {",
-        "return vector, state.opt_state, {",
+        "return vector, learner.opt_state, {",
         UPDATES,
     ),
     change(
@@ -115,7 +115,7 @@ CHANGES = [
         "jnp.var(returns - values)",
         "test_advantage::test_explained_variance",
     ),
-    change("algorithm/base_algorithm", "(1.0 - self.progress(state))", "(self.progress(state))", RATES),
+    change("algorithm/on_policy", "(1.0 - self.progress(state))", "(self.progress(state))", RATES),
     change(
         "algorithm/base_algorithm",
         "return -(-total_timesteps //",
@@ -130,8 +130,8 @@ CHANGES = [
     ),
     change(
         "algorithm/loop",
-        "most // steps, most, iterations",
-        "most // steps, most, iterations + 1",
+        "most // steps, most, total *",
+        "most // steps, most, 1 + total *",
         "test_pieces::test_callbacks_are_told_the_length_of_the_whole_training",
     ),
     change(
@@ -214,7 +214,7 @@ CHANGES = [
     ),
     change("callback/clips", "return there[i + 1] - there[i - 1]", "return there[i + 1]", SPREAD),
     change("callback/clips", "if clip.number]", "]", SPREAD),
-    change("evaluate", "jnp.where(over, 0.0, taken.reward)", "taken.reward", FIRST),
+    change("evaluate", "jnp.where(over, 0.0, steps.reward)", "steps.reward", FIRST),
     change("evaluate", "lengths + ~over", "lengths + 1", FIRST),
     change(
         "evaluate",
@@ -576,12 +576,15 @@ CHANGES = [
     ),
     change(
         "evaluate",
-        "(count + 1, taken.state, taken.observation, memory), (taken.state",
-        "(count, taken.state, taken.observation, memory), (taken.state",
+        "(count + 1, standing), (standing",
+        "(count, standing), (standing",
         "test_record::test_an_episode_is_the_beginning_of_the_rollout_with_its_key",
     ),
     change(
-        "evaluate", "if done or not left:", "if done:", "test_record::test_an_episode_without_an_end_is_cut"
+        "evaluate",
+        "if ended or done ==",
+        "if ended or 0 ==",
+        "test_record::test_an_episode_without_an_end_is_cut",
     ),
     change(
         "record",
@@ -663,20 +666,20 @@ CHANGES = [
     change("callback/run_log", "now - self._last_time, now", "now - self._began, now", TIMES),
     change(
         "algorithm/on_policy",
-        "policy = tree.ravel(state.policy)[1](vector).having_seen(rollout.observation)",
-        "policy = tree.ravel(state.policy)[1](vector).having_seen(rollout.observation[1:])",
+        "policy.having_seen(batch.observation)",
+        "policy.having_seen(batch.observation[1:])",
         "test_normalization::test_a_policy_learns_the_statistics_of_all_that_it_saw",
     ),
     change(
-        "algorithm/on_policy",
+        "collect",
         "env.action_space.clip(action) if",
         "action if",
         "test_rollout::test_the_stored_action_is_unclipped_and_the_environments_is_clipped",
     ),
     change(
-        "algorithm/on_policy",
-        "row = (carry.observation, action, mask, log_prob, taken.reward)",
-        "row = (taken.next_observation, action, mask, log_prob, taken.reward)",
+        "collect",
+        "        observation=standing.observation,",
+        "        observation=after.next_observation,",
         FOLLOWED,
     ),
     change(
@@ -686,9 +689,9 @@ CHANGES = [
         RATES,
     ),
     change(
-        "algorithm/base_algorithm",
-        "state, state.iteration_count + 1)",
-        "state, state.iteration_count + 2)",
+        "algorithm/loop",
+        "state.iteration_count + 1)",
+        "state.iteration_count + 2)",
         "test_loop::test_training_stops_at_exactly_the_iteration_that_says_so",
     ),
     change(
@@ -784,8 +787,8 @@ CHANGES = [
     change("callback/clips", "default=-clip.number", "default=clip.number", SPREAD),
     change("callback/clips", "> self._max_clips", ">= self._max_clips", SPREAD),
     change(
-        "evaluate",
-        "memory = tree.where(taken.done, blank, memory)",
+        "collect",
+        "memory = tree.where(after.done, fresh.policy_state, memory)",
         "",
         "test_evaluate::test_each_episode_of_a_rollout_begins_with_a_new_memory",
     ),
