@@ -23,6 +23,7 @@ from lerax.callback.base_callback import CallbackContext, OwnState
 from lerax.callback.callback_list import CallbackList, overrides
 from lerax.callback.outbox import Collector, closed, sending
 from lerax.collect import Steps
+from lerax.errors import LeraxWarning
 from lerax.learner import Maybe
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def _warn_of_lost(before: AlgorithmState, after: AlgorithmState) -> None:
         warnings.warn(
             f"callbacks: the states of {', '.join(lost)} are not gone on with: no callback of this run has "
             "the same class and the same form of state",
-            RuntimeWarning,
+            LeraxWarning,
             stacklevel=5,
         )
 
