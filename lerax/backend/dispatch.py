@@ -1,10 +1,11 @@
 """Puts a queue and a thread of its own before each backend, so that no fault of theirs reaches training."""
 
+import enum
 import queue
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lerax.errors import LeraxWarning, LossWarning
@@ -24,6 +25,16 @@ class BackendError(RuntimeError):
     """A backend could not be opened."""
 
 
+class Status(enum.Enum):
+    """Where a backend stands, for its own thread and those that call its dispatcher."""
+
+    NEW = "not opened yet"
+    OPEN = "takes what it is given"
+    UNOPENED = "could not be opened"
+    OFF = "is given nothing more, but closed at the end"
+    HANGS = "the same, and nobody waits for it"
+
+
 class Dispatcher:
     """Forwards everything to a backend on a daemon thread; never blocks, except in `open` and `join`.
 
@@ -36,24 +47,28 @@ class Dispatcher:
     Attributes:
         backend: The backend.
         label: What it is called in warnings.
-        disabled: Why it is switched off; None while it is not.
+        status: Where it stands.
     """
 
     def __init__(self, backend: AbstractLoggingBackend):
         self.backend = backend
         self.label = type(backend).__name__
-        self.disabled: str | None = None
+        self.status = Status.NEW
         self._queue: queue.SimpleQueue[tuple[Callable[..., None], tuple] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = self._lost = 0  # records in the queue, and records that were not logged
         self._clips = 0  # videos in the queue
-        self._no_videos: str | None = None  # why this backend takes no more of them
+        self._why_off = self._why_no_videos = ""
         self._errors, self._error = 0, ""
         self._warning: type[LeraxWarning] = LeraxWarning
-        self._said = self._said_of_videos = False
-        self._is_open = self._left_behind = False
+        self._said: set[str] = set()  # what was warned of
         self._opened, self._closed = threading.Event(), threading.Event()
         threading.Thread(target=self._work, daemon=True, name=f"lerax {self.label}").start()
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the backend is given nothing more."""
+        return self.status not in (Status.NEW, Status.OPEN)
 
     def open(self, name: str, timeout: float = OPEN_SECONDS) -> None:
         """Opens the backend and waits until it is.
@@ -63,39 +78,46 @@ class Dispatcher:
         """
         self._queue.put((self._open, (name,)))
         if not self._opened.wait(timeout):
-            self.disabled = f"open took longer than {timeout:g} s"
-        if self.disabled is not None:
-            self._said = True
-            raise BackendError(f"{self.label}: not opened ({self.disabled})")
+            self._switch_off(Status.HANGS, f"open took longer than {timeout:g} s")
+        if self.is_off:
+            self._said.add("off")
+            raise BackendError(f"{self.label}: not opened ({self._why_off})")
 
-    def call(self, method: str, *arguments: Any) -> None:
-        """Queues a call of one of the backend's methods."""
-        if self.disabled is None:
-            self._queue.put((getattr(self.backend, method), arguments))
+    def on_training_start(self, total_timesteps: int, total_iterations: int) -> None:
+        """Queues how long training will be."""
+        self._put(self.backend.on_training_start, total_timesteps, total_iterations)
+
+    def log_hparams(self, hparams: Mapping[str, Any]) -> None:
+        """Queues hyperparameters."""
+        self._put(self.backend.log_hparams, hparams)
+
+    def log_phase(self, phase: str) -> None:
+        """Queues what is being done now."""
+        self._put(self.backend.log_phase, phase)
 
     def log_records(self, records: Records) -> None:
         """Queues the scalars of several iterations, to be flushed together."""
         with self._lock:
-            fits = self.disabled is None and self._waiting + len(records) <= MAX_RECORDS
+            fits = not self.is_off and self._waiting + len(records) <= MAX_RECORDS
             if fits:
                 self._waiting += len(records)
             else:
                 self._lost += len(records)
         if fits:
-            self._queue.put((self._log_records, (records,)))
+            self._put(self._log_records, records)
 
     def log_video(self, tag: str, frames: Any, step: int, fps: float) -> None:
         """Queues a video."""
-        if self.disabled is None and self._no_videos is None:
+        if not self.is_off and not self._why_no_videos:
             with self._lock:
                 self._clips += 1
-            self._queue.put((self._log_video, (tag, frames, step, fps)))
+            self._put(self._log_video, tag, frames, step, fps)
 
     @property
     def takes_videos(self) -> bool:
         """Whether the backend has a use for videos, and none has failed."""
         own = type(self.backend).log_video is not AbstractLoggingBackend.log_video
-        return own and self.disabled is None and self._no_videos is None
+        return own and not self.is_off and not self._why_no_videos
 
     @property
     def takes_whole_videos(self) -> bool:
@@ -105,17 +127,16 @@ class Dispatcher:
 
     def refuse_videos(self, error: BaseException) -> None:
         """Gives the backend no more videos, because of an error that `tell` says."""
-        self._no_videos = self._no_videos or self._text(error)
+        self._why_no_videos = self._why_no_videos or self._text(error)
 
     def leave_behind(self, why: str) -> None:
         """Switches off a backend that hangs: nobody waits for it any more."""
-        if self.disabled is None:
-            self.disabled, self._left_behind = f"left behind: {why}", True
+        self._switch_off(Status.HANGS, f"left behind: {why}")
 
     @property
     def has_clip(self) -> bool:
         """Whether a video waits for the backend, or is being written by it."""
-        return self.disabled is None and self._clips > 0
+        return not self.is_off and self._clips > 0
 
     def finish(self) -> None:
         """Lets the backend work off what is queued and close; returns at once."""
@@ -127,16 +148,15 @@ class Dispatcher:
         Args:
             deadline: `time.monotonic()` at which a backend that hangs is left behind.
         """
-        not_opened = self.disabled is not None and not self._opened.is_set()  # then `open` has waited
-        hung_before = not_opened or self._left_behind
-        ended = not hung_before and self._closed.wait(max(0.0, deadline - time.monotonic()))
-        if not ended:
+        hangs = self.status is Status.HANGS  # then it was waited for before
+        if hangs or not self._closed.wait(max(0.0, deadline - time.monotonic())):
             self.leave_behind("still busy long after the end")
         with self._lock:
             lost = self._lost + self._waiting
         self.tell(f"; {lost} records were not logged" if lost else "")
-        if not self._said and (lost or self._error):
-            self._warn(f"{self.label}: {lost} records were not logged ({self._error or 'too many at once'})")
+        if lost or self._error:
+            text = f"{self.label}: {lost} records were not logged ({self._error or 'too many at once'})"
+            self._warn_once("off", text)
 
     def tell(self, addition: str = "") -> None:
         """Warns once of what went wrong.
@@ -144,25 +164,33 @@ class Dispatcher:
         Args:
             addition: More about a backend that is switched off.
         """
-        if self.disabled is not None and not self._said:
-            self._said = True
-            self._warn(f"{self.label} is switched off ({self.disabled}){addition}; training goes on")
-        elif self._no_videos is not None and not self._said_of_videos:
-            self._said_of_videos = True
-            self._warn(f"{self.label} takes no more videos ({self._no_videos}); training goes on")
+        if self.is_off:
+            text = f"{self.label} is switched off ({self._why_off}){addition}; training goes on"
+            self._warn_once("off", text)
+        elif self._why_no_videos:
+            text = f"{self.label} takes no more videos ({self._why_no_videos}); training goes on"
+            self._warn_once("no videos", text)
+
+    def _put(self, function: Callable[..., None], *arguments: Any) -> None:
+        if not self.is_off:
+            self._queue.put((function, arguments))
+
+    def _switch_off(self, status: Status, why: str) -> None:
+        if not self.is_off:
+            self._why_off, self.status = why, status  # in this order: other threads read both
 
     def _open(self, name: str) -> None:
         try:
             self.backend.open(name)
-            self._is_open = True
+            self.status = Status.OFF if self.is_off else Status.OPEN  # the former where it took too long
         except BaseException as error:  # an exit, too, would end this thread
-            self.disabled = f"{type(error).__name__}: {error}"
+            self._why_off, self.status = f"{type(error).__name__}: {error}", Status.UNOPENED
         self._opened.set()
 
     def _log_records(self, records: Records) -> None:
         logged = False
         try:
-            if self.disabled is None:
+            if not self.is_off:
                 for step, scalars in records:
                     self.backend.log_scalars(scalars, step)
                 self.backend.flush()
@@ -182,9 +210,9 @@ class Dispatcher:
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             function, arguments = item
-            if self.disabled is None or function == self._log_records:
+            if not self.is_off or function == self._log_records:
                 self._try(function, arguments)
-        if self._is_open:
+        if self.status not in (Status.NEW, Status.UNOPENED):
             self._try(self.backend.close, ())
         self._closed.set()
 
@@ -197,8 +225,8 @@ class Dispatcher:
                 return
             self._error = self._text(error)
             self._errors += 1
-            if self._errors == MAX_ERRORS and self.disabled is None:
-                self.disabled = self._error
+            if self._errors == MAX_ERRORS:
+                self._switch_off(Status.OFF, self._error)
 
     def _text(self, error: BaseException) -> str:
         """What to say of an error; one of the disk makes the warnings those of a loss."""
@@ -206,5 +234,7 @@ class Dispatcher:
             self._warning = LossWarning
         return f"{type(error).__name__}: {error}"
 
-    def _warn(self, text: str) -> None:
-        warnings.warn(text, self._warning, stacklevel=3)
+    def _warn_once(self, what: str, text: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            warnings.warn(text, self._warning, stacklevel=3)

@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lerax.errors import LeraxWarning
@@ -34,9 +34,17 @@ class Forwarder:
         self._thread = threading.Thread(target=self._work, daemon=True, name="lerax forwarder")
         self._thread.start()
 
-    def call(self, method: str, *arguments: Any) -> None:
-        """Queues a call of one of the backends' methods."""
-        self._put(lambda: self._each(Dispatcher.call, method, *arguments))
+    def on_training_start(self, total_timesteps: int, total_iterations: int) -> None:
+        """Queues how long training will be."""
+        self._put(lambda: self._each(Dispatcher.on_training_start, total_timesteps, total_iterations))
+
+    def log_hparams(self, hparams: Mapping[str, Any]) -> None:
+        """Queues hyperparameters."""
+        self._put(lambda: self._each(Dispatcher.log_hparams, hparams))
+
+    def log_phase(self, phase: str) -> None:
+        """Queues what is being done now."""
+        self._put(lambda: self._each(Dispatcher.log_phase, phase))
 
     def log(self, records_of: Callable[..., Records], *arguments: Any) -> None:
         """Queues records, to be flushed together.

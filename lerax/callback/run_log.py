@@ -94,7 +94,7 @@ class RunLog:
                     raise
                 _warn(f"{error}; training goes on without it", stacklevel + 1)
         if self._phase is not None:
-            self.call("log_phase", self._phase)
+            self._forwarder.log_phase(self._phase)
 
     def _claim(self, name: str) -> str:
         given = [getattr(dispatcher.backend, "log_dir", None) for dispatcher in self._forwarder.dispatchers]
@@ -107,10 +107,6 @@ class RunLog:
         """Environment steps after an iteration of the current training, those of earlier ones included."""
         return self._steps.at(iteration)
 
-    def call(self, method: str, *arguments: Any) -> None:
-        """Queues a call for every backend."""
-        self._forwarder.call(method, *arguments)
-
     def log_video(self, tag: str, frames: np.ndarray, step: int, fps: float) -> None:
         """Queues a video for every backend."""
         self._forwarder.log_video(tag, frames, step, fps)
@@ -121,7 +117,7 @@ class RunLog:
         if phase == "training":
             self._last_time = time.monotonic()  # what came before does not count as training
         if is_new and self.name is not None:
-            self.call("log_phase", phase)
+            self._forwarder.log_phase(phase)
 
     def log(self, records: list[Record]) -> None:
         """Queues records for every backend."""
@@ -226,9 +222,9 @@ class RunLog:
         done, total = int(np.max(record.done)), int(np.max(record.total))
         self._steps.start(record.steps_per_iteration, done)
         self._began = self._last_time = time.monotonic()
-        self.call("on_training_start", self._steps.at(total), total)
+        self._forwarder.on_training_start(self._steps.at(total), total)
         if not self._plain:
-            self.call("log_hparams", self._hparams | record.hparams())
+            self._forwarder.log_hparams(self._hparams | record.hparams())
 
     def _iterations(self, record: IterationScalars, times: np.ndarray, running: np.ndarray | None) -> None:
         if self._phase is None:  # nobody tells where training is traced as a whole
