@@ -1,8 +1,9 @@
 """What leaves the loop, and what backends log of it: environment steps and scalars by tag."""
 
 import math
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
@@ -82,6 +83,49 @@ class StepCounter:
         steps = [self.at(iteration) for iteration in iterations.tolist()]
         self.last = steps[-1]
         return steps
+
+
+class Lap(NamedTuple):
+    """How long some iterations took.
+
+    Attributes:
+        steps_per_second: Environment steps per second, over all of them.
+        elapsed: For each the seconds from the beginning of the training to its end.
+    """
+
+    steps_per_second: float
+    elapsed: Float[np.ndarray, " iteration"]
+
+    def add_to(self, records: Sequence[Record]) -> None:
+        """Adds `time/*` to the records of these iterations."""
+        for (_, scalars), elapsed in zip(records, self.elapsed.tolist(), strict=True):
+            scalars["time/steps_per_second"] = self.steps_per_second
+            scalars["time/elapsed"] = elapsed
+
+
+class Stopwatch:
+    """Times a training, on the clock of `time.monotonic`."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Training begins."""
+        self._began = self._last = time.monotonic()
+
+    def skip(self) -> None:
+        """What came since the last iteration does not count as training."""
+        self._last = time.monotonic()
+
+    def lap(self, times: Float[np.ndarray, " iteration"], num_steps: int) -> Lap:
+        """Some iterations are done.
+
+        Args:
+            times: When each was.
+            num_steps: Environment steps of all of them.
+        """
+        seconds, self._last = times.item(-1) - self._last, times.item(-1)
+        return Lap(num_steps / max(seconds, 1e-9), times - self._began)
 
 
 def records_of(record: IterationScalars, running: np.ndarray | None, steps: Sequence[int]) -> list[Record]:

@@ -23,8 +23,10 @@ from .base_callback import IterationContext, TrainingContext
 from .episode import iteration_scalars
 from .records import (
     IterationScalars,
+    Lap,
     Record,
     StepCounter,
+    Stopwatch,
     TrainingStart,
     first_not_finite,
     records_of,
@@ -68,7 +70,7 @@ class RunLog:
         self._hparams = dict(hparams or {})
         self._resume, self._strict, self._plain = resume, strict, plain
         self._steps = StepCounter()
-        self._began = self._last_time = time.monotonic()
+        self._stopwatch = Stopwatch()
         self._phase: str | None = None
         self._all_finite = True
         self._asked_for_counts = False
@@ -115,7 +117,7 @@ class RunLog:
         """Tells every backend what is being done now."""
         is_new, self._phase = phase != self._phase, phase
         if phase == "training":
-            self._last_time = time.monotonic()  # what came before does not count as training
+            self._stopwatch.skip()
         if is_new and self.name is not None:
             self._forwarder.log_phase(phase)
 
@@ -221,7 +223,7 @@ class RunLog:
             self.open(generated_name(*record.names))
         done, total = int(np.max(record.done)), int(np.max(record.total))
         self._steps.start(record.steps_per_iteration, done)
-        self._began = self._last_time = time.monotonic()
+        self._stopwatch.start()
         self._forwarder.on_training_start(self._steps.at(total), total)
         if not self._plain:
             self._forwarder.log_hparams(self._hparams | record.hparams())
@@ -230,29 +232,19 @@ class RunLog:
         if self._phase is None:  # nobody tells where training is traced as a whole
             self.phase("training")
         iterations = len(times) if running is None else int(running.sum())
-        rate = self._rate(iterations, times.item(-1))
+        lap = self._stopwatch.lap(times, iterations * self._steps.per_iteration)
         steps = self._steps.after(np.asarray(record.iteration), running)
         if self._plain:
             self.log_finite(records_of(record, running, steps), of_iterations=True)
         else:
-            self._forwarder.log(self._records, record, running, steps, times, self._began, rate)
+            self._forwarder.log(self._records, record, running, steps, lap)
         if self.video is not None:
             self.video.tell()
             if running is not None:
                 self.video.refuse("several trainings are mapped by jax.vmap")
 
-    def _rate(self, iterations: int, now: float) -> float:
-        seconds, self._last_time = now - self._last_time, now
-        return iterations * self._steps.per_iteration / max(seconds, 1e-9)
-
     def _records(
-        self,
-        record: IterationScalars,
-        running: np.ndarray | None,
-        steps: list[int],
-        times: np.ndarray,
-        began: float,
-        rate: float,
+        self, record: IterationScalars, running: np.ndarray | None, steps: list[int], lap: Lap
     ) -> list[Record]:
         """On the forwarder's thread."""
         records = records_of(record, running, steps)
@@ -261,9 +253,7 @@ class RunLog:
             self._all_finite = False
             self._forwarder.warn_later(f"not finite from step {steps[found[0]]} on: {', '.join(found[1])}")
         with_learning_rate(records)
-        for (_, scalars), moment in zip(records, times.tolist(), strict=True):
-            scalars["time/steps_per_second"] = rate
-            scalars["time/elapsed"] = moment - began
+        lap.add_to(records)
         return records
 
 

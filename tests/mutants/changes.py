@@ -661,9 +661,9 @@ CHANGES = [
         "whole // 60",
         "test_frame::test_a_clock_has_hours_minutes_and_seconds",
     ),
-    change("callback/run_log", "return iterations * self._steps.per_iteration", "return iterations", TIMES),
-    change("callback/run_log", "moment - began", "moment", TIMES),
-    change("callback/run_log", "now - self._last_time, now", "now - self._began, now", TIMES),
+    change("callback/run_log", "iterations * self._steps.per_iteration", "iterations", TIMES),
+    change("callback/records", "times - self._began", "times", TIMES),
+    change("callback/records", "times.item(-1) - self._last, ", "times.item(-1) - self._began, ", TIMES),
     change(
         "algorithm/on_policy",
         "policy.having_seen(batch.observation)",
