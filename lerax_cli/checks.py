@@ -19,7 +19,6 @@ from .report import Failure
 
 PICTURES = "pictures of MuJoCo models"
 LEAST_BYTES = 100 * 2**20
-BALL = "<mujoco><worldbody><light pos='0 0 3'/><geom size='.3' rgba='1 0 0 1'/></worldbody></mujoco>"
 NEEDED_BACKENDS = ("tensorboard", "console")
 
 
@@ -41,23 +40,22 @@ class Check(NamedTuple):
 
 def all_checks() -> dict[str, Check]:
     """The checks by name, in the order in which they are shown."""
-    from importlib.util import find_spec
+    from lerax.render.gl import PACKAGES, has_software
 
-    from lerax.render.gl import PACKAGES
-
+    mujoco = "pip install --force-reinstall mujoco"
     checks = {
         "jax": Check(_jax, "pip install --upgrade jax"),
         "cache": Check(_cache, "export JAX_COMPILATION_CACHE_DIR=FOLDER", needed=False),
         "disk": Check(_disk, "cd FOLDER"),
-        "physics": Check(_physics, "pip install --force-reinstall mujoco gymnasium"),
+        "physics": Check(_physics, f"{mujoco} gymnasium"),
         "pygame": Check(_pygame, "pip install --force-reinstall pygame"),
-        "egl": Check(lambda: _opengl("egl"), PACKAGES, one_of=PICTURES),
-        "osmesa": Check(lambda: _opengl("osmesa"), "apt-get install libosmesa6", one_of=PICTURES),
-        "software": Check(_software, "pip install --force-reinstall mujoco", one_of=PICTURES),
+        "egl": Check(lambda: _pictures("egl"), PACKAGES, one_of=PICTURES),
+        "osmesa": Check(lambda: _pictures("osmesa"), "apt-get install libosmesa6", one_of=PICTURES),
+        "software": Check(lambda: _pictures("software"), mujoco, one_of=PICTURES),
         "mp4": Check(lambda: _video("mp4"), "pip install --force-reinstall imageio-ffmpeg"),
         "gif": Check(lambda: _video("gif"), "pip install --force-reinstall imageio pillow"),
     }
-    if find_spec("lerax.render.software") is None:
+    if not has_software():
         del checks["software"]
     for name, entry in registry.BACKENDS.items():
         mend = f"pip install --force-reinstall {entry.package or 'lerax'}"
@@ -151,28 +149,13 @@ def _pygame() -> str:
     return f"pygame {import_pygame().version.ver} draws off screen"
 
 
-def _opengl(name: str) -> str:
+def _pictures(name: str) -> str:
     os.environ["MUJOCO_GL"] = name
     from lerax.render.trial import draws_with
 
     if not draws_with(name):
         raise RuntimeError("it draws black pictures")
-    return "OpenGL draws off screen"
-
-
-def _software() -> str:
-    os.environ["MUJOCO_GL"] = "disable"
-    from lerax.render import HeadlessMujocoRenderer
-    from lerax.render.gl import import_mujoco
-
-    mujoco: Any = import_mujoco()
-    model = mujoco.MjModel.from_xml_string(BALL)
-    data = mujoco.MjData(model)
-    mujoco.mj_forward(model, data)
-    with HeadlessMujocoRenderer(model, 64, 48) as renderer:
-        renderer.render_data(data)
-        _must_be_red(renderer.as_array()[24, 32])
-    return "draws without OpenGL"
+    return "draws without OpenGL" if name == "software" else "OpenGL draws off screen"
 
 
 def _video(ending: str) -> str:

@@ -81,6 +81,18 @@ def test_confined_packages_stay_in_their_place(path):
         assert place.startswith(allowed), name
 
 
+def test_the_software_renderer_has_one_door_and_one_caller():
+    """So that it can be taken away."""
+    package = "lerax.render.software"
+    asked = {
+        (module_of(path), name)
+        for path in FILES
+        for name in Imports(path).names
+        if f"{name}.".startswith(f"{package}.") and not module_of(path).startswith(package)
+    }
+    assert asked == {("lerax.render.mujoco_renderer", f"{package}.Software")}
+
+
 @pytest.mark.parametrize(
     "module", ["lerax", "lerax.backend", "lerax.render", "lerax.registry", "lerax.run", "lerax.files"]
 )

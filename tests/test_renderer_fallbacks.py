@@ -89,7 +89,7 @@ def test_what_works_elsewhere_but_not_here_is_followed_by_software(ball, monkeyp
     monkeypatch.setattr(gl, "gl_context", bound)
     first = f"MUJOCO_GL={asked}" if asked else "OpenGL"
     text = rf"{first} does not work here \({asked or 'egl'}: .* bound to .*using the software renderer"
-    with pytest.warns(UserWarning, match=text) as said:
+    with pytest.warns(RuntimeWarning, match=text) as said:
         pictures = [drawn(*ball) for _ in range(2)]
     assert len(said) == 1
     assert [name for _, name in pictures] == ["software"] * 2 and pictures[0][0].max() == 255
@@ -126,7 +126,7 @@ def test_a_renderer_that_dies_in_the_middle_of_a_clip_is_followed_by_the_next(ba
     expected, _ = drawn(model, data)
     monkeypatch.delenv("MUJOCO_GL")
     with HeadlessMujocoRenderer(model, 64, 48) as renderer:
-        with pytest.warns(UserWarning, match="OpenGL does not work here .*CONTEXT_LOST") as said:
+        with pytest.warns(RuntimeWarning, match="OpenGL does not work here .*CONTEXT_LOST") as said:
             for _ in range(7):
                 renderer.render_data(data)
                 np.testing.assert_array_equal(renderer.as_array(), expected)
@@ -142,7 +142,7 @@ def test_after_opengl_has_failed_any_thread_may_draw(ball, monkeypatch):
     model, data = ball
     got = []
     with (
-        pytest.warns(UserWarning, match="division by zero"),
+        pytest.warns(RuntimeWarning, match="division by zero"),
         HeadlessMujocoRenderer(model, 64, 48) as renderer,
     ):
         thread = threading.Thread(target=lambda: got.append(renderer.render_data(data)))
@@ -192,6 +192,18 @@ def test_the_fastest_draws_if_asked_for_unless_the_user_has_chosen(
     ):
         warnings.simplefilter("error")
         assert renderer.drawn_with == draws
+
+
+def test_without_the_software_renderer_opengl_draws_or_a_line_says_why_nothing_does(ball, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lerax.render.software", None)  # as if it were not there
+    monkeypatch.setattr(gl, "_try_out", lambda *_: None)
+    monkeypatch.setattr(trial, "draws_with", lambda name: True)
+    monkeypatch.setattr(mujoco_renderer, "_OpenGL", Dying)
+    assert drawn(*ball)[1] == "egl"
+    assert trial.speaks_against("egl", fastest=False) is None
+    monkeypatch.setenv("MUJOCO_GL", "off")
+    with pytest.raises(lerax.render.RenderError, match="^nothing draws .* .software: .* is not installed.$"):
+        drawn(*ball)
 
 
 @pytest.mark.skipif(find_gl()[0] != "egl", reason="no EGL here")

@@ -155,7 +155,7 @@ def test_a_mujoco_gl_that_does_not_work_is_a_warning(ball, monkeypatch, asked):
     monkeypatch.setattr(gl, "_try_out", lambda *_: "no library")
     monkeypatch.setenv("MUJOCO_GL", asked)
     with pytest.warns(
-        UserWarning, match=f"MUJOCO_GL={asked} does not work here .*software.*apt-get install libegl1"
+        RuntimeWarning, match=f"MUJOCO_GL={asked} does not work here .*software.*apt-get install libegl1"
     ):
         name, frame = opened(*ball, 64, 48)
     assert name == "software" and frame.max() == 255

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from types import ModuleType
 
 OFF = ("software", "disable", "disabled", "off", "false", "0")
@@ -66,6 +67,11 @@ def wanted() -> str:
     return "" if asked in OFF else asked
 
 
+def has_software() -> bool:
+    """Whether the software renderer is there: without its folder OpenGL alone draws."""
+    return find_spec("lerax.render.software") is not None
+
+
 def kinds(fastest: bool = False) -> Iterator[tuple[str, str | None]]:
     """What could draw without a display, in the order in which to try it: the last one is `software`.
 
@@ -85,7 +91,7 @@ def kinds(fastest: bool = False) -> Iterator[tuple[str, str | None]]:
         for name in dict.fromkeys(name for name in (asked, *others) if name):
             known = name in ("egl", "osmesa", "glfw")
             yield name, _try_out(name, fastest and name != asked) if known else "there is no such thing"
-    yield "software", None
+    yield "software", None if has_software() else "lerax.render.software is not installed"
 
 
 def _asked() -> str:

@@ -5,7 +5,7 @@ import functools
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from lerax.errors import LeraxWarning, SettingError
 
 from . import gl
 from .base_renderer import AbstractFrameSource, RenderError, check_size
-from .software import Software
 
 MAX_GEOMS = 10_000
 
@@ -63,7 +62,7 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
         self._camera = _camera(self._mujoco, model, camera)
         self._shadows, self._fastest = shadows, fastest
         self.drawn_with: str | None = None
-        self._artist: _OpenGL | Software | None = None
+        self._artist: _Artist | None = None
         self._thread: int | None = None
         self._kinds: Iterator[tuple[str, str | None]] = iter(())  # what is left to try
         self._failed: list[str] = []
@@ -74,7 +73,7 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
     def open(self) -> None:
         self._opened()
 
-    def _opened(self) -> "_OpenGL | Software":
+    def _opened(self) -> "_Artist":
         if self._artist is None:
             self._kinds, self._failed = gl.kinds(self._fastest), []
             return self._open_next(bool(gl.wanted()))
@@ -82,7 +81,7 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
             raise RenderError("a HeadlessMujocoRenderer serves one thread: make one on each that draws")
         return self._artist
 
-    def _open_next(self, tell: bool) -> "_OpenGL | Software":
+    def _open_next(self, tell: bool) -> "_Artist":
         """Opens the next kind that starts; if asked to, tells what draws instead of those that did not."""
         for name, reason in self._kinds:
             if reason is None:
@@ -97,9 +96,9 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
             self._failed.append(f"{name}: {reason}")
         raise RenderError(f"nothing draws MuJoCo's pictures here ({'; '.join(self._failed)})")
 
-    def _open_with(self, name: str) -> "_OpenGL | Software":
+    def _open_with(self, name: str) -> "_Artist":
         what = self._mujoco, self.model, self.width, self.height
-        artist = Software(*what) if name == "software" else _OpenGL(name, *what)
+        artist = _software(*what) if name == "software" else _OpenGL(name, *what)
         self._scene = self._mujoco.MjvScene(self.model, maxgeom=MAX_GEOMS)
         self._scene.flags[self._mujoco.mjtRndFlag.mjRND_SHADOW.value] = self._shadows
         self._option = self._mujoco.MjvOption()
@@ -136,6 +135,29 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
     def as_array(self) -> np.ndarray:
         self._opened()
         return self._frame.copy()
+
+
+@runtime_checkable
+class _Artist(Protocol):
+    """Draws scenes of a model."""
+
+    def draw(self, scene: Any, /) -> np.ndarray:
+        """The picture of a scene: uint8, `[height, width, 3]`.
+
+        Raises:
+            RenderError: It has failed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives back what it holds."""
+
+
+def _software(*what: Any) -> _Artist:
+    """The only door to the software renderer: all else works without that folder."""
+    from .software import Software
+
+    return Software(*what)
 
 
 class _OpenGL:

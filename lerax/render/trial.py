@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Any
 
-from .gl import import_mujoco
+from .gl import has_software, import_mujoco
 from .mujoco_renderer import HeadlessMujocoRenderer
 
 BALL = "<mujoco><worldbody><light pos='0 0 3'/><geom size='.3' rgba='1 0 0 1'/></worldbody></mujoco>"
@@ -66,7 +66,7 @@ def speaks_against(name: str, *, fastest: bool) -> str | None:
         os.nice(NICENESS)  # a training may be running
     if not draws_with(name):
         return "it draws black pictures"
-    if fastest:
+    if fastest and has_software():
         theirs, ours = frame_seconds(name), frame_seconds("software")
         if theirs > ours:
             return f"it takes {theirs:.3f} s of processor time a frame, the software renderer {ours:.3f} s"
