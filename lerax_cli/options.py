@@ -11,7 +11,7 @@ from lerax.errors import SettingError
 from lerax.run import NAME
 
 from .report import BadInput
-from .values import DEFAULT_STEPS, KEYS, TABLES, Given, checked, read_config, read_option, read_settings
+from .values import DEFAULT_STEPS, KEYS, TABLES, Given, checked, read_config, read_settings
 
 ALWAYS = ("none", "console", "jsonl")  # what changes nothing where it is named as a backend
 
@@ -51,15 +51,15 @@ def plan(
     env: str | None,
     *,
     algo: str | None,
-    steps: str | None,
-    seed: str | None,
+    steps: int | None,
+    seed: int | None,
     backends: list[str] | None,
     preset: str | None,
     config: str | None,
-    settings: list[str],
-    num_envs: str | None,
+    settings: list[tuple[str, str, Any]],
+    num_envs: Any,
     nan: str | None,
-    video_interval: str | None,
+    video_interval: int | None,
     warn: Any,
 ) -> Plan:
     """Decides everything that can be decided without importing JAX.
@@ -115,8 +115,6 @@ def _no_run(where: str, env: str) -> str:
 def pick(option: str, value: Any, layers: list[tuple[str, Any]], default: Any = None) -> tuple[str, Any]:
     """What to call a value in an error, and the value: the option's, or that of the first layer with one."""
     key = option.strip("-").lower().replace("-", "_")
-    if isinstance(value, str):
-        value = read_option(option, KEYS[key], value)
     given = [(option, value), *((f"{where}: {key}", content.get(key)) for where, content in layers)]
     return next((source for source in given if source[1] is not None), (option, default))
 

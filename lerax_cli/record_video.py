@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,8 +14,8 @@ from . import policies, report, words
 from .recording import PICTURE, Plan, outcome_of, record_plan, summarize
 from .report import BadInput, Interrupted
 from .signals import Signals
-from .train import PROGRESS, Debug, Progress, Quiet
-from .values import KEYS, check_quiet, one_of, read_option
+from .train import Debug, Progress, Quiet
+from .values import KEYS, check_quiet, option
 
 VIDEO = ".mp4"
 ENDINGS = (VIDEO, ".gif", PICTURE)
@@ -23,9 +23,21 @@ LAYOUT = 4, 3  # of a contact sheet: columns and rows
 LARGEST = 16_384  # pixels, each way
 WIDTH, HEIGHT = 640, 480
 EPISODES = Setting("episodes", 1, "Whole episodes.", Limits(at_least=1, at_most=2**31 - 1))
-PIXELS = Setting("pixels", 1, "Width or height.", Limits(at_least=1, at_most=LARGEST))
+PIXELS = Limits(at_least=1, at_most=LARGEST)
+ACROSS, DOWN = Setting("width", WIDTH, "", PIXELS), Setting("height", HEIGHT, "", PIXELS)
 FPS = Setting("fps", 50.0, "Frames per second.", Limits(at_least=0.01, at_most=1000))
 LONGEST_NAME = 230  # bytes; while a file is written its name has some more
+
+
+def _name_or_number(text: str) -> str | int:
+    return int(text) if text.isdecimal() and len(text) < 9 else text
+
+
+def _columns_and_rows(text: str) -> tuple[int, int]:
+    form = re.fullmatch(r"([1-9]\d{0,2})[xX]([1-9]\d{0,2})", text, re.ASCII)
+    if form is None:
+        raise BadInput("--layout", f"not COLUMNSxROWS (got {text!r}); allowed: 1x1 to 999x999")
+    return int(form[1]), int(form[2])
 
 
 def record_video(
@@ -57,28 +69,27 @@ def record_video(
         ),
     ] = None,
     episodes: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Whole episodes, each cut after 10,000 steps; 1."),
+        int | None, option(EPISODES, "Whole episodes, each cut after 10,000 steps; 1.")
     ] = None,
     steps: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Environment steps instead, in as many episodes as they take."),
+        int | None,
+        option(KEYS["steps"], "Environment steps instead, in as many episodes as they take."),
     ] = None,
     width: Annotated[
-        str | None, typer.Option(metavar="PIXELS", help="Width of the picture; 640, or by the height.")
+        int | None, option(ACROSS, "Width of the picture; 640, or by the height.", "PIXELS")
     ] = None,
     height: Annotated[
-        str | None, typer.Option(metavar="PIXELS", help="Height of the picture; 480, or by the width.")
+        int | None, option(DOWN, "Height of the picture; 480, or by the width.", "PIXELS")
     ] = None,
-    fps: Annotated[
-        str | None, typer.Option(metavar="N", help="Frames per second; as fast as the environment is.")
-    ] = None,
+    fps: Annotated[float | None, option(FPS, "Frames per second; as fast as the environment is.")] = None,
     seed: Annotated[
-        str, typer.Option(metavar="S", help="Seed of all randomness: the same one gives the same video.")
-    ] = "0",
+        int, option(KEYS["seed"], "Seed of all randomness: the same one gives the same video.", "S")
+    ] = 0,
     camera: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|NUMBER", help="Camera of a MuJoCo model; its first one."),
+        Any,
+        typer.Option(
+            metavar="NAME|NUMBER", help="Camera of a MuJoCo model; its first one.", parser=_name_or_number
+        ),
     ] = None,
     stochastic: Annotated[
         bool, typer.Option("--stochastic", help="Sample actions instead of taking the most probable ones.")
@@ -95,8 +106,10 @@ def record_video(
         typer.Option("--sheet", help="A contact sheet: a .png of frames evenly spread from first to last."),
     ] = False,
     layout: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMNSxROWS", help="How many pictures a --sheet shows; 4x3."),
+        Any,
+        typer.Option(
+            metavar="COLUMNSxROWS", help="How many pictures a --sheet shows; 4x3.", parser=_columns_and_rows
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if it exists already.")
@@ -109,7 +122,6 @@ def record_video(
     """Record a video of a policy, or a picture; prints the path of the file on standard output."""
     warned = report.Warnings()
     warned.install()
-    one_of("--progress", progress, PROGRESS)
     check_quiet(quiet, progress)
     env, run, own = policies.find_subject(subject)
     policy = [*own, *(policy or [])]
@@ -123,21 +135,21 @@ def record_video(
         sources=sources,
         path=_place(output, env, run, label, PICTURE if sheet else VIDEO, overwrite),
         sheet=tiles,
-        steps=read_option("--steps", KEYS["steps"], steps),
-        episodes=read_option("--episodes", EPISODES, episodes) or 1,
+        steps=steps,
+        episodes=episodes or 1,
         size=_size(width, height, len(sources), tiles or (1, 1)),
-        fps=read_option("--fps", FPS, fps),
-        seed=read_option("--seed", KEYS["seed"], seed),
-        camera=int(camera) if camera and camera.isdecimal() and len(camera) < 9 else camera,
+        fps=fps,
+        seed=seed,
+        camera=camera,
         deterministic=not stochastic,
         overlay=overlay,
     )
     if sheet and not plan.is_picture:
         raise BadInput("--sheet", f"a contact sheet is a {PICTURE} (got -o {output!r})")
-    for option, value in (("--fps", fps), ("--episodes", episodes)):
+    for where, value in (("--fps", fps), ("--episodes", episodes)):
         if plan.is_picture and value is not None:
             raise BadInput(
-                option, f"of videos, and {plan.path.name!r} is a picture; give --steps N for its moment"
+                where, f"of videos, and {plan.path.name!r} is a picture; give --steps N for its moment"
             )
     try:
         with Signals(quiet=quiet) as signals:
@@ -158,16 +170,11 @@ def record_video(
     return 0
 
 
-def _tiles(sheet: bool, layout: str | None) -> tuple[int, int] | None:
+def _tiles(sheet: bool, layout: tuple[int, int] | None) -> tuple[int, int] | None:
     """Columns and rows of a contact sheet; None for a single picture."""
-    if layout is None:
-        return LAYOUT if sheet else None
-    if not sheet:
-        raise BadInput("--layout", f"is of a --sheet (got {layout!r}); give both")
-    form = re.fullmatch(r"([1-9]\d{0,2})[xX]([1-9]\d{0,2})", layout, re.ASCII)
-    if form is None:
-        raise BadInput("--layout", f"not COLUMNSxROWS (got {layout!r}); allowed: 1x1 to 999x999")
-    return int(form[1]), int(form[2])
+    if layout is not None and not sheet:
+        raise BadInput("--layout", f"is of a --sheet (got '{layout[0]}x{layout[1]}'); give both")
+    return (layout or LAYOUT) if sheet else None
 
 
 def _place(
@@ -191,11 +198,10 @@ def _place(
     return path
 
 
-def _size(width: str | None, height: str | None, count: int, tiles: tuple[int, int]) -> tuple[int, int]:
+def _size(across: int | None, down: int | None, count: int, tiles: tuple[int, int]) -> tuple[int, int]:
     """Width and height of a policy's picture, so that all of them together are not too large."""
     from lerax.render import grid_shape
 
-    across, down = read_option("--width", PIXELS, width), read_option("--height", PIXELS, height)
     if across is None:
         across = WIDTH if down is None else max(1, round(down * WIDTH / HEIGHT))
     if down is None:

@@ -14,12 +14,21 @@ HALF = 500  # characters of a long line of error that are kept, at each end
 
 
 class Failure(Exception):
-    """The command cannot go on: the machine, the state or the run is at fault (exit code 1)."""
+    """The command cannot go on: the machine, the state or the run is at fault (exit code 1).
+
+    Attributes:
+        where: What is at fault: an option, a key of a file, a part of the machine.
+        what: What is wrong with it.
+    """
 
     code = 1
 
     def __init__(self, where: str, what: str):
-        super().__init__(short(_one_line(f"{where}: {what}")))
+        super().__init__(where, what)
+        self.where, self.what = where, what
+
+    def __str__(self) -> str:
+        return short(_one_line(f"{self.where}: {self.what}"))
 
 
 class BadInput(Failure):
@@ -48,8 +57,8 @@ class Warnings:
         self.count = 0
         self.lost: list[str] = []
 
-    def install(self, *, hide: str = "") -> None:
-        """Takes over Python's warnings; those that contain `hide` are dropped."""
+    def install(self, *hide: type[Warning]) -> None:
+        """Takes over Python's warnings; those of the classes `hide` are dropped."""
         warnings.simplefilter("default")
         for about_code in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", about_code)
@@ -58,7 +67,7 @@ class Warnings:
             text = " ".join(str(message).split())
             if issubclass(category, LossWarning):
                 self.lost.append(text)
-            if not (hide and hide in text):
+            if not issubclass(category, hide):
                 self.say(text)
 
         warnings.showwarning = show

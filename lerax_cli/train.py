@@ -1,27 +1,26 @@
 """`lerax train`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from . import options, report, values, words
+from lerax.errors import NotFiniteWarning
+from lerax.settings import Limits, Setting
+
+from . import options, report, words
 from .job import Job
 from .progress import dashboard
 from .signals import Signals
+from .values import KEYS, check_quiet, option, read_setting, read_value
 
-PROGRESS = ("auto", "full", "plain", "off")
-DEVICES = ("auto", "cpu", "gpu")
+PROGRESS = Setting("progress", "auto", "", Limits(choices=("auto", "full", "plain", "off")))
+DEVICE = Setting("device", "auto", "", Limits(choices=("auto", "cpu", "gpu")))
 SURE_STEPS = range(
     100_000, 2**31
 )  # more than an iteration of any preset has, and no more than can be counted
 
 
-Progress = Annotated[
-    str,
-    typer.Option(
-        metavar="|".join(PROGRESS), help="How to show progress.", autocompletion=words.begin(PROGRESS)
-    ),
-]
+Progress = Annotated[str, option(PROGRESS, "How to show progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but warnings and errors.")]
 
@@ -40,10 +39,9 @@ def train(
         ),
     ] = None,
     steps: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Environment steps; the preset's, else 1,000,000."),
+        int | None, option(KEYS["steps"], "Environment steps; the preset's, else 1,000,000.")
     ] = None,
-    seed: Annotated[str | None, typer.Option(metavar="S", help="Seed of all randomness; random.")] = None,
+    seed: Annotated[int | None, option(KEYS["seed"], "Seed of all randomness; random.", "S")] = None,
     backend: Annotated[
         list[str] | None,
         typer.Option(
@@ -69,37 +67,33 @@ def train(
         ),
     ] = None,
     set_: Annotated[
-        list[str] | None,
+        list[Any] | None,
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
             help="A setting, see `lerax list-algos ppo`; may be repeated.",
+            parser=read_setting,
             autocompletion=words.set_option,
         ),
     ] = None,
     num_envs: Annotated[
-        str | None, typer.Option(metavar="N", help="Environments side by side; short for --set num_envs=N.")
+        Any,
+        typer.Option(
+            metavar="N",
+            help="Environments side by side; short for --set num_envs=N.",
+            parser=read_value,
+        ),
     ] = None,
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder that holds the runs.")] = "logs",
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; generated.")] = None,
     progress: Progress = "auto",
-    device: Annotated[
-        str,
-        typer.Option(
-            metavar="|".join(DEVICES), help="What to train on.", autocompletion=words.begin(DEVICES)
-        ),
-    ] = "auto",
+    device: Annotated[str, option(DEVICE, "What to train on.")] = "auto",
     nan: Annotated[
-        str | None,
-        typer.Option(
-            metavar="stop|warn|off",
-            help="What to do when a loss or a parameter is not finite; stop.",
-            autocompletion=words.begin(values.NAN_CHOICES),
-        ),
+        str | None, option(KEYS["nan"], "What to do when a loss or a parameter is not finite; stop.")
     ] = None,
     video_interval: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Record a video of the policy every N iterations; 0, for never."),
+        int | None,
+        option(KEYS["video_interval"], "Record a video of the policy every N iterations; 0, for never."),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there was any warning.")] = False,
     debug: Debug = False,
@@ -109,9 +103,7 @@ def train(
     """Train a policy; prints the path of the run on standard output."""
     warned = report.Warnings()
     warned.install()
-    values.one_of("--progress", progress, PROGRESS)
-    values.check_quiet(quiet, progress)
-    values.one_of("--device", device, DEVICES)
+    check_quiet(quiet, progress)
     plan = options.plan(
         env,
         algo=algo,
@@ -128,9 +120,10 @@ def train(
     )
     folder = options.check_place(out, name)
     if plan.nan == "off":
-        warned.install(hide="not finite from step")
+        warned.install(NotFiniteWarning)
     # Settings can be refused once their classes are imported, and a refusal is one line.
-    checked = not (config or set_ or num_envs or backend) and device != "gpu" and plan.steps in SURE_STEPS
+    asked = config or set_ or backend or num_envs is not None
+    checked = not asked and device != "gpu" and plan.steps in SURE_STEPS
     facts = {"algo": plan.algorithm.name, "env": plan.env.name, "seed": plan.seed} if checked else None
     title = f"{plan.algorithm.name.upper()} on {plan.env.name}"
     shown = dashboard("off" if quiet else progress, title, facts)

@@ -1,13 +1,17 @@
 """Values as users write them: on the command line, in a config file or in a preset, read by one rule."""
 
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import typer
 
 from lerax import registry
 from lerax.errors import SettingError
 from lerax.files import parse_toml, read_toml
 from lerax.settings import Limits, Setting
 
+from . import words
 from .report import BadInput
 
 TABLES = ("algorithm", "policy")  # of settings, in a config file and in a preset
@@ -57,11 +61,21 @@ def convert(where: str, wanted: Setting, value: Any) -> Any:
         raise BadInput(where, error.reason) from None
 
 
-def read_option(where: str, wanted: Setting, text: str | None) -> Any:
-    """The value of an option; None where it was not given."""
-    if text is None:
-        return None
-    return convert(where, wanted, text if isinstance(wanted.default, str) else read_value(text))
+def read_option(where: str, wanted: Setting, given: Any) -> Any:
+    """The value of an option from its text; a default is a value already."""
+    is_text = isinstance(given, str) and not isinstance(wanted.default, str)
+    return convert(where, wanted, read_value(given) if is_text else given)
+
+
+def option(wanted: Setting, help: str, metavar: str = "N") -> Any:
+    """The option that is called as a setting is, and takes what the setting may be."""
+    choices = wanted.limits.choices
+    return typer.Option(
+        metavar="|".join(choices) or metavar,
+        help=help,
+        parser=functools.partial(read_option, f"--{wanted.name.replace('_', '-')}", wanted),
+        autocompletion=words.begin(choices) if choices else None,
+    )
 
 
 def read_value(text: str) -> Any:
@@ -90,15 +104,15 @@ def read_setting(text: str) -> tuple[str, str, Any]:
     return table, name, read_value(value)
 
 
-def read_settings(texts: list[str], num_envs: str | None) -> dict[str, dict[str, Given]]:
+def read_settings(settings: list[tuple[str, str, Any]], num_envs: Any) -> dict[str, dict[str, Given]]:
     """The settings of the command line by table and name.
 
     Raises:
-        BadInput: One is no setting, or has two values.
+        BadInput: One has two values.
     """
-    given = [("--set", *read_setting(text)) for text in texts]
+    given = [("--set", *setting) for setting in settings]
     if num_envs is not None:
-        given.append(("--num-envs", "algorithm", "num_envs", read_value(num_envs)))
+        given.append(("--num-envs", "algorithm", "num_envs", num_envs))
     found: dict[str, dict[str, Given]] = {table: {} for table in TABLES}
     for where, table, key, value in given:
         name = key if table == "algorithm" else f"{table}.{key}"
@@ -147,15 +161,6 @@ def checked(where: str, content: dict[str, Any]) -> dict[str, Any]:
         key: value if key in TABLES else convert(f"{where}: {key}", KEYS[key], value)
         for key, value in content.items()
     }
-
-
-def one_of(where: str, value: str, choices: tuple[str, ...]) -> str:
-    """One of several words.
-
-    Raises:
-        BadInput: It is none of them.
-    """
-    return convert(where, Setting("", choices[0], "", Limits(choices=choices)), value)
 
 
 def check_quiet(quiet: bool, progress: str) -> None:
