@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lerax import registry
+from lerax.errors import SettingError
 
 from . import options
 from .options import Plan
@@ -94,9 +95,10 @@ def build(plan: Plan) -> Parts:
     try:
         algorithm = classes["algorithm"](**settings["algorithm"])
         algorithm.num_iterations(plan.steps)
-    except ValueError as error:
-        name, _, what = str(error).partition(": ")
-        raise BadInput(_place(plan, name), what) from None
+    except SettingError as error:
+        raise BadInput(_place(plan, error.name), error.reason) from None
+    except ValueError as error:  # of an algorithm of somebody else
+        raise BadInput("--algo", f"{plan.algorithm.name}: {error}") from error
     env, policy_class = plan.env.load()(), classes["policy"]
     make = lambda seed: policy_class(env=env, **settings["policy"], key=jr.key(seed))
     policy_form = eqx.filter_eval_shape(make, np.uint32(0))

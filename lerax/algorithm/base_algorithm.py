@@ -20,6 +20,7 @@ from lerax.collect import Standing, Steps, begin_all
 from lerax.env import AbstractEnvLike
 from lerax.env.contract import check_env, check_values
 from lerax.env.step import check_contract
+from lerax.errors import SettingError, SettingTypeError
 from lerax.learner import AbstractLearner, Log
 from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
@@ -180,9 +181,8 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         least, most = self.steps_per_iteration, (2**31 - 1) * self.steps_per_iteration
         if not least <= total_timesteps <= most:
             what = "fewer than one iteration takes" if total_timesteps < least else "too many iterations"
-            raise ValueError(
-                f"total_timesteps: {what} (got {total_timesteps}); needs at least {least} and at most {most}"
-            )
+            needs = f"needs at least {least} and at most {most}"
+            raise SettingError("total_timesteps", total_timesteps, wrong=what, hint=needs)
         return -(-total_timesteps // self.steps_per_iteration)
 
     def falling(self) -> list[str]:
@@ -291,11 +291,10 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
             return loop.run_traced(self, state, callback, total)
         whole, falling = int(state.total_iterations), self.falling()
         if falling and 0 < whole < total:
-            raise ValueError(
-                f"total_timesteps: beyond the end of the training, where {' and '.join(falling)} reaches 0 "
-                f"(got {total_timesteps}, it ends at {whole * self.steps_per_iteration}); begin it with "
-                f"init(..., total_timesteps={total_timesteps})"
-            )
+            wrong = f"beyond the end of the training, where {' and '.join(falling)} reaches 0"
+            said = f"{total_timesteps}, it ends at {whole * self.steps_per_iteration}"
+            hint = f"begin it with init(..., total_timesteps={total_timesteps})"
+            raise SettingError("total_timesteps", total_timesteps, wrong=wrong, hint=hint, said=said)
         return loop.run_from_host(self, state, callback, total)
 
     @_of_an_instance
@@ -332,19 +331,17 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
     def _check_own(self, state: AlgorithmState) -> None:
         """Refuses a state without values, and one of an algorithm that holds other things."""
         if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(state)):
-            raise TypeError(
-                "state: a template, which holds no values (got forms of arrays); "
-                "load a state into it, such as lerax.checkpoint.load(path, template)"
-            )
+            wrong, said = "a template, which holds no values", "forms of arrays"
+            hint = "load a state into it, such as lerax.checkpoint.load(path, template)"
+            raise SettingTypeError("state", state, wrong=wrong, hint=hint, said=said)
         form = eqx.filter_eval_shape(self.init_learner, state.env, state.policy, key=state.key)
         num_envs = jnp.shape(jax.tree.leaves(state.standing.observation)[0])[0]
         others = num_envs != self.num_envs
         if others or tree.difference(state.learner, form) is not None:
             differs = f"num_envs {num_envs} against {self.num_envs}" if others else "another learner"
-            raise ValueError(
-                f"state: of an algorithm with other settings (got {differs}); "
-                "go on with the algorithm that made it, or make one with init"
-            )
+            wrong = "of an algorithm with other settings"
+            hint = "go on with the algorithm that made it, or make one with init"
+            raise SettingError("state", state, wrong=wrong, hint=hint, said=differs)
 
     def progress(self, state: AlgorithmState) -> Float[Array, ""]:
         """The part of the whole training that is done, from 0 towards 1."""

@@ -16,6 +16,7 @@ from lerax import tree
 from lerax.advantage import gae
 from lerax.collect import Standing, Steps, collect
 from lerax.env import AbstractEnvLike
+from lerax.errors import SettingTypeError
 from lerax.learner import AbstractLearner, Log
 from lerax.policy import AbstractActorCriticPolicy, AbstractPolicy
 
@@ -117,7 +118,8 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]
     ) -> OnPolicyLearner:
         if not isinstance(policy, AbstractActorCriticPolicy):
-            raise TypeError(f"{self.name}: needs an actor-critic policy (got {policy.name})")
+            wrong = "needs an actor-critic policy"
+            raise SettingTypeError(self.name, policy, wrong=wrong, said=policy.name)
         vector = tree.ravel(policy, policy.trainable())[0]
         scale = RewardScale.initial(self.num_envs) if self.normalize_rewards else None
         return OnPolicyLearner(policy, self.optimizer().init(vector), scale)

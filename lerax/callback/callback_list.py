@@ -11,7 +11,7 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Key
 
 from lerax import tree
-from lerax.errors import shown
+from lerax.errors import SettingError, SettingTypeError, shown
 from lerax.settings import check_instance
 
 from .base_callback import (
@@ -60,10 +60,9 @@ class CallbackList(AbstractCallback):
             own = {name: part[i] for name in OWN if (part := getattr(ctx, name)) is not None}
             result = getattr(callback, hook)(dataclasses.replace(ctx, **own), key=jr.fold_in(key, i))
             if hook in NEXT_STATE and tree.difference(result, own["state"]) is not None:
-                raise TypeError(
-                    f"{type(callback).__name__}.{hook}: must return the next state, of the structure, shapes "
-                    f"and dtypes of the last (got {tree.text(result)} after {tree.text(own['state'])})"
-                )
+                wrong = "must return the next state, of the structure, shapes and dtypes of the last"
+                said = f"{tree.text(result)} after {tree.text(own['state'])}"
+                raise SettingTypeError(f"{type(callback).__name__}.{hook}", result, wrong=wrong, said=said)
             results.append(result)
         return tuple(results)
 
@@ -112,15 +111,13 @@ def _due(callback: AbstractCallback, iteration: int) -> int | None:
     whole = due is None or isinstance(due, int | np.integer)
     if due is not None and not (whole and due > iteration):
         what = "not in the future" if whole else "not a whole number"
-        raise ValueError(
-            f"{type(callback).__name__}.next_due: {what} (got {shown(due)} at iteration {iteration}); "
-            "return a greater iteration, or None"
-        )
+        said, hint = f"{shown(due)} at iteration {iteration}", "return a greater iteration, or None"
+        raise SettingError(f"{type(callback).__name__}.next_due", due, wrong=what, hint=hint, said=said)
     if due is not None and (later := callback.next_due(due - 1)) != due:
-        raise ValueError(
-            f"{type(callback).__name__}.next_due: no schedule (got {due} at {iteration}, and {later} "
-            f"at {due - 1}); return the same iteration until it has come"
-        )
+        said = f"{due} at {iteration}, and {later} at {due - 1}"
+        hint = "return the same iteration until it has come"
+        name = f"{type(callback).__name__}.next_due"
+        raise SettingError(name, later, wrong="no schedule", hint=hint, said=said)
     return due
 
 

@@ -24,6 +24,7 @@ from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Bool, Int, PyTree
 
 from lerax import tree
+from lerax.errors import LeraxWarning
 
 
 @runtime_checkable
@@ -76,7 +77,7 @@ def collecting() -> bool:
 def warn_inside_jit(callback: str) -> None:
     """Warns of a callback whose host methods matter where the host does not drive the loop being traced."""
     if not collecting():
-        warnings.warn(f"{callback}: not called inside jax.jit", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"{callback}: not called inside jax.jit", LeraxWarning, stacklevel=3)
 
 
 def register(receiver: Receiver) -> int:

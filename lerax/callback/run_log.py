@@ -14,6 +14,7 @@ from jaxtyping import Array, Int
 
 from lerax.backend import AbstractLoggingBackend, BackendError, Forwarder
 from lerax.backend.dispatch import CLOSE_SECONDS
+from lerax.errors import LeraxWarning, NotFiniteWarning, SettingError
 from lerax.run import NAME, claim, generated_name
 from lerax.settings import setting_values
 from lerax.tree import is_traced
@@ -62,7 +63,8 @@ class RunLog:
         plain: bool = False,
     ):
         if not backends:
-            raise ValueError("backend: none given (got an empty sequence); give at least one")
+            said, hint = "an empty sequence", "give at least one"
+            raise SettingError("backend", backends, wrong="none given", hint=hint, said=said)
         self.name: str | None = None
         self.closed = False
         self._forwarder = Forwarder(backends)
@@ -251,7 +253,8 @@ class RunLog:
         found = first_not_finite(records) if self._all_finite else None
         if found is not None:
             self._all_finite = False
-            self._forwarder.warn_later(f"not finite from step {steps[found[0]]} on: {', '.join(found[1])}")
+            text = f"not finite from step {steps[found[0]]} on: {', '.join(found[1])}"
+            self._forwarder.warn_later(text, NotFiniteWarning)
         with_learning_rate(records)
         lap.add_to(records)
         return records
@@ -267,7 +270,7 @@ def check_buildable(what: str, name: str | None) -> None:
     if is_traced():
         raise RuntimeError(f"{what}: built inside a JAX transformation; build it outside")
     if name is not None and not NAME.fullmatch(name):
-        raise ValueError(f"name: not a run's name (got {name[:60]!r}); allowed: letters, digits, . _ = + -")
+        raise SettingError("name", name, "letters, digits, . _ = + -", wrong="not a run's name")
 
 
 def emit_start(handle: Int[Array, ""], ctx: TrainingContext, **settings: Any) -> None:
@@ -296,4 +299,4 @@ def emit_iteration(handle: Int[Array, ""], ctx: IterationContext, video: VideoSe
 
 
 def _warn(text: str, stacklevel: int) -> None:
-    warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)
+    warnings.warn(text, LeraxWarning, stacklevel=stacklevel + 1)

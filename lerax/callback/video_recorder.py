@@ -16,6 +16,7 @@ import jax
 from lerax import tree
 from lerax.backend import ClipSink, Dispatcher
 from lerax.env.base_env import unstack
+from lerax.errors import LeraxWarning
 
 from .base_callback import next_multiple
 from .clips import Clip, ClipQueue
@@ -132,7 +133,7 @@ class VideoRecorder:
         if self._failure is not None and not self._told:
             self._told = True
             more = "more " if self._made else ""
-            warnings.warn(f"no {more}videos: {self._failure}; all else goes on", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"no {more}videos: {self._failure}; all else goes on", LeraxWarning, stacklevel=2)
 
     def refuse(self, reason: str) -> None:
         """Makes nothing from now on, and says why."""
