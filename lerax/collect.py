@@ -138,7 +138,7 @@ def step(
         EnvContractError: A method of the environment gives what the contract does not allow.
     """
     mask = allowed_actions(env, standing.env_state, key=mask_key)
-    memory, action, extra = act(standing.policy_state, standing.observation, mask, noise)
+    policy_state, action, extra = act(standing.policy_state, standing.observation, mask, noise)
     taken = env.action_space.clip(action) if isinstance(env.action_space, Box) else action
     after = advance(env, standing.env_state, taken, key=key, fresh=fresh.env_state)
     steps = Steps(
@@ -150,11 +150,11 @@ def step(
         truncated=after.truncated,
         next_observation=after.next_observation,
         policy_state=standing.policy_state,
-        next_policy_state=memory,
+        next_policy_state=policy_state,
         extra=extra,
     )
-    memory = tree.where(after.done, fresh.policy_state, memory)
-    return Standing(after.state, after.observation, memory), steps, after.next_state
+    policy_state = tree.where(after.done, fresh.policy_state, policy_state)
+    return Standing(after.state, after.observation, policy_state), steps, after.next_state
 
 
 def collect(

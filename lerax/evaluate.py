@@ -240,8 +240,8 @@ def _play(
 ) -> tuple[Standing, Steps, Any]:
     """One step of a policy at play."""
 
-    def act(memory: Any, observation: Any, mask: Any, key: Array) -> tuple[Any, Any, None]:
-        return *policy(memory, observation, key=None if deterministic else key, action_mask=mask), None
+    def act(state: Any, observation: Any, mask: Any, key: Array) -> tuple[Any, Any, None]:
+        return *policy(state, observation, key=None if deterministic else key, action_mask=mask), None
 
     act_key, env_key, mask_key = jr.split(key, 3)
     return step(env, act, standing, act_key, fresh, mask_key=mask_key, key=env_key)

@@ -39,10 +39,10 @@ class Parts:
         """The most that the policy's file takes."""
         import jax
 
-        from lerax.algorithm import memory
+        from lerax.algorithm import footprint
 
         arrays = len(jax.tree.leaves(self.policy_form))
-        return HEADER_BYTES + LEAF_BYTES * arrays + memory.size(self.policy_form)
+        return HEADER_BYTES + LEAF_BYTES * arrays + footprint.size(self.policy_form)
 
     def config(self) -> dict[str, Any]:
         """What `config.toml` says: all that repeats the run."""
@@ -88,7 +88,7 @@ def build(plan: Plan) -> Parts:
     import numpy as np
     from jax import random as jr
 
-    from lerax.algorithm import memory
+    from lerax.algorithm import footprint
 
     classes = {"algorithm": plan.algorithm.load(), "policy": plan.policy.load()}
     settings = {table: options.all_settings(cls, plan.settings[table]) for table, cls in classes.items()}
@@ -103,7 +103,7 @@ def build(plan: Plan) -> Parts:
     make = lambda seed: policy_class(env=env, **settings["policy"], key=jr.key(seed))
     policy_form = eqx.filter_eval_shape(make, np.uint32(0))
     try:
-        memory.check(algorithm, env, policy_form)
+        footprint.check(algorithm, env, policy_form)
     except MemoryError as error:
         raise Failure("memory", str(error)) from None
     return Parts(plan, algorithm, env, policy_class, policy_form, settings)

@@ -26,7 +26,7 @@ from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
 from lerax.settings import Limits, Setting, check_instance, setting_values
 
-from . import loop, memory
+from . import footprint, loop
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -220,7 +220,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         check_policy(policy, env)
         key = tree.typed_key(key)
         if not tree.is_traced(self, env, policy, key):
-            memory.check(self, env, policy)
+            footprint.check(self, env, policy)
         total = 0 if total_timesteps is None else self.num_iterations(total_timesteps)
         state = _init(self, env, policy, key, jnp.asarray(total, jnp.int32))
         if not tree.is_traced(state):

@@ -20,7 +20,7 @@ from lerax.errors import SettingTypeError
 from lerax.learner import AbstractLearner, Log
 from lerax.policy import AbstractActorCriticPolicy, AbstractPolicy
 
-from . import memory
+from . import footprint
 from .base_algorithm import AbstractAlgorithm, AlgorithmState
 from .reward_scale import RewardScale
 
@@ -134,7 +134,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
             return (row, mask, observation), (row, mask, observation), observation
 
         steps = self.steps_per_iteration
-        per_step = memory.size(eqx.filter_eval_shape(step, policy, np.uint32(0)))
+        per_step = footprint.size(eqx.filter_eval_shape(step, policy, np.uint32(0)))
         # Each layer gives a number for each of its columns; the gradient needs all of them again.
         layers = [
             4 * leaf.shape[-1] for leaf in jax.tree.leaves(policy) if len(getattr(leaf, "shape", ())) == 2
@@ -181,11 +181,11 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
     ) -> tuple[Standing, Steps]:
         """Steps every environment `num_steps` times; `extra` is the log probability of the action."""
 
-        def act(memory: PyTree, observation: PyTree, mask: PyTree, noise: PyTree) -> tuple:
-            memory, action, _, log_prob = policy.action_and_value(
-                memory, observation, noise=noise, action_mask=mask
+        def act(policy_state: PyTree, observation: PyTree, mask: PyTree, noise: PyTree) -> tuple:
+            policy_state, action, _, log_prob = policy.action_and_value(
+                policy_state, observation, noise=noise, action_mask=mask
             )
-            return memory, action, log_prob
+            return policy_state, action, log_prob
 
         noise = lambda key: policy.noise(key=key)
         return collect(env, policy, act, standing, noise=noise, key=key, num_steps=self.num_steps)

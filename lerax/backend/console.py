@@ -11,7 +11,7 @@ from lerax.errors import LeraxWarning
 
 from .base import AbstractLoggingBackend
 from .chart import History
-from .frame import ENDS, ROOMY, Line, Shown, frame, short
+from .dashboard import ENDS, ROOMY, Line, Shown, dashboard, short
 from .live import Live
 
 PLAIN_SECONDS = 10.0  # between two lines where there is no dashboard
@@ -103,7 +103,7 @@ class ConsoleBackend(AbstractLoggingBackend):
         self._out = self._stream or sys.stderr
         self._mode = _mode(self.progress, self._out)
         if self._mode == "full":
-            self._live = Live(self._out, self._frame, self._size)
+            self._live = Live(self._out, self._lines, self._size)
             self._live.start()
 
     def on_training_start(self, total_timesteps: int, total_iterations: int) -> None:
@@ -169,8 +169,8 @@ class ConsoleBackend(AbstractLoggingBackend):
         self._out.write(" ".join(f"{key}={value}" for key, value in words.items()) + "\n")
         self._out.flush()
 
-    def _frame(self, width: int, height: int, said: list[str]) -> list[Line]:
-        return frame(self._shown, width, height, time.monotonic(), said)
+    def _lines(self, width: int, height: int, said: list[str]) -> list[Line]:
+        return dashboard(self._shown, width, height, time.monotonic(), said)
 
     def _size(self) -> tuple[int, int]:
         """The terminal's; while it is lost, as with some window managers, the one that it had."""

@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO, Any
 
-from .frame import Line
+from .dashboard import Line
 
-FRAMES_PER_SECOND = 4
+PER_SECOND = 4
 GIVE_BACK_SECONDS = 0.2  # far more than a picture takes
 SAID = 3  # lines that were said in between which the picture can show
 # Gone line by line: some terminals keep in their scrollback what is cleared as a whole.
@@ -106,7 +106,7 @@ class Live:
             self._lock.release()
 
     def _work(self) -> None:
-        while not self._stopped.wait(1 / FRAMES_PER_SECOND):
+        while not self._stopped.wait(1 / PER_SECOND):
             with self._lock:
                 if self._stopped.is_set():
                     return

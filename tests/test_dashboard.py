@@ -1,11 +1,11 @@
-"""The frames of the dashboard, as lines of text."""
+"""The dashboard, as lines of text."""
 
 import re
 
 import pytest
 
 from lerax.backend.chart import History
-from lerax.backend.frame import Shown, clock_of, frame
+from lerax.backend.dashboard import Shown, clock_of, dashboard
 
 NAME = "PPO_MLPActorCriticPolicy_CartPole-v1_20260220_120000"
 TRAIN = ("loss", "policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "learning_rate")
@@ -32,7 +32,7 @@ def training(records=100, **changes):
 
 
 def lines(shown, width=80, height=24, now=60.0, said=()):
-    return ["".join(text for text, _ in line).rstrip() for line in frame(shown, width, height, now, said)]
+    return ["".join(text for text, _ in line).rstrip() for line in dashboard(shown, width, height, now, said)]
 
 
 def charted(text):
@@ -45,7 +45,7 @@ def charted(text):
     "size",
     [(20, 3), (20, 5), (30, 12), (60, 15), (79, 40), (80, 23), (80, 24), (100, 27), (200, 8), (300, 90)],
 )
-def test_a_frame_fits(size, records, phase):
+def test_a_dashboard_fits(size, records, phase):
     text = lines(training(records, phase=phase), *size)
     assert 2 <= len(text) < size[1]
     assert max(map(len, text)) <= size[0]
@@ -53,7 +53,7 @@ def test_a_frame_fits(size, records, phase):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (5, 2), (10, 3)])
-def test_a_frame_for_next_to_no_room_has_no_more_lines(size):
+def test_a_dashboard_for_next_to_no_room_has_no_more_lines(size):
     assert 1 <= len(lines(training(), *size)) <= max(size[1] - 1, 1)
 
 

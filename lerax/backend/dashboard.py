@@ -1,4 +1,4 @@
-"""One frame of the dashboard: lines that fit a terminal, whatever draws them."""
+"""The dashboard: lines that fit a terminal, whatever draws them."""
 
 import math
 import re
@@ -54,7 +54,7 @@ class Shown:
     curves: dict[str, History] = field(default_factory=dict)
 
 
-def frame(shown: Shown, width: int, height: int, now: float, said: Sequence[str] = ()) -> list[Line]:
+def dashboard(shown: Shown, width: int, height: int, now: float, said: Sequence[str] = ()) -> list[Line]:
     """The lines for a terminal of `width` columns and `height` lines, the last of which stays free.
 
     Lines that are too long are to be cut. Where there is little room, what matters most is shown.

@@ -13,7 +13,7 @@ from jax import numpy as jnp
 from jax import random as jr
 from test_cli_inputs import refuse
 
-from lerax.algorithm import PPO, loop, memory
+from lerax.algorithm import PPO, footprint, loop
 from lerax.callback.callback_list import as_callback
 from lerax.env.classic_control import CartPole
 from lerax.policy import MLPActorCriticPolicy
@@ -56,7 +56,7 @@ def planned(algorithm: PPO, policy) -> int:
 def test_the_figure_is_that_of_the_program(settings: Any, policy: dict):
     """XLA says what its program takes once it is compiled; another part prevails in each."""
     algorithm = PPO(**settings)
-    told = sum(memory.needed(algorithm, ENV, form(**policy)).values())
+    told = sum(footprint.needed(algorithm, ENV, form(**policy)).values())
     assert 0.6 < told / planned(algorithm, form(**policy)) < 1.2
 
 
@@ -108,8 +108,8 @@ def test_the_command_refuses_what_is_too_much(
 
 def test_what_is_there_is_the_least_of_all_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """The machine, `ulimit -v`, a control group of either version; one without a limit does not count."""
-    monkeypatch.setattr(memory, "GROUPS", tmp_path)
-    free = memory.available()
+    monkeypatch.setattr(footprint, "GROUPS", tmp_path)
+    free = footprint.available()
     assert 2**28 < free < 2**50
     for name, text in {
         "memory.max": "max",
@@ -117,12 +117,12 @@ def test_what_is_there_is_the_least_of_all_limits(monkeypatch: pytest.MonkeyPatc
         "memory.stat": "inactive_file 20\n",
     }.items():
         (tmp_path / name).write_text(text)
-    assert memory._groups() == []
+    assert footprint._groups() == []
     (tmp_path / "memory.max").write_text("100")
-    assert memory.available() == 100 - 50 + 20
+    assert footprint.available() == 100 - 50 + 20
     (tmp_path / "memory.max").write_text("10")
-    assert memory.available() == 0
+    assert footprint.available() == 0
     (tmp_path / "memory.max").unlink()
     monkeypatch.setattr(resource, "getrlimit", lambda which: (2**63, 2**63))
-    used = memory._address_space()
+    used = footprint._address_space()
     assert used is not None and 2**63 - 2**45 < used < 2**63
