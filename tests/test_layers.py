@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -143,6 +144,24 @@ def test_every_module_and_every_public_name_can_be_imported_first():
     command = [sys.executable, "-c", FORKS, json.dumps(statements)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def refuses_by_a_text(node):
+    """Whether a statement raises a plain error of a value that is said to be `got`."""
+    call = getattr(node, "exc", None)
+    plain = isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("ValueError", "TypeError")
+    return plain and "allowed: " in ast.unparse(call)
+
+
+@pytest.mark.parametrize("path", FILES, ids=IDS)
+def test_errors_and_warnings_are_objects(path):
+    """What is refused and what is warned of has a class of lerax, and the command reads no message."""
+    code = path.read_text()
+    raised = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Raise)]
+    assert not [node.lineno for node in raised if refuses_by_a_text(node)]
+    assert path.name == "errors.py" or not re.search(r"\b(Runtime|User)Warning\b", code)
+    read = r"str\((error|message)\)\.(r?partition|removeprefix|removesuffix|startswith|splitlines)"
+    assert path.parts[-2] != "lerax_cli" or not re.search(read, code)
 
 
 def test_nothing_changes_the_filters_of_warnings_for_a_while():
