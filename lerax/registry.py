@@ -3,12 +3,13 @@
 import difflib
 import importlib
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterable
 from importlib import metadata, resources
 from importlib.util import find_spec
 from typing import Any, NamedTuple
+
+from lerax.processes import python
 
 PLUGINS = "lerax.backends"  # the group of entry points in which packages name backends of their own
 FEW = 3  # of which it is said what they are, too
@@ -179,9 +180,11 @@ def obstacle(backend: Entry) -> str | None:
         missing = backend.package and find_spec(backend.package) is None
         return f"pip install {backend.package}" if missing else None
     program = "import sys; from lerax.registry import load_backend; load_backend(sys.argv[1])"
+    command, environment = python("-c", program, backend.name)
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", program, backend.name],
+            command,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PLUGIN_SECONDS,

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lerax import registry
+from lerax.processes import python
 
 from . import report, words
 from .checks import Check, all_checks
@@ -54,8 +54,7 @@ def doctor(
 def _row(name: str, check: Check) -> dict[str, Any]:
     """Tries one thing in a process of its own, which may hang or crash."""
     began = time.monotonic()
-    child = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-    command = [sys.executable, "-P", "-m", "lerax_cli.checks", name]
+    command, child = python("-m", "lerax_cli.checks", name)
     try:
         done = subprocess.run(
             command,

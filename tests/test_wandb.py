@@ -1,12 +1,17 @@
 """Weights & Biases: what a run leaves, read record by record, and what becomes of a run when wandb fails."""
 
 import atexit
+import dataclasses
+import enum
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import av
 import numpy as np
@@ -405,51 +410,133 @@ def test_an_unknown_mode_is_refused_by_the_command(tmp_path):
 
 
 FAULTY = """
-import os, signal, sys
+import os, sys
 from lerax.backend import wandb
 from lerax.callback import run_log
+from lerax.processes import children
 from lerax_cli.app import run
 
-number, bulk = int(sys.argv[1]), int(sys.argv[2])
+whom, number, bulk = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 wandb.CLOSE_SECONDS, run_log.CLOSE_SECONDS = 1.0, 2.0
 log_scalars = wandb.WandbBackend.log_scalars
 
 def log(self, scalars, step):
     if step == 1024:
-        open("service", "w").write(str(self._service.pid))
-        os.kill(self._service.pid, number)
-        self.run.log({"bulk": "x" * bulk})
+        own = self._process._process.pid
+        (service,) = children(own)
+        open("processes", "w").write(f"{own} {service}")
+        os.kill(service if whom == "service" else own, number)
+        self._process.tell("log", {"bulk": "x" * bulk})
     log_scalars(self, scalars, step)
 
 wandb.WandbBackend.log_scalars = log
-sys.exit(run(sys.argv[3:]))
+sys.exit(run(sys.argv[4:]))
 """
 
 
+def is_gone(pid):
+    try:
+        return terminal.state_of(pid) in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 @pytest.mark.parametrize(
-    "signal, bulk",
-    [(9, 0), (19, 0), (19, 2**24)],
-    ids=["killed", "stopped, hangs in close", "stopped, hangs in log"],
+    "whom, signal, bulk",
+    [("process", 9, 0), ("process", 19, 0), ("service", 9, 0), ("service", 19, 0), ("service", 19, 2**24)],
+    ids=["killed", "stopped", "service killed", "service stopped", "service stopped, hangs in log"],
 )
-def test_training_outlives_wandbs_service(tmp_path, signal, bulk):
-    """P1, P5: exit 0, one warning, and nothing is left that keeps standard output open."""
-    command = [
-        sys.executable,
-        "-c",
-        FAULTY,
-        str(signal),
-        str(bulk),
-        "train",
-        *terminal.BRIEF,
-        "-q",
-        "--backend",
-        "wandb",
-    ]
+def test_training_outlives_wandbs_processes(tmp_path, whom, signal, bulk):
+    """P1, P5: exit 0, one warning, and nothing is left, whatever has happened to them."""
+    arguments = (*terminal.BRIEF, "-q", "--backend", "wandb")
+    command = [sys.executable, "-c", FAULTY, whom, str(signal), str(bulk), "train", *arguments]
     done = terminal.finish(command, tmp_path, {"WANDB_MODE": "offline"})
     run = terminal.only_run(tmp_path / "logs")
     assert (done.returncode, done.stdout) == (0, f"logs/{run.name}\n"), done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("lerax: warning: WandbBackend")
     assert len(terminal.records(run)) == 4 and terminal.facts(run)["status"] == "finished"
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "service").read_text()), 0)
+    assert all(is_gone(int(pid)) for pid in (tmp_path / "processes").read_text().split())
+
+
+KILLED = """
+import os, signal
+from lerax.backend import WandbBackend
+from lerax.processes import children
+
+backend = WandbBackend()
+backend.open("run")
+for step in range(1, 1001):
+    backend.log_scalars({"x": step / 3}, step)
+(own,) = children(os.getpid())
+holder = os.fork()  # has the same files open
+if holder == 0:
+    signal.alarm(60)
+    signal.pause()
+print(holder, own, *children(own), flush=True)
+signal.pause()
+"""
+
+
+def test_a_training_that_is_killed_leaves_no_process_and_all_that_it_logged(tmp_path):
+    command = (sys.executable, "-c", KILLED)
+    with terminal.started(*command, cwd=tmp_path, WANDB_MODE="offline") as process:
+        holder, *pids = [int(word) for word in process.stdout.readline().split()]
+        own = f"/proc/{pids[0]}"
+        assert {os.readlink(f"{own}/fd/{number}") for number in range(3)} == {os.devnull}
+        with open(f"{own}/maps") as file:
+            assert "jaxlib" not in file.read()
+        for number in (
+            signal.SIGINT,
+            signal.SIGTERM,
+            signal.SIGHUP,
+        ):  # as a terminal or scheduler sends to all
+            os.killpg(pids[0], number)
+        process.kill()
+        process.wait()
+        end = time.monotonic() + terminal.SECONDS
+        while not all(map(is_gone, pids)) and time.monotonic() < end:
+            time.sleep(0.01)
+        os.kill(holder, signal.SIGKILL)
+    assert all(map(is_gone, pids))
+    run = tmp_path / "logs" / "run"
+    assert [(row["step"], row["x"]) for row in history(run)] == [(step, step / 3) for step in range(1, 1001)]
+    assert {record.exit.exit_code for record in records(run) if record.HasField("exit")} == {1}
+
+
+def test_no_open_stream_is_needed(tmp_path):
+    program = (
+        "from lerax.backend import WandbBackend; backend = WandbBackend(); backend.open('run');"
+        "backend.log_scalars({'x': 1.0}, 1); backend.close()"
+    )
+    line = 'exec "$0" -c "$1" <&- >&- 2>&-'
+    done = terminal.finish(["sh", "-c", line, sys.executable, program], tmp_path, {"WANDB_MODE": "offline"})
+    assert done.returncode == 0 and history(tmp_path / "logs" / "run") == [{"x": 1.0, "step": 1}]
+
+
+@dataclasses.dataclass
+class Part:
+    sizes: tuple[int, ...]
+    kind: type
+
+
+class Kind(enum.Enum):
+    ONE = "one"
+
+
+def test_values_of_any_type_are_what_wandb_makes_of_them(tmp_path):
+    from wandb.util import json_friendly_val
+
+    given = {
+        "single": np.float32(0.1),
+        "array": np.arange(3),
+        "large": np.arange(100.0),
+        "nothing": None,
+        "path": Path("a/b"),
+        "set": {1},
+        "kind": Kind.ONE,
+        "function": math.sqrt,
+        "inner": {"part": Part((1, 2), Part), "more": [np.int64(3), (True, "x")]},
+    }
+    run = brief(tmp_path, mode="offline", config=given)
+    assert config(run) == json_friendly_val(given)

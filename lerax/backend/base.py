@@ -17,8 +17,8 @@ FRAMES_BYTES = 2**30  # that the frames of a video may take which a backend is g
 class AbstractLoggingBackend(ABC):
     """Takes what training reports. Nothing is opened before `open`.
 
-    A dispatcher calls all methods of a backend but `video_writer` from one thread of its own, so a backend
-    may block, and needs no locks. The methods that are not abstract do nothing by default.
+    A dispatcher calls all methods of a backend but `video_writer` and `abandon` from one thread of its own,
+    so a backend may block, and needs no locks. The methods that are not abstract do nothing by default.
     """
 
     @abstractmethod
@@ -85,6 +85,9 @@ class AbstractLoggingBackend(ABC):
 
     def flush(self) -> None:
         """Brings what was logged to where it is kept; called after each group of records."""
+
+    def abandon(self) -> None:
+        """Told, from another thread, that the backend hangs and is left behind: ends what would go on."""
 
 
 def thinned_pixels(

@@ -178,13 +178,16 @@ class Dispatcher:
     def _switch_off(self, status: Status, why: str) -> None:
         if not self.is_off:
             self._why_off, self.status = why, status  # in this order: other threads read both
+            if status is Status.HANGS:
+                self._try(self.backend.abandon, ())
 
     def _open(self, name: str) -> None:
         try:
             self.backend.open(name)
             self.status = Status.OFF if self.is_off else Status.OPEN  # the former where it took too long
         except BaseException as error:  # an exit, too, would end this thread
-            self._why_off, self.status = f"{type(error).__name__}: {error}", Status.UNOPENED
+            self._why_off = self._why_off or f"{type(error).__name__}: {error}"
+            self.status = Status.UNOPENED
         self._opened.set()
 
     def _log_records(self, records: Records) -> None:

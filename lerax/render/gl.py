@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from types import ModuleType
 
+from lerax.processes import python
+
 OFF = ("software", "disable", "disabled", "off", "false", "0")
 PACKAGES = "apt-get install libegl1 libopengl0 libgl1"
 TRIAL_SECONDS = 60  # that a kind has to show that it draws
@@ -101,9 +103,9 @@ def _asked() -> str:
 @functools.cache
 def _try_out(name: str, fastest: bool) -> str | None:
     """What a process of its own has against a kind of OpenGL."""
-    child = {key: value for key, value in os.environ.items() if key != "PYOPENGL_PLATFORM"}
-    child |= {"MUJOCO_GL": name, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-    command = [sys.executable, "-P", "-m", "lerax.render.trial", name, *(["fastest"] if fastest else [])]
+    command, child = python("-m", "lerax.render.trial", name, *(["fastest"] if fastest else []))
+    child.pop("PYOPENGL_PLATFORM", None)
+    child["MUJOCO_GL"] = name
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     how = {"text": True, "errors": "replace", "timeout": TRIAL_SECONDS}
     try:
