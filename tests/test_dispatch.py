@@ -118,6 +118,24 @@ def test_a_backend_that_hung_in_open_is_not_waited_for_again(monkeypatch):
         released.set()
 
 
+@pytest.mark.parametrize("method, ends", [("open", "longer than 0.1 s"), ("log_scalars", "left behind")])
+def test_a_backend_that_is_left_behind_is_told_to_end_what_would_go_on(method, ends):
+    told = threading.Event()
+    backend = Faulty(method, told.wait)
+    backend.abandon = told.set
+    dispatcher = Dispatcher(backend)
+    if method == "open":
+        with pytest.raises(BackendError, match=ends):
+            dispatcher.open("run", timeout=0.1)
+    else:
+        dispatcher.open("run")
+        dispatcher.log_records([(1, {"x": 1.0})])
+        dispatcher.finish()
+        with pytest.warns(RuntimeWarning, match=ends):
+            dispatcher.join(time.monotonic())
+    assert told.is_set()
+
+
 def test_a_slow_backend_changes_no_number(algorithm, initial, expected):
     """P1: training is over before the first of its records is written, and all of them are."""
     trained = threading.Event()
