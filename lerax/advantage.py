@@ -12,8 +12,8 @@ def gae(
     terminals: Bool[Array, "time env"],
     dones: Bool[Array, "time env"],
     *,
-    gamma: float,
-    gae_lambda: float,
+    gamma: float | Float[Array, ""],
+    gae_lambda: float | Float[Array, ""],
 ) -> Float[Array, "time env"]:
     """Generalized advantage estimation (Schulman et al., 2016, https://arxiv.org/abs/1506.02438).
 

@@ -51,7 +51,7 @@ class Rollout(eqx.Module):
     dones: Bool[Array, " time"]
 
 
-@eqx.filter_jit
+@tree.compiled
 def rollout(
     env: AbstractEnvLike,
     policy: AbstractPolicy,
@@ -141,7 +141,7 @@ def episode(
                 return
 
 
-@eqx.filter_jit
+@tree.compiled
 def evaluate(
     env: AbstractEnvLike,
     policy: AbstractPolicy,
@@ -194,7 +194,7 @@ def evaluate(
     return Evaluation(*carry[-3:])
 
 
-@eqx.filter_jit
+@tree.compiled
 def _begin(env: AbstractEnvLike, policy: AbstractPolicy, key: PRNGKeyArray) -> tuple[Standing, Array]:
     """Where the environment stands before the first step, and the key of the steps."""
     check_contract(env)
@@ -203,7 +203,7 @@ def _begin(env: AbstractEnvLike, policy: AbstractPolicy, key: PRNGKeyArray) -> t
     return tree.strongly_typed(begin(env, policy, *keys)), step_key
 
 
-@eqx.filter_jit
+@tree.compiled
 def _play_on(
     env: AbstractEnvLike,
     policy: AbstractPolicy,

@@ -5,6 +5,7 @@ and range are read from there by the constructor, the command line, configuratio
 """
 
 import dataclasses
+import functools
 import math
 import operator
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ LONGEST_LIST = 100
 REQUIRED = dataclasses.MISSING
 """In place of a default: the setting has none, and must be given."""
 INTERVAL, TABLE = "interval", "table"
+DATA = {"float", INTERVAL, "none"}
 WHATEVER = {
     "bool": "true or false",
     "int": "any whole number",
@@ -145,8 +147,9 @@ def setting(
     at_most: float | None = None,
     choices: tuple = (),
     kw_only: bool = False,
+    static: bool | None = None,
 ) -> Any:
-    """Declares a static field of an Equinox module that carries its help and its range.
+    """Declares a field of an Equinox module that carries its help and its range.
 
     Args:
         default: Its default; a tuple stands for a list, a mapping for a table. `REQUIRED` for none.
@@ -159,6 +162,8 @@ def setting(
         at_most: The greatest value.
         choices: All that it may be.
         kw_only: Whether it is given by name only.
+        static: Whether it is part of compiled programs, such as what decides on shapes. By default all is,
+            but numbers with a fraction: these are data, and another value compiles nothing.
 
     Returns:
         The field.
@@ -169,7 +174,7 @@ def setting(
     default = _pairs(default) if isinstance(default, Mapping) else default
     return eqx.field(
         default=default,
-        static=True,
+        static=not {*kind.split(" or ")} <= DATA if static is None else static,
         kw_only=kw_only,
         converter=_without_arrays,
         metadata={"setting": Setting("", default, help, limits, kind)},
@@ -185,6 +190,13 @@ def settings_of(cls: type) -> dict[str, Setting]:
     }
 
 
+@functools.cache
+def data_of(cls: type) -> frozenset[str]:
+    """The names of the settings of a class that are data of compiled programs, not part of them."""
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    return frozenset(name for name in settings_of(cls) if not fields[name].metadata.get("static", False))
+
+
 def setting_values(module: Any) -> dict[str, Any]:
     """The values that an instance's settings have."""
     return {name: getattr(module, name) for name in settings_of(type(module))}
@@ -193,11 +205,17 @@ def setting_values(module: Any) -> dict[str, Any]:
 def check_settings(module: Any) -> None:
     """Converts and checks every setting of a module that is being constructed.
 
+    Data that is being traced stays as it is: so a caller's `jax.vmap` may map over it.
+
     Raises:
         SettingError: A value has the wrong type or lies outside its range.
     """
+    from jax.core import Tracer  # here, as above
+
     for name, declared in settings_of(type(module)).items():
-        object.__setattr__(module, name, declared.convert(getattr(module, name)))
+        value = getattr(module, name)
+        if not (isinstance(value, Tracer) and name in data_of(type(module))):
+            object.__setattr__(module, name, declared.convert(value))
 
 
 def _without_arrays(value: Any) -> Any:

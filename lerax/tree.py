@@ -1,9 +1,10 @@
 """Loops and selections over modules that mix arrays with static parts, and packing of many small arrays."""
 
+import functools
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
@@ -16,6 +17,10 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Bool, Float, Key, PRNGKeyArray, PyTree
 
 from .errors import SettingTypeError
+from .settings import data_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def is_traced(*trees: PyTree) -> bool:
@@ -38,6 +43,47 @@ def typed_key(key: PRNGKeyArray) -> Key[Array, ""]:
             return jr.wrap_key_data(given)
     hint = "write for example jax.random.key(0)"
     raise SettingTypeError("key", key, wrong="not one PRNG key", hint=hint, said=text(key))
+
+
+def settings_as_data(tree: PyTree) -> PyTree:
+    """The same tree, in whose modules the settings that are data are arrays of 32 bits."""
+    if isinstance(tree, eqx.Module):
+        data, parts = data_of(type(tree)), vars(tree)
+        changed = {
+            name: jax.tree.map(_as_float32, value) if name in data else settings_as_data(value)
+            for name, value in parts.items()
+        }
+        if all(changed[name] is value for name, value in parts.items()):
+            return tree
+        copy = object.__new__(type(tree))
+        for name, value in changed.items():
+            object.__setattr__(copy, name, value)
+        return copy
+    if isinstance(tree, tuple | list) and any(isinstance(part, eqx.Module) for part in tree):
+        parts = [settings_as_data(part) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return tree
+
+
+def _as_float32(value: Any) -> Any:
+    return jnp.asarray(value, jnp.float32) if isinstance(value, float) else value
+
+
+def compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
+    """`equinox.filter_jit`, for which the modules' settings that are data are arrays.
+
+    Args:
+        function: What is to be compiled.
+        options: Those of `equinox.filter_jit`.
+    """
+    program: Any = eqx.filter_jit(function, **options)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        named = {name: settings_as_data(value) for name, value in kwargs.items()}
+        return program(*map(settings_as_data, args), **named)
+
+    return call
 
 
 def scan(

@@ -63,18 +63,18 @@ class Parts:
 
     def initial_state(self) -> tuple[Any, Any]:
         """The state before training and the key of the evaluation, from the seed, in one program."""
-        import equinox as eqx
         import numpy as np
         from jax import random as jr
 
-        @eqx.filter_jit
-        def initial(seed: Any) -> tuple[Any, Any]:
-            policy_key, learn_key, evaluation_key = jr.split(jr.key(seed), 3)
-            policy = self.policy_class(env=self.env, **self.settings["policy"], key=policy_key)
-            state = self.algorithm.init(self.env, policy, key=learn_key, total_timesteps=self.plan.steps)
-            return state, evaluation_key
+        from lerax import tree
 
-        return initial(np.uint32(self.plan.seed))
+        @tree.compiled
+        def initial(algorithm: Any, env: Any, seed: Any) -> tuple[Any, Any]:
+            policy_key, learn_key, evaluation_key = jr.split(jr.key(seed), 3)
+            policy = self.policy_class(env=env, **self.settings["policy"], key=policy_key)
+            return algorithm.init(env, policy, key=learn_key), evaluation_key
+
+        return initial(self.algorithm, self.env, np.uint32(self.plan.seed))
 
 
 def build(plan: Plan) -> Parts:

@@ -348,7 +348,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         return jnp.minimum(state.iteration_count.astype(jnp.float32) / state.total_iterations, 1.0)
 
 
-@eqx.filter_jit
+@tree.compiled
 def _init(
     algorithm: AbstractAlgorithm,
     env: AbstractEnvLike,

@@ -6,6 +6,7 @@ while the next chunk runs.
 """
 
 import dataclasses
+import functools
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ def run_traced(
     algorithm: AbstractAlgorithm, state: AlgorithmState, callback: CallbackList, total: int
 ) -> AlgorithmState:
     """The whole training as one program, for callers that trace it themselves."""
-    before = state
+    before, algorithm = state, tree.settings_as_data(algorithm)
     with sending(True):
         state = start(algorithm, state, callback, total)
     _warn_of_lost(before, state)
@@ -249,12 +250,12 @@ def _training_hook(
     )
 
 
-@eqx.filter_jit
+@tree.compiled
 def _start(fixed: Any, state: AlgorithmState, total: Any) -> Any:
     return _collected(start, fixed, tree.copy_arrays(state), total)
 
 
-@eqx.filter_jit
+@tree.compiled
 def _end(fixed: Any, state: AlgorithmState, total: Any) -> Any:
     return _collected(end, fixed, state, total)
 
@@ -268,7 +269,7 @@ def _collected(hook: Any, fixed: Any, state: AlgorithmState, total: Any) -> Any:
     return state, jax.tree.map(lambda vector: vector[None], packed), collector
 
 
-@eqx.filter_jit(donate="all-except-first")
+@functools.partial(tree.compiled, donate="all-except-first")
 def _chunk(
     fixed: Any, state: AlgorithmState, length: Int[Array, ""]
 ) -> tuple[AlgorithmState, dict[str, Array], Int[Array, ""], Bool[Array, ""], Collector]:

@@ -27,7 +27,7 @@ class RewardScale(eqx.Module):
         return cls(jnp.zeros(num_envs, jnp.float32), RunningStatistics.empty())
 
     def scaled(
-        self, reward: Float[Array, "time env"], done: Bool[Array, "time env"], gamma: float
+        self, reward: Float[Array, "time env"], done: Bool[Array, "time env"], gamma: float | Float[Array, ""]
     ) -> tuple["RewardScale", Float[Array, "time env"]]:
         """The scale after a rollout, and its rewards in that scale."""
 

@@ -1,9 +1,11 @@
 """What is logged of each iteration: running statistics of episodes, and the algorithm's scalars."""
 
+from typing import Any
+
 from jax import numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
-from lerax.settings import check_value
+from lerax.settings import setting
 
 from .base_callback import AbstractCallbackStepState, IterationContext, StepContext
 from .records import IterationScalars
@@ -54,7 +56,7 @@ class EpisodeStatistics(AbstractCallbackStepState):
         """Whether an episode has finished, so that there are averages."""
         return self.average_length > 0
 
-    def after(self, ctx: StepContext, alpha: float) -> "EpisodeStatistics":
+    def after(self, ctx: StepContext, alpha: float | Float[Array, ""]) -> "EpisodeStatistics":
         """The statistics after a step.
 
         Args:
@@ -81,13 +83,9 @@ class EpisodeStatistics(AbstractCallbackStepState):
         return means, count > 0
 
 
-def checked_alpha(alpha: float) -> float:
-    """The weight of the newest episode.
-
-    Raises:
-        ValueError: It is no number, or out of range.
-    """
-    return check_value("alpha", alpha, 0.9, above=0, at_most=1)
+def alpha_setting() -> Any:
+    """Declares the weight of the newest episode."""
+    return setting(0.9, "Weight of the newest episode in the moving averages.", above=0, at_most=1)
 
 
 def iteration_scalars(ctx: IterationContext) -> IterationScalars:

@@ -12,7 +12,7 @@ from lerax.backend import AbstractLoggingBackend
 from lerax.env import AbstractEnvLike
 from lerax.policy import AbstractPolicy
 from lerax.run import generated_name
-from lerax.settings import check_instance
+from lerax.settings import check_instance, check_settings
 
 from . import outbox
 from .base_callback import (
@@ -25,7 +25,7 @@ from .base_callback import (
     StepContext,
     TrainingContext,
 )
-from .episode import EpisodeStatistics, checked_alpha
+from .episode import EpisodeStatistics, alpha_setting
 from .run_log import RunLog, check_buildable, emit_iteration, emit_start
 from .video import VideoSettings
 from .video_recorder import VideoCounts
@@ -66,8 +66,8 @@ class LoggingCallback(AbstractCallback):
     """
 
     handle: Int[Array, ""]
-    alpha: float = eqx.field(static=True)
     video: VideoSettings | None = eqx.field(static=True)
+    alpha: float = alpha_setting()
 
     def __init__(
         self,
@@ -88,7 +88,8 @@ class LoggingCallback(AbstractCallback):
         strict: bool = False,
     ):
         check_buildable("LoggingCallback", name)
-        self.alpha = checked_alpha(alpha)
+        self.alpha = alpha
+        check_settings(self)
         self.video = VideoSettings(
             video_interval, video_num_steps, video_width, video_height, video_fps, video_deterministic
         ).check()

@@ -10,7 +10,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from lerax import tree
-from lerax.settings import check_value
+from lerax.settings import REQUIRED, check_settings, setting
 
 from . import outbox
 from .base_callback import (
@@ -21,7 +21,7 @@ from .base_callback import (
     StepContext,
     TrainingContext,
 )
-from .episode import EpisodeStatistics, checked_alpha
+from .episode import EpisodeStatistics, alpha_setting
 
 
 class NonFiniteState(AbstractCallbackState):
@@ -69,12 +69,12 @@ class StopOnReturn(AbstractCallback):
         ValueError: `threshold` is no finite number, or `alpha` out of range.
     """
 
-    threshold: float = eqx.field(static=True)
-    alpha: float = eqx.field(static=True)
+    threshold: float = setting(REQUIRED, "The least return that ends training.", kind="float")
+    alpha: float = alpha_setting()
 
     def __init__(self, threshold: float, alpha: float = 0.1):
-        self.threshold = check_value("threshold", threshold, 475.0)
-        self.alpha = checked_alpha(alpha)
+        self.threshold, self.alpha = threshold, alpha
+        check_settings(self)
 
     def step_reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> EpisodeStatistics:
         return EpisodeStatistics.initial()

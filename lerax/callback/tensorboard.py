@@ -15,6 +15,7 @@ from lerax.backend import TensorBoardBackend
 from lerax.env import AbstractEnvLike
 from lerax.policy import AbstractPolicy
 from lerax.run import generated_name
+from lerax.settings import check_settings
 from lerax.tree import is_traced
 
 from . import outbox
@@ -27,7 +28,7 @@ from .base_callback import (
     StepContext,
     TrainingContext,
 )
-from .episode import EpisodeStatistics, checked_alpha
+from .episode import EpisodeStatistics, alpha_setting
 from .run_log import RunLog, check_buildable, emit_iteration, emit_start
 from .video import VideoSettings
 
@@ -184,8 +185,8 @@ class TensorBoardCallback(AbstractCallback):
     """
 
     handle: Int[Array, ""]
-    alpha: float = eqx.field(static=True)
     video: VideoSettings | None = eqx.field(static=True)
+    alpha: float = alpha_setting()
 
     def __init__(
         self,
@@ -202,7 +203,8 @@ class TensorBoardCallback(AbstractCallback):
         video_deterministic: bool = True,
     ):
         check_buildable("TensorBoardCallback", name)
-        self.alpha = checked_alpha(alpha)
+        self.alpha = alpha
+        check_settings(self)
         self.video = VideoSettings(
             video_interval, video_num_steps, video_width, video_height, video_fps, video_deterministic
         ).check()

@@ -125,7 +125,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
     )
     activation: str = setting("tanh", "Activation function.", choices=tuple(ACTIVATIONS))
     log_std_init: float = setting(
-        0.0, "Initial log standard deviation (box actions).", at_least=-20, at_most=20
+        0.0, "Initial log standard deviation (box actions).", at_least=-20, at_most=20, static=True
     )
     normalize_observations: bool = setting(False, "Normalize observations by all that was seen.")
 

@@ -47,8 +47,8 @@ class RescaleAction(AbstractWrapper):
     """
 
     env: AbstractEnvLike
-    low: float = setting(-1.0, "What stands for its lower bounds.")
-    high: float = setting(1.0, "What stands for its upper bounds.")
+    low: float = setting(-1.0, "What stands for its lower bounds.", static=True)
+    high: float = setting(1.0, "What stands for its upper bounds.", static=True)
 
     def __check_init__(self):
         check_settings(self)

@@ -17,7 +17,7 @@ from lerax import tree
 from lerax.env.timed import AbstractTimedEnv, AbstractTimedState, time_limit
 from lerax.errors import SettingError, SettingTypeError
 from lerax.render import HeadlessMujocoRenderer, RenderError
-from lerax.settings import check_settings, setting
+from lerax.settings import check_settings, data_of, setting
 from lerax.space import Box
 
 from .data import Data
@@ -28,7 +28,7 @@ PHYSICS = ("native", "mjx")
 
 
 def wobble(
-    model: Any, scale: float, *, key: Key[Array, ""], normal_velocity: bool = False
+    model: Any, scale: float | Float[Array, ""], *, key: Key[Array, ""], normal_velocity: bool = False
 ) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
     """The beginning that most tasks share: positions and velocities a little off, uniformly.
 
@@ -100,7 +100,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         check_settings(self)
         for field in dataclasses.fields(self):
             given = getattr(self, field.name)
-            if not field.metadata.get("static", False):
+            if not field.metadata.get("static", False) and field.name not in data_of(type(self)):
                 hint = "declare it with lerax.settings.setting"
                 raise SettingTypeError(field.name, given, "static", hint=hint)
             if not _can_be_hashed(given):
@@ -255,10 +255,11 @@ _known: dict[Any, _Loaded] = {}
 
 def _loaded(env: AbstractMujocoEnv, model: Any = None) -> _Loaded:
     """The model of an environment, and its physics; `model` if it has none yet."""
-    key = (type(env), tuple(env.__dict__.items()))
+    static = {name: value for name, value in vars(env).items() if name not in data_of(type(env))}
+    key = (type(env), tuple(static.items()))
     if key not in _known:
         model = load_model(env.xml_file) if model is None else model
-        physics = make_physics(env.physics, env, model, env.threads, key)
+        physics = make_physics(env.physics, _without_data(env), model, env.threads, key)
         shown = lambda fields: env.observe(Data(model, env.frame_skip, fields))
         fields = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in physics.shapes.items()}
         shape = jax.eval_shape(shown, fields).shape
@@ -267,6 +268,11 @@ def _loaded(env: AbstractMujocoEnv, model: Any = None) -> _Loaded:
             raise SettingError(env.name, shape, wrong="observe must return a vector", said=said)
         _known[key] = _Loaded(model, physics, shape[0])
     return _known[key]
+
+
+def _without_data(env: AbstractMujocoEnv) -> Any:
+    """The task as the host knows it, shared by all whose settings differ in data alone: these are None."""
+    return jax.tree.map(lambda leaf: None, env)
 
 
 def _can_be_hashed(value: Any) -> bool:
