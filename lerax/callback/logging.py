@@ -1,12 +1,11 @@
 """LoggingCallback: training statistics to any number of backends."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import equinox as eqx
 import jax
-from jax import numpy as jnp
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Int
 
 from lerax.backend import AbstractLoggingBackend
 from lerax.env import AbstractEnvLike
@@ -14,24 +13,14 @@ from lerax.policy import AbstractPolicy
 from lerax.run import generated_name
 from lerax.settings import check_instance, check_settings
 
-from . import outbox
-from .base_callback import (
-    AbstractCallback,
-    AbstractCallbackState,
-    EmptyCallbackState,
-    IterationContext,
-    OwnState,
-    ResetContext,
-    StepContext,
-    TrainingContext,
-)
-from .episode import EpisodeStatistics, alpha_setting
-from .run_log import RunLog, check_buildable, emit_iteration, emit_start
+from .episode import alpha_setting
+from .run_callback import AbstractRunCallback, watched_by
+from .run_log import RunLog, check_buildable
 from .video import VideoSettings
 from .video_recorder import VideoCounts
 
 
-class LoggingCallback(AbstractCallback):
+class LoggingCallback(AbstractRunCallback):
     """Logs `episode/return`, `episode/length`, `train/*` and `time/*` after each iteration.
 
     The x axis is environment steps. Each backend is served by a thread of its own: training neither waits
@@ -104,7 +93,7 @@ class LoggingCallback(AbstractCallback):
         elif env is not None or policy is not None:
             parts = [part.name for part in (policy, env) if part is not None]
             run.open(generated_name(*parts), stacklevel=3)
-        self.handle = jnp.array(outbox.register(run), jnp.int32)
+        self.handle = watched_by(run)
 
     @property
     def name(self) -> str | None:
@@ -127,14 +116,6 @@ class LoggingCallback(AbstractCallback):
         jax.effects_barrier()
         return self._log.finish_videos(drop=drop, seconds=seconds)
 
-    def close(self) -> None:
-        """Makes the videos that wait, writes what is left and closes the backends, these within 10 seconds.
-
-        After an exception `with` gives up the videos that wait. More calls do nothing.
-        """
-        jax.effects_barrier()  # what training traced as a whole has sent is on its way
-        self._log.close()
-
     def log(self, scalars: Mapping[str, float], step: int) -> None:
         """Logs scalars of your own, from ordinary Python.
 
@@ -156,44 +137,3 @@ class LoggingCallback(AbstractCallback):
             RuntimeError: The run is closed.
         """
         return self._open_log.step_at(iteration)
-
-    def __enter__(self) -> "LoggingCallback":
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            self._log.finish_videos(drop=True)
-        self.close()
-
-    def step_reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> EpisodeStatistics:
-        return EpisodeStatistics.initial()
-
-    def on_step(self, ctx: StepContext, *, key: Key[Array, ""]) -> EpisodeStatistics:
-        return ctx.state.after(ctx, self.alpha)
-
-    def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> AbstractCallbackState:
-        emit_start(self.handle, ctx, alpha=self.alpha)
-        return EmptyCallbackState()
-
-    def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> AbstractCallbackState:
-        emit_iteration(self.handle, ctx, self.video)
-        return ctx.state
-
-    def next_due(self, iteration: int) -> int | None:
-        return self._log.next_due(iteration)
-
-    def on_host(self, state: Any, own: OwnState, iteration: int) -> None:
-        self._open_log.record_video(state.env, state.policy, iteration)
-
-    def on_phase(self, phase: str) -> None:
-        self._open_log.phase(phase)
-
-    @property
-    def _log(self) -> RunLog:
-        return cast(RunLog, outbox.receiver_of(int(self.handle)))
-
-    @property
-    def _open_log(self) -> RunLog:
-        if self._log.closed:
-            raise RuntimeError("LoggingCallback: already closed; build a new one")
-        return self._log

@@ -50,6 +50,7 @@ class RunLog:
     Attributes:
         name: The run's name, None while it has not begun.
         closed: Whether it has ended.
+        folders: Those that hold the runs of its backends.
         video: Records videos; None for none.
     """
 
@@ -67,6 +68,8 @@ class RunLog:
             raise SettingError("backend", backends, wrong="none given", hint=hint, said=said)
         self.name: str | None = None
         self.closed = False
+        given = [getattr(backend, "log_dir", None) for backend in backends]
+        self.folders = [Path(folder).absolute() for folder in given if folder is not None]
         self._forwarder = Forwarder(backends)
         self.video: VideoRecorder | None = None
         self._hparams = dict(hparams or {})
@@ -101,9 +104,8 @@ class RunLog:
             self._forwarder.log_phase(self._phase)
 
     def _claim(self, name: str) -> str:
-        given = [getattr(dispatcher.backend, "log_dir", None) for dispatcher in self._forwarder.dispatchers]
         try:
-            return claim(name, {Path(folder).resolve() for folder in given if folder is not None})
+            return claim(name, {folder.resolve() for folder in self.folders})
         except OSError:
             return name  # opening the backend says what is wrong with its folder
 

@@ -3,13 +3,12 @@
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
-from jax import numpy as jnp
-from jaxtyping import Array, ArrayLike, Float, Int, Key, UInt8
+from jaxtyping import Array, ArrayLike, Float, Int, UInt8
 
 from lerax.backend import TensorBoardBackend
 from lerax.env import AbstractEnvLike
@@ -18,18 +17,9 @@ from lerax.run import generated_name
 from lerax.settings import check_settings
 from lerax.tree import is_traced
 
-from . import outbox
-from .base_callback import (
-    AbstractCallback,
-    EmptyCallbackState,
-    IterationContext,
-    OwnState,
-    ResetContext,
-    StepContext,
-    TrainingContext,
-)
 from .episode import EpisodeStatistics, alpha_setting
-from .run_log import RunLog, check_buildable, emit_iteration, emit_start
+from .run_callback import AbstractRunCallback, watched_by
+from .run_log import RunLog, check_buildable
 from .video import VideoSettings
 
 TensorBoardCallbackStepState = EpisodeStatistics
@@ -78,12 +68,13 @@ class JITSummaryWriter:
     """
 
     def __init__(self, log_dir: str | Path | None = None, *, run_log: RunLog | None = None):
-        folder = Path("logs", generated_name("training")) if log_dir is None else Path(log_dir).absolute()
         if run_log is None:
-            run_log = RunLog([TensorBoardBackend(folder.parent)], resume=log_dir is not None, plain=True)
+            folder = Path("logs", generated_name("training")) if log_dir is None else Path(log_dir)
+            backend = TensorBoardBackend(folder.absolute().parent)
+            run_log = RunLog([backend], resume=log_dir is not None, plain=True)
             run_log.open(folder.name, stacklevel=3)
         self.run_log = run_log
-        self.log_dir = folder.parent / str(run_log.name)
+        self.log_dir = run_log.folders[0] / str(run_log.name)
 
     def add_scalar(
         self,
@@ -141,10 +132,6 @@ class JITSummaryWriter:
         jax.effects_barrier()
         self.run_log.close()
 
-    def receive(self, *record: Any) -> None:
-        """Takes what a `TensorBoardCallback` emits."""
-        self.run_log.receive(*record)
-
     def _write(self, scalars: dict[str, Any], step: Any) -> None:
         self._check_open()
         self.run_log.log_finite([(int(step or 0), {tag: float(value) for tag, value in scalars.items()})])
@@ -158,7 +145,7 @@ class JITSummaryWriter:
             raise RuntimeError("JITSummaryWriter: already closed; make a new one")
 
 
-class TensorBoardCallback(AbstractCallback):
+class TensorBoardCallback(AbstractRunCallback):
     """Logs `episode/return`, `episode/length` and `train/*` to TensorBoard after each iteration.
 
     The x axis is environment steps. Build it outside of any `jax.jit`; training may be inside. A value that
@@ -212,51 +199,9 @@ class TensorBoardCallback(AbstractCallback):
         run_log = RunLog([TensorBoardBackend(log_dir)], plain=True)
         run_log.record_videos(self.video)
         run_log.open(name or generated_name(*parts or ["training"]), explicit=name is not None, stacklevel=3)
-        writer = JITSummaryWriter(Path(log_dir, str(run_log.name)), run_log=run_log)
-        self.handle = jnp.array(outbox.register(writer), jnp.int32)
+        self.handle = watched_by(run_log)
 
     @property
     def tb_writer(self) -> JITSummaryWriter:
         """Writes to the same event files."""
-        return cast(JITSummaryWriter, outbox.receiver_of(int(self.handle)))
-
-    def close(self) -> None:
-        """Makes the videos that wait, writes what is left and closes the files. More calls do nothing.
-
-        After an exception `with` gives up the videos that wait.
-        """
-        self.tb_writer.close()
-
-    def __enter__(self) -> "TensorBoardCallback":
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            self.tb_writer.run_log.finish_videos(drop=True)
-        self.close()
-
-    def reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> EmptyCallbackState:
-        return EmptyCallbackState()
-
-    def step_reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> TensorBoardCallbackStepState:
-        return EpisodeStatistics.initial()
-
-    def on_step(self, ctx: StepContext, *, key: Key[Array, ""]) -> TensorBoardCallbackStepState:
-        return ctx.state.after(ctx, self.alpha)
-
-    def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> EmptyCallbackState:
-        emit_start(self.handle, ctx, alpha=self.alpha)
-        return ctx.state
-
-    def on_training_end(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> EmptyCallbackState:
-        return ctx.state
-
-    def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> EmptyCallbackState:
-        emit_iteration(self.handle, ctx, self.video)
-        return ctx.state
-
-    def next_due(self, iteration: int) -> int | None:
-        return self.tb_writer.run_log.next_due(iteration)
-
-    def on_host(self, state: Any, own: OwnState, iteration: int) -> None:
-        self.tb_writer.run_log.record_video(state.env, state.policy, iteration)
+        return JITSummaryWriter(run_log=self._log)
