@@ -6,7 +6,6 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -107,8 +106,6 @@ class WandbBackend(AbstractLoggingBackend):
         asked = self.mode or os.environ.get("WANDB_MODE") or None
         if asked == "disabled":
             return
-        if find_spec("wandb") is None:
-            raise ModuleNotFoundError("No module named 'wandb'; pip install wandb")
         mode = asked or (None if _is_attended() else "offline")
         self._process = WandbProcess(
             WANDB_MODE=mode or "online",

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import threading
 import time
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -29,9 +30,14 @@ class WandbProcess:
 
     Args:
         variables: What its environment has beside this process's own.
+
+    Raises:
+        ModuleNotFoundError: wandb is not installed.
     """
 
     def __init__(self, **variables: str):
+        if find_spec("wandb") is None:
+            raise ModuleNotFoundError("No module named 'wandb'; pip install wandb")
         command, environment = python("-c", PROGRAM)
         environment.pop("WANDB_SERVICE", None)  # of a run that the user has begun in this process
         environment |= variables
