@@ -172,15 +172,15 @@ def take_picture(
     columns, rows = sheet or (1, 1)
     _check(steps=steps, columns=columns, rows=rows)
     players = _players(env, policies, renderer, key, deterministic, overlay)
-    seen = Spread[list[_Moment]]()
+    kept = Spread[list[_Moment]]()
     for moments in together([player.play(0, steps) for player in players]):
         if on_frame is not None:
             on_frame()
-        seen.add(moments)
-    last = seen.count - 1
+        kept.add(moments)
+    last = kept.count - 1
     one = last // 2 if steps is None else last
     wanted = [one] if sheet is None else [round(i) for i in np.linspace(0, last, columns * rows)]
-    shown = [seen[number] for number in dict.fromkeys(wanted)]
+    shown = [kept[number] for number in dict.fromkeys(wanted)]
     frames = [
         tiled([player.draw(moment) for player, moment in zip(players, moments, strict=True)])
         for moments in shown

@@ -29,11 +29,11 @@ class RunningStatistics(tree.Untrained):
         """Of nothing yet."""
         return cls(jnp.zeros(shape, jnp.float32), jnp.ones(shape, jnp.float32), jnp.array(0, jnp.float32))
 
-    def updated(self, seen: Float[Array, " sample *shape"]) -> "RunningStatistics":
+    def updated(self, values: Float[Array, " sample *shape"]) -> "RunningStatistics":
         """Those of everything before, and of what is new."""
-        new = jnp.float32(seen.shape[0])
+        new = jnp.float32(values.shape[0])
         count = self.count + new
-        mean, variance = jnp.mean(seen, axis=0), jnp.var(seen, axis=0)
+        mean, variance = jnp.mean(values, axis=0), jnp.var(values, axis=0)
         change, part = mean - self.mean, new / count
         spread = self.variance * (1 - part) + variance * part + change**2 * part * (1 - part)
         return type(self)(self.mean + change * part, spread, count)

@@ -120,7 +120,7 @@ def test_simulations_are_mujocos_to_the_bit(cls, loop, transport):
     played = program(states, actions)
     np.testing.assert_array_equal(bits(env, played.row), words)
     if cls is Ant:  # whose observation ends with contact forces
-        shown = np.asarray(played.seen)[..., :-2]
+        shown = np.asarray(played.outcome)[..., :-2]
         contacts = np.clip(forces[..., 1:, :], -1, 1).reshape(STEPS, LANES, -1).astype(np.float32)
         np.testing.assert_array_equal(shown[..., -contacts.shape[-1] :], contacts)
         assert contacts.any()
@@ -216,7 +216,7 @@ for skip in map(int, sys.argv[1:]):
     env = Hopper(frame_skip=skip)
     words = np.load("words.npy")
     state = env.draw(key=jax.random.key(0))
-    state = type(state)(words, state.seen, state.steps)
+    state = type(state)(words, state.outcome, state.steps)
     program = jax.jit(lambda s, a: env.transition(s, a).row)
     np.save(f"after-{skip}.npy", program(state, np.ones(3, np.float32)))
 """
@@ -296,6 +296,6 @@ class NamesAll(Hopper):
 
 def test_a_task_may_name_what_is_read_anyway():
     def after_a_step(env):
-        return env.transition(env.initial(key=jr.key(0)), jnp.ones(3)).seen
+        return env.transition(env.initial(key=jr.key(0)), jnp.ones(3)).outcome
 
     np.testing.assert_array_equal(after_a_step(NamesAll()), after_a_step(Hopper()))

@@ -98,7 +98,7 @@ def test_an_observation_is_a_vector():
 def test_a_gradient_through_a_step_is_refused(wrap):
     env = Hopper()
     state = env.initial(key=jr.key(0))
-    value = lambda action: wrap(lambda: env.transition(state, action).seen.sum())().sum()
+    value = lambda action: wrap(lambda: env.transition(state, action).outcome.sum())().sum()
     with pytest.raises(TypeError, match="Hopper-v5: MuJoCo's engine has no derivatives.*stop_gradient"):
         jax.grad(value)(jnp.zeros(3))
     assert not jax.grad(lambda action: value(jax.lax.stop_gradient(action)))(jnp.zeros(3)).any()
@@ -111,7 +111,7 @@ def play(env, state, actions):
         seen = []
         for action in actions:
             state = env.transition(state, jnp.asarray(action))
-            seen.append(np.asarray(state.seen))
+            seen.append(np.asarray(state.outcome))
     assert all(warning.category is LeraxWarning for warning in caught)
     return np.array(seen), [str(warning.message) for warning in caught]
 
@@ -149,7 +149,7 @@ def test_an_unstable_simulation_is_reset_by_the_engine_and_goes_on():
     numbers = words.view(np.float64)
     at = 1 + env.mujoco_model.nq + 3  # after the time and the positions
     numbers[at] = 1e11
-    state = type(state)(jnp.asarray(words), state.seen, state.steps)
+    state = type(state)(jnp.asarray(words), state.outcome, state.steps)
     expected = [reference.step(np.zeros(8, np.float32)) for _ in range(5)]
     seen, warned = play(env, state, np.zeros((5, 8), np.float32))
     np.testing.assert_allclose(seen[:, :-2], [step[0] for step in expected], rtol=1e-5, atol=1e-6)
@@ -195,7 +195,7 @@ def test_where_the_engine_gives_up_the_episode_ends_and_others_go_on(cls):
     step = jax.vmap(env.transition)
     loop = lambda s: jax.lax.scan(lambda s, _: (step(s, jnp.zeros((4, 0))),) * 2, s, length=260)[1]
     with pytest.warns(RuntimeWarning, match="Pile: MuJoCo: the engine gave up.*mj_stackAlloc") as warned:
-        seen = np.asarray(jax.jit(loop)(states).seen)
+        seen = np.asarray(jax.jit(loop)(states).outcome)
     assert len(warned) == 1
     heights, rewards, ends = (seen[..., i] for i in range(3))
     assert not ends[:, high].any()
@@ -210,7 +210,7 @@ import os
 from jax import random as jr
 from lerax.env.mujoco import HalfCheetah
 
-HalfCheetah().initial(key=jr.key(0)).seen.block_until_ready()
+HalfCheetah().initial(key=jr.key(0)).outcome.block_until_ready()
 print(os.listdir("."))
 """
 
@@ -265,7 +265,7 @@ def test_memory_does_not_grow(tmp_path):
 
 def heavier(env, state):
     """The height of a free box after a step, from the same beginning."""
-    return float(jax.jit(lambda state: env.transition(state, jnp.zeros(0)))(state).seen[0])
+    return float(jax.jit(lambda state: env.transition(state, jnp.zeros(0)))(state).outcome[0])
 
 
 @pytest.mark.parametrize("included", [False, True])

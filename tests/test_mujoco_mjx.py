@@ -142,7 +142,7 @@ def test_the_tasks_are_those_of_the_native_physics(task):
 @needs_mjx
 def test_a_step_has_the_derivative_that_differences_of_the_native_physics_have(made):
     native, mjx = (made(InvertedPendulum, CART, physics=physics) for physics in ("native", "mjx"))
-    after = lambda env, force: env.transition(env.initial(key=jr.key(0)), force).seen[:-2]
+    after = lambda env, force: env.transition(env.initial(key=jr.key(0)), force).outcome[:-2]
     slope = compiled(jax.jacfwd(lambda force: after(mjx, force)))(jnp.array([0.5]))[:, 0]
     difference = after(native, jnp.array([1.0])) - after(native, jnp.array([0.0]))
     np.testing.assert_allclose(slope, difference, rtol=2e-2)
@@ -161,7 +161,7 @@ def test_a_simulation_that_becomes_unstable_ends_its_episode_with_numbers(made):
 
 @needs_mjx
 def test_the_first_use_may_be_in_traced_code(made):
-    fresh = lambda: made(InvertedPendulum, CART, physics="mjx", frame_skip=3).initial(key=jr.key(0)).seen
+    fresh = lambda: made(InvertedPendulum, CART, physics="mjx", frame_skip=3).initial(key=jr.key(0)).outcome
     traced = compiled(fresh)()
     np.testing.assert_allclose(fresh(), traced, rtol=1e-6)
 
@@ -175,7 +175,7 @@ def test_it_is_drawn_from_numpy_arrays(made):
     env, renderer = made(InvertedPendulum, CART, physics="mjx"), Drawn()
     state = jax.device_get(env.initial(key=jr.key(0)))
     env.render(state, renderer)
-    np.testing.assert_allclose(renderer.qpos, state.seen[:2], rtol=1e-6)
+    np.testing.assert_allclose(renderer.qpos, state.outcome[:2], rtol=1e-6)
 
 
 @needs_mjx

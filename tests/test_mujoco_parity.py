@@ -159,7 +159,7 @@ def compare(env, reference, episodes, seed=0):
 
     def outcome(state):
         shown = env.observation(state)
-        return shown, state.seen[-2], jnp.stack([env.terminal(state), env.truncate(state)])
+        return shown, state.outcome[-2], jnp.stack([env.terminal(state), env.truncate(state)])
 
     def step(states, actions):
         states = jax.vmap(env.transition)(states, actions)

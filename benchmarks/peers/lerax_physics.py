@@ -78,7 +78,7 @@ def train(name: str, settings: Settings, physics: str) -> Callable[[int], int]:
 def _scan(env: Any, state: Any, actions: jax.Array) -> Any:
     def step(state: Any, action: jax.Array) -> Any:
         state = jax.vmap(lambda state, action: env.transition(state, action))(state, action)
-        return state, (state.seen,)
+        return state, (state.outcome,)
 
     return lax.scan(step, state, actions)
 

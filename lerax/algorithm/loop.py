@@ -35,7 +35,7 @@ else:
 CHUNK_SECONDS = 0.25  # how often the host gets a word in
 CHUNK_RECORDS = 1024  # most iterations in a chunk
 STEP_HOOKS = 2**31  # folded into an iteration's key for those of `on_step`
-SEEN = ("observation", "action", "next_observation", "terminal", "truncated")  # by `on_step`
+STEP_LOCALS = ("observation", "action", "next_observation", "terminal", "truncated")  # by `on_step`
 CHUNK_BYTES = 2**24  # most memory that a chunk's records may take
 
 
@@ -155,8 +155,8 @@ def _step_hooks(
     """
 
     def hook(own: Any, steps: Steps, key: Key[Array, ""]) -> Any:
-        seen = {name: getattr(steps, name) for name in SEEN}
-        parts = {"state": own, "step_state": None, "done": steps.done, "reward": steps.reward, "locals": seen}
+        told = {name: getattr(steps, name) for name in STEP_LOCALS}
+        parts = {"state": own, "step_state": None, "done": steps.done, "reward": steps.reward, "locals": told}
         return callback.on_step(_context(algorithm, state, **parts), key=key)
 
     def step(own: Any, xs: tuple) -> tuple[Any, None]:

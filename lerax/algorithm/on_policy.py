@@ -156,7 +156,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         scale, batch = self._judged(learner, steps, standing)
         vector, opt_state, log = self._update(learner, batch, progress, update_key)
         policy = tree.ravel(learner.policy, learner.policy.trainable())[1](vector)
-        learner = OnPolicyLearner(policy.having_seen(batch.observation), opt_state, scale)
+        learner = OnPolicyLearner(policy.after_rollout(batch.observation), opt_state, scale)
         log |= {
             "explained_variance": explained_variance(batch.value, batch.returns),
             "learning_rate": opt_state.hyperparams["learning_rate"],
@@ -227,13 +227,13 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         One wide product after the rollout instead of one narrow one in each of its steps.
         """
 
-        def value_of(seen: PyTree) -> Float[Array, "*batch"]:
-            flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), seen)
+        def value_of(inputs: PyTree) -> Float[Array, "*batch"]:
+            flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), inputs)
             return jax.vmap(lambda m, o: policy.value(m, o)[1])(*flat).reshape(-1, self.num_envs)
 
         append = lambda x, last: jnp.concatenate([x, last[None]])
-        seen = (steps.policy_state, steps.observation)
-        values = value_of(jax.tree.map(append, seen, (standing.policy_state, standing.observation)))
+        inputs = (steps.policy_state, steps.observation)
+        values = value_of(jax.tree.map(append, inputs, (standing.policy_state, standing.observation)))
         cut = steps.truncated & ~steps.terminal
         next_values = lax.cond(
             jnp.any(cut),

@@ -61,8 +61,8 @@ class PPO(AbstractOnPolicyAlgorithm):
         progress: Float[Array, ""],
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         judge = jax.vmap(lambda s, o, a, m: policy.evaluate_action(s, o, a, action_mask=m))
-        seen = batch.policy_state, batch.observation, batch.action, batch.action_mask
-        _, value, log_prob, entropy = judge(*seen)
+        inputs = batch.policy_state, batch.observation, batch.action, batch.action_mask
+        _, value, log_prob, entropy = judge(*inputs)
         clip = self.clip_coefficient * (1.0 - progress if self.anneal_clip else 1.0)
         log_ratio = log_prob - batch.log_prob
         ratio = jnp.exp(log_ratio)

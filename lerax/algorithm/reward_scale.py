@@ -15,11 +15,11 @@ class RewardScale(eqx.Module):
 
     Attributes:
         returns: Of each environment the sum of rewards until now, earlier ones discounted.
-        seen: Statistics of these sums.
+        statistics: Statistics of these sums.
     """
 
     returns: Float[Array, " env"]
-    seen: RunningStatistics
+    statistics: RunningStatistics
 
     @classmethod
     def initial(cls, num_envs: int) -> "RewardScale":
@@ -36,5 +36,5 @@ class RewardScale(eqx.Module):
             return returns * ~now[1], returns
 
         last, returns = lax.scan(step, self.returns, (reward, done))
-        seen = self.seen.updated(returns.reshape(-1))
-        return type(self)(last, seen), seen.scale(reward, MOST_REWARD)
+        statistics = self.statistics.updated(returns.reshape(-1))
+        return type(self)(last, statistics), statistics.scale(reward, MOST_REWARD)

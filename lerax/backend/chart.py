@@ -20,13 +20,13 @@ class History:
     def __init__(self, size: int = 1024):
         self._size = size
         self._every = 1
-        self._seen = 0
+        self._count = 0
         self.points: list[tuple[float, float]] = []
 
     def add(self, x: float, y: float) -> None:
         """Appends a point; one that is not finite, or too large to be drawn, is left out."""
-        self._seen += 1
-        if self._seen % self._every or not abs(y) < LARGEST:
+        self._count += 1
+        if self._count % self._every or not abs(y) < LARGEST:
             return
         self.points.append((x, y))
         if len(self.points) >= self._size:

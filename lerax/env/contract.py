@@ -92,9 +92,9 @@ def same_kind(env: AbstractEnvLike, method: str, state: PyTree, like: PyTree) ->
     return tree.numbers_as_arrays(state)
 
 
-def seen(env: AbstractEnvLike, observation: PyTree) -> PyTree:
+def observation(env: AbstractEnvLike, value: PyTree) -> PyTree:
     """An observation of the shape and the type that its space has."""
-    space, shape, dtype = env.observation_space, *_form(observation)
+    space, shape, dtype = env.observation_space, *_form(value)
     if isinstance(space, Discrete):
         fits, wanted = shape == () and jnp.issubdtype(dtype, jnp.integer), "one integer, i32[]"
     else:
@@ -102,8 +102,8 @@ def seen(env: AbstractEnvLike, observation: PyTree) -> PyTree:
         fits = fits or not isinstance(space, Box)  # spaces of one's own know best
     if not fits:
         wanted = f"{wanted}, as observation_space has it"
-        raise EnvContractError(env, "observation", tree.text(observation), wanted)
-    return observation
+        raise EnvContractError(env, "observation", tree.text(value), wanted)
+    return value
 
 
 def number(env: AbstractEnvLike, method: str, value: Any) -> Array:

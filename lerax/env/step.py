@@ -71,7 +71,7 @@ def advance(
     with contract.calling(env, "truncate"):
         truncated = contract.flag(env, "truncate", env.truncate(stepped))
     with contract.calling(env, "observation"):
-        next_observation = contract.seen(env, env.observation(stepped, key=keys[3]))
+        next_observation = contract.observation(env, env.observation(stepped, key=keys[3]))
     done = terminal | truncated
     with contract.calling(env, "draw"):
         fresh = contract.same_kind(env, "draw", env.draw(key=keys[4]) if fresh is None else fresh, stepped)
@@ -107,7 +107,7 @@ def begin_episode(
     with contract.calling(env, "initial"):
         state = contract.beginning(env, env.initial(key=key))
     with contract.calling(env, "observation"):
-        return state, contract.seen(env, env.observation(state, key=show_key))
+        return state, contract.observation(env, env.observation(state, key=show_key))
 
 
 def allowed_actions(

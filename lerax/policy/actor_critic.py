@@ -82,7 +82,7 @@ class AbstractActorCriticPolicy(AbstractPolicy):
     def value(self, state: PyTree, observation: PyTree) -> tuple[PyTree, Float[Array, ""]]:
         """Next memory and value of the observation."""
 
-    def having_seen(self, observation: PyTree) -> "AbstractActorCriticPolicy":
+    def after_rollout(self, observation: PyTree) -> "AbstractActorCriticPolicy":
         """The policy after a rollout: what it learns from observations other than by gradients.
 
         Args:
@@ -117,7 +117,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
     actor: MLP
     critic: MLP
     log_std: Float[Array, "..."] | None
-    seen: RunningStatistics | None
+    observation_statistics: RunningStatistics | None
     action_space: AbstractSpace = eqx.field(static=True)
     observation_space: AbstractSpace = eqx.field(static=True)
     hidden_sizes: tuple[int, ...] = setting(
@@ -156,7 +156,8 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
             raise SettingTypeError("MLPActorCriticPolicy", self.action_space, "Discrete, Box", wrong=wrong)
         actor_key, critic_key = jr.split(tree.typed_key(key))
         layers = (self.observation_space.flat_size, *self.hidden_sizes)
-        self.seen = RunningStatistics.empty(layers[0]) if self.normalize_observations else None
+        normalizes = self.normalize_observations
+        self.observation_statistics = RunningStatistics.empty(layers[0]) if normalizes else None
         # A small last layer: the first policy is close to uniform.
         self.actor = MLP((*layers, outputs), activation=activation, output_scale=0.01, key=actor_key)
         self.critic = MLP((*layers, 1), activation=activation, key=critic_key)
@@ -209,11 +210,12 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
     def value(self, state: None, observation: PyTree) -> tuple[None, Float[Array, ""]]:
         return None, self.critic(self._input(observation))[0]
 
-    def having_seen(self, observation: PyTree) -> "MLPActorCriticPolicy":
-        if self.seen is None:
+    def after_rollout(self, observation: PyTree) -> "MLPActorCriticPolicy":
+        statistics = self.observation_statistics
+        if statistics is None:
             return self
-        seen = self.seen.updated(jax.vmap(self.observation_space.flatten)(observation))
-        return eqx.tree_at(lambda policy: policy.seen, self, seen)
+        updated = statistics.updated(jax.vmap(self.observation_space.flatten)(observation))
+        return eqx.tree_at(lambda policy: policy.observation_statistics, self, updated)
 
     def _distribution(
         self, flat: Float[Array, " size"], action_mask: Bool[Array, "..."] | None = None
@@ -225,4 +227,5 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
 
     def _input(self, observation: PyTree) -> Float[Array, " size"]:
         flat = self.observation_space.flatten(observation)
-        return flat if self.seen is None else self.seen.normalize(flat, MOST)
+        statistics = self.observation_statistics
+        return flat if statistics is None else statistics.normalize(flat, MOST)

@@ -533,7 +533,7 @@ CHANGES = [
     change("env/mujoco/data", "opt.timestep * frame_skip", "opt.timestep", f"{EPISODES}[Swimmer]"),
     change(
         "policy/actor_critic",
-        "self.seen.normalize(flat, MOST)",
+        "statistics.normalize(flat, MOST)",
         "flat",
         "test_normalization::test_normalizing_makes_a_policy_blind_to_shift_and_scale",
     ),
@@ -666,8 +666,8 @@ CHANGES = [
     change("callback/records", "times.item(-1) - self._last, ", "times.item(-1) - self._began, ", TIMES),
     change(
         "algorithm/on_policy",
-        "policy.having_seen(batch.observation)",
-        "policy.having_seen(batch.observation[1:])",
+        "policy.after_rollout(batch.observation)",
+        "policy.after_rollout(batch.observation[1:])",
         "test_normalization::test_a_policy_learns_the_statistics_of_all_that_it_saw",
     ),
     change(

@@ -49,12 +49,12 @@ class MujocoState(AbstractTimedState):
 
     Attributes:
         row: The simulation: words of float64 numbers (`lerax.env.mujoco.native`), or float32 numbers for MJX.
-        seen: Observation, reward of the step that led here, and whether the task ended.
+        outcome: Observation, reward of the step that led here, and whether the task ended.
         steps: Steps of the episode.
     """
 
     row: UInt32[Array, " words"] | Float[Array, " numbers"]
-    seen: Float[Array, " size"]
+    outcome: Float[Array, " size"]
     steps: Int[Array, ""]
 
 
@@ -171,12 +171,13 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
 
         @property
         def observation_space(self) -> Box:
-            return Box(-jnp.inf, jnp.inf, shape=(_loaded(self).seen_size,))
+            return Box(-jnp.inf, jnp.inf, shape=(_loaded(self).observation_size,))
 
     def draw(self, *, key: Key[Array, ""]) -> MujocoState:
         loaded = _loaded(self)
-        row, seen = loaded.physics.draw(*self.offsets(key=key)), jnp.zeros(loaded.seen_size + 2, jnp.float32)
-        return MujocoState(row, seen, jnp.array(0, jnp.int32))
+        row = loaded.physics.draw(*self.offsets(key=key))
+        outcome = jnp.zeros(loaded.observation_size + 2, jnp.float32)
+        return MujocoState(row, outcome, jnp.array(0, jnp.int32))
 
     def begin(self, state: MujocoState) -> MujocoState:
         return tree.map_where(state.row[-1] != 0, self._begun, state)
@@ -190,11 +191,11 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         action = jnp.asarray(action, jnp.float32)
         row, fields, moved, failed = _loaded(self).physics.step(state.row, action)
         reward, terminal = self.judge(self._data(fields), action, moved)
-        seen = self._seen(fields, jnp.where(failed, 0, reward), failed | terminal)
-        return MujocoState(row, seen, state.steps + 1)
+        outcome = self._outcome(fields, jnp.where(failed, 0, reward), failed | terminal)
+        return MujocoState(row, outcome, state.steps + 1)
 
     def observation(self, state: MujocoState, *, key: Key[Array, ""] | None = None) -> Float[Array, " size"]:
-        return state.seen[:-2]
+        return state.outcome[:-2]
 
     def reward(
         self,
@@ -204,10 +205,10 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         *,
         key: Key[Array, ""] | None = None,
     ) -> Float[Array, ""]:
-        return next_state.seen[-2]
+        return next_state.outcome[-2]
 
     def terminal(self, state: MujocoState, *, key: Key[Array, ""] | None = None) -> Bool[Array, ""]:
-        return state.seen[-1] > 0
+        return state.outcome[-1] > 0
 
     def mujoco_data(self, state: MujocoState) -> Any:
         """A new `mujoco.MjData` in this state, brought up to date with `mj_forward`."""
@@ -225,12 +226,12 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
 
     def _begun(self, state: MujocoState) -> MujocoState:
         row, fields = _loaded(self).physics.begin(state.row)
-        return MujocoState(row, self._seen(fields, 0, False), state.steps)
+        return MujocoState(row, self._outcome(fields, 0, False), state.steps)
 
     def _data(self, fields: Mapping[str, Array]) -> Data:
         return Data(self.mujoco_model, self.frame_skip, fields)
 
-    def _seen(self, fields: Mapping[str, Array], reward: Any, terminal: Any) -> Float[Array, " size"]:
+    def _outcome(self, fields: Mapping[str, Array], reward: Any, terminal: Any) -> Float[Array, " size"]:
         shown = self.observe(self._data(fields))
         end = jnp.stack([jnp.asarray(reward, jnp.float32), jnp.asarray(terminal, jnp.float32)])
         return jnp.concatenate([shown.astype(jnp.float32), end])
@@ -242,12 +243,12 @@ class _Loaded(NamedTuple):
     Attributes:
         model: Its `mujoco.MjModel`.
         physics: What simulates it.
-        seen_size: Numbers in an observation.
+        observation_size: Numbers in an observation.
     """
 
     model: Any
     physics: Physics
-    seen_size: int
+    observation_size: int
 
 
 _known: dict[Any, _Loaded] = {}

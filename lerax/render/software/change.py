@@ -36,7 +36,7 @@ def changed(before: Shown | None, now: Shown) -> np.ndarray | None:
     pairs = itertools.zip_longest(before.shapes, now.shapes)
     moved = [part for a, b in pairs if not (a and b and a.state() == b.state()) for part in (a, b) if part]
     # A plane that has changed itself has done so with all that falls on it.
-    grounds = [shape.frame for shape in now.shapes if shape.flat and now.shadows]
+    grounds = [shape.pose for shape in now.shapes if shape.flat and now.shadows]
     onto = [view.projection @ light.onto(ground) for ground in grounds for light in now.lights if light.casts]
     outlines = [shape.outline(view, way) for shape in moved for way in (view.projection, *onto)]
     boxes = view.boxes(np.reshape(outlines, (-1, 4)), middles=False)

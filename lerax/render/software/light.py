@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .solids import TINY, Frame, Vector, dot
+from .solids import TINY, Pose, Vector, dot
 
 
 @dataclass(frozen=True)
@@ -57,39 +57,39 @@ class Light:
         self._fading = fading if any(fading) else [1.0, 0.0, 0.0]
         self._edge, self._exponent = float(np.cos(np.radians(light.cutoff))), float(light.exponent)
 
-    def way(self, point: Vector, frame: Frame) -> Vector:
+    def way(self, point: Vector, pose: Pose) -> Vector:
         """The ways from points of a frame to the light, in that frame."""
         if self._directional:
-            return -self._along(frame)
-        return (frame.axes @ (self._place[:3] - frame.position)).astype(np.float32)[:, None] - point
+            return -self._along(pose)
+        return (pose.axes @ (self._place[:3] - pose.position)).astype(np.float32)[:, None] - point
 
-    def reaching(self, point: Vector, frame: Frame) -> tuple[Vector, Any]:
+    def reaching(self, point: Vector, pose: Pose) -> tuple[Vector, Any]:
         """The direction to it, of length 1, and how much of it arrives, at points of a frame."""
-        way = self.way(point, frame)
+        way = self.way(point, pose)
         if self._directional:
             return way, np.float32(1)
         distance = np.sqrt(np.maximum(dot(way, way), TINY))
         toward = way / distance
         arrives = 1 / (self._fading[0] + distance * (self._fading[1] + distance * self._fading[2]))
         if self._spot:
-            inside = dot(toward, -self._along(frame))
+            inside = dot(toward, -self._along(pose))
             arrives = arrives * power(inside, self._exponent) * (inside >= self._edge)
         return toward, arrives
 
-    def _along(self, frame: Frame) -> Vector:
+    def _along(self, pose: Pose) -> Vector:
         """Where it shines, in a frame."""
-        return (frame.axes @ self._direction).astype(np.float32)[:, None]
+        return (pose.axes @ self._direction).astype(np.float32)[:, None]
 
-    def above(self, ground: Frame) -> float:
+    def above(self, ground: Pose) -> float:
         """How far above the plane z = 0 of a frame it is, or how steeply it shines on it."""
         return float(_plane(ground) @ self._place)
 
-    def onto(self, ground: Frame) -> np.ndarray:
+    def onto(self, ground: Pose) -> np.ndarray:
         """The matrix [4, 4] from homogeneous points to their shadows on the plane z = 0 of a frame."""
         return np.eye(4) * self.above(ground) - np.outer(self._place, _plane(ground))
 
 
-def _plane(ground: Frame) -> np.ndarray:
+def _plane(ground: Pose) -> np.ndarray:
     return np.append(ground.axes[2], -ground.axes[2] @ ground.position)
 
 

@@ -82,41 +82,41 @@ def _paint(canvas: Canvas, shown: Shown) -> None:
         fallen = shape.flat and shown.shadows
         dark = [_shadow(canvas, shape, light, shown.shapes) if fallen else None for light in shown.lights]
         for hits in shape.hits(canvas):
-            seen = [True if part is None else ~part[hits.rays].ravel() for part in dark]
-            darkness = sum(place * np.logical_not(part) for place, part in enumerate(seen, 1))
-            color = _shade(shape, hits, shown.lights, seen)
+            lit = [True if part is None else ~part[hits.rays].ravel() for part in dark]
+            darkness = sum(place * np.logical_not(part) for place, part in enumerate(lit, 1))
+            color = _shade(shape, hits, shown.lights, lit)
             owner = number + SHADOW * darkness + SIDE * hits.side
-            canvas.paint(hits.rays, hits.seen, hits.depth, owner, color, shape.material.alpha)
+            canvas.paint(hits.rays, hits.mask, hits.depth, owner, color, shape.material.alpha)
 
 
 def _shadow(
     canvas: Canvas, ground: AbstractShape, light: Light, shapes: list[AbstractShape]
 ) -> np.ndarray | None:
     """Which rays see a plane in a shadow, if they see it: bool, for each; None if the light throws none."""
-    if not light.casts or light.above(ground.frame) <= 0:
+    if not light.casts or light.above(ground.pose) <= 0:
         return None
     dark = np.zeros(canvas.u.shape, bool)
     for shape in shapes:
         if shape.material.casts and shape is not ground:
-            for rays, seen in shape.shadow(canvas, ground, light):
-                canvas.put(dark, rays, seen, True)
+            for rays, mask in shape.shadow(canvas, ground, light):
+                canvas.put(dark, rays, mask, True)
     return dark
 
 
-def _shade(shape: AbstractShape, hits: Hits, lights: list[Light], seen: list[Any]) -> np.ndarray:
+def _shade(shape: AbstractShape, hits: Hits, lights: list[Light], lit: list[Any]) -> np.ndarray:
     """The colours of points of a surface: uint8, `[3, points]`, or `[3, 1]` if they are all alike.
 
     Args:
         shape: Whose surface it is.
         hits: The points.
         lights: What shines.
-        seen: For each light whether it is seen from the points.
+        lit: For each light whether it is seen from the points.
     """
     material = shape.material
     mirrors = material.specular > 0 and not shape.flat
     glow, shine = material.emission, 0.0
-    for light, clear in zip(lights, seen, strict=True):
-        toward, arrives = light.reaching(hits.point, shape.frame)
+    for light, clear in zip(lights, lit, strict=True):
+        toward, arrives = light.reaching(hits.point, shape.pose)
         facing = np.maximum(dot(hits.normal, toward), 0) * arrives * clear
         glow = glow + light.ambient * arrives + light.diffuse * facing
         if mirrors:

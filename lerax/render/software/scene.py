@@ -7,12 +7,12 @@ import numpy as np
 
 from .light import Light, Material
 from .shapes import AbstractShape, Faceted, Solid
-from .solids import KINDS, Frame
+from .solids import KINDS, Pose
 from .texture import Checker, checker, image, sky
 from .triangles import Triangles, height_field, mesh
 from .view import View
 
-WORLD = Frame(np.eye(3), np.zeros(3))
+WORLD = Pose(np.eye(3), np.zeros(3))
 FROM_BELOW = 0.5  # how opaque planes are from there
 
 
@@ -46,7 +46,7 @@ class SceneReader:
         shapes = [self._shape(geom, scene, view) for geom in scene.geoms[: scene.ngeom]]
 
         def order(shape: AbstractShape) -> tuple:
-            clear, distance = shape.material.alpha < 1, np.linalg.norm(shape.frame.position - view.position)
+            clear, distance = shape.material.alpha < 1, np.linalg.norm(shape.pose.position - view.position)
             return (1, -distance) if clear else (0, shape.flat)
 
         return sorted((shape for shape in shapes if shape is not None), key=order)
@@ -63,16 +63,16 @@ class SceneReader:
         return self._background[1]
 
     def _shape(self, geom: Any, scene: Any, view: View) -> AbstractShape | None:
-        frame = Frame(np.array(geom.mat, float).reshape(3, 3).T, np.array(geom.pos, float))
-        material, pattern = self._material(geom, frame, view)
+        pose = Pose(np.array(geom.mat, float).reshape(3, 3).T, np.array(geom.pos, float))
+        material, pattern = self._material(geom, pose, view)
         if geom.type in self._kinds:
-            return Solid(self._kinds[geom.type], np.array(geom.size, float), frame, material, pattern)
+            return Solid(self._kinds[geom.type], np.array(geom.size, float), pose, material, pattern)
         if geom.type == self._code("line"):
-            return _line(geom, frame, material, view)
+            return _line(geom, pose, material, view)
         if geom.type in (self._code("mesh"), self._code("sdf")):
-            return Faceted(self._once(mesh, geom.dataid // 2), frame, material)
+            return Faceted(self._once(mesh, geom.dataid // 2), pose, material)
         if geom.type == self._code("hfield"):
-            return Faceted(self._once(height_field, geom.dataid), frame, material)
+            return Faceted(self._once(height_field, geom.dataid), pose, material)
         triangles = self._soft(geom, scene)
         return None if triangles is None else Faceted(triangles, WORLD, material)
 
@@ -88,7 +88,7 @@ class SceneReader:
             return Triangles(scene.skinvert.reshape(-1, 3)[corners], scene.skinnormal.reshape(-1, 3)[corners])
         return None
 
-    def _material(self, geom: Any, frame: Frame, view: View) -> tuple[Material, Checker | None]:
+    def _material(self, geom: Any, pose: Pose, view: View) -> tuple[Material, Checker | None]:
         """What a thing is made of; of its texture, the checker of a plane, or else the mean colour."""
         model, plane = self._model, geom.type == self._code("plane")
         color, alpha, pattern = np.array(geom.rgba[:3], float), float(geom.rgba[3]), None
@@ -100,7 +100,7 @@ class SceneReader:
                 pattern = _checker(np.array(geom.size[:2], float), colors, bool(uniform), repeat)
             else:
                 color *= mean
-        below = plane and frame.axes[2] @ (view.position - frame.position) < 0
+        below = plane and pose.axes[2] @ (view.position - pose.position) < 0
         alpha = alpha * FROM_BELOW if below else 1 - (1 - alpha) ** 2  # MuJoCo draws the back and the front
         gloss = float(geom.specular), float(geom.shininess)
         casts = bool(getattr(geom, "castshadow", True))  # MuJoCo 3 lacks it
@@ -136,10 +136,10 @@ def _checker(size: np.ndarray, colors: np.ndarray, uniform: bool, repeat: np.nda
     return Checker(colors, scale, np.where(endless, 0, size) * (-1, 1))
 
 
-def _line(geom: Any, frame: Frame, material: Material, view: View) -> Solid:
+def _line(geom: Any, pose: Pose, material: Material, view: View) -> Solid:
     """A capsule for a line, which begins at its position, as many pixels wide as its first size says."""
     length = float(geom.size[2])
-    middle = frame.position + frame.axes[2] * length / 2
+    middle = pose.position + pose.axes[2] * length / 2
     distance = 1.0 if view.parallel else max(view.axes[2] @ (middle - view.position), view.near)
     radius = max(float(geom.size[0]), 1.0) * view.pixel * distance / 2
-    return Solid("capsule", np.array([radius, radius, length / 2]), Frame(frame.axes, middle), material)
+    return Solid("capsule", np.array([radius, radius, length / 2]), Pose(pose.axes, middle), material)

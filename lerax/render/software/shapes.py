@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .light import Light, Material
-from .solids import Frame, Vector, along, first_hit, normal, side, unit
+from .solids import Pose, Vector, along, first_hit, normal, side, unit
 from .texture import Checker
 from .triangles import Triangles, covered
-from .view import Canvas, Rays, Seen, View
+from .view import Canvas, Mask, Rays, View
 
 ENDLESS, TINY = 1e6, 1e-9  # lengths of a plane without an end, and of what has none
 
@@ -20,7 +20,7 @@ class Hits(NamedTuple):
 
     Attributes:
         rays: They, or a window with some others.
-        seen: Which of a window meet it, the rest means nothing for others; None for all.
+        mask: Which of a window meet it, the rest means nothing for others; None for all.
         depth: How far along their directions.
         point: Where.
         normal: The direction out of the thing, of length 1.
@@ -30,7 +30,7 @@ class Hits(NamedTuple):
     """
 
     rays: Rays
-    seen: Seen
+    mask: Mask
     depth: np.ndarray
     point: Vector
     normal: Vector
@@ -43,12 +43,12 @@ class AbstractShape(ABC):
     """A thing in a scene.
 
     Attributes:
-        frame: Where it is.
+        pose: Where it is.
         material: How it takes light.
         flat: Whether it is a plane, on which shadows fall and highlights do not.
     """
 
-    frame: Frame
+    pose: Pose
     material: Material
     flat: bool
 
@@ -65,7 +65,7 @@ class AbstractShape(ABC):
         """Where rays meet it before what they have met so far, some rays at a time."""
 
     @abstractmethod
-    def shadow(self, canvas: Canvas, ground: "AbstractShape", light: Light) -> Iterator[tuple[Rays, Seen]]:
+    def shadow(self, canvas: Canvas, ground: "AbstractShape", light: Light) -> Iterator[tuple[Rays, Mask]]:
         """The rays that see its shadow, if they see the plane it falls on, some at a time: as in `Hits`."""
 
 
@@ -75,58 +75,58 @@ class Solid(AbstractShape):
     Args:
         kind: One of `solids.KINDS`.
         size: Half lengths along its axes, or radius, radius and half length, `[3]`.
-        frame: Where it is.
+        pose: Where it is.
         material: How it takes light.
         checker: What is painted on a plane.
     """
 
     def __init__(
-        self, kind: str, size: np.ndarray, frame: Frame, material: Material, checker: Checker | None = None
+        self, kind: str, size: np.ndarray, pose: Pose, material: Material, checker: Checker | None = None
     ):
-        self.frame, self.material, self.flat = frame, material, kind == "plane"
+        self.pose, self.material, self.flat = pose, material, kind == "plane"
         self._kind, self._checker = kind, checker
         size = np.where(size > 0, size, ENDLESS if self.flat else TINY)
         points, reach = _hull(kind, size)
-        self._points = frame.position + points @ frame.axes
-        self._spread = (frame.axes.T * reach**2) @ frame.axes
+        self._points = pose.position + points @ pose.axes
+        self._spread = (pose.axes.T * reach**2) @ pose.axes
         self._outlines: dict[bytes, np.ndarray] = {}
-        self._given = kind, size, *frame, *(checker or ())
+        self._given = kind, size, *pose, *(checker or ())
         self._half = float(size[2] / size[0])
         if kind in ("plane", "capsule"):
             size = np.array([size[0], size[1], 1 if self.flat else size[0]])
         size = size[:, None]
-        self._size, self._scaled = size.astype(np.float32), Frame(frame.axes / size, frame.position)
+        self._size, self._scaled = size.astype(np.float32), Pose(pose.axes / size, pose.position)
 
     def hits(self, canvas: Canvas) -> Iterator[Hits]:
         view = canvas.view
         for rays in canvas.within(self.outline(view, view.projection)):
             origin, direction = canvas.lines(rays, self._scaled)
             depth = first_hit(self._kind, self._half, origin, direction)
-            seen = (depth > view.near) & (depth <= canvas.depth[rays].ravel())
-            if not seen.any():
+            mask = (depth > view.near) & (depth <= canvas.depth[rays].ravel())
+            if not mask.any():
                 continue
             if isinstance(rays, np.ndarray):
-                (hit,) = np.nonzero(seen)
-                rays, seen, depth = rays[hit], None, depth[hit]
+                (hit,) = np.nonzero(mask)
+                rays, mask, depth = rays[hit], None, depth[hit]
                 origin, direction = _of(origin, hit), _of(direction, hit)
             point = along(origin, direction, depth)
             away = normal(self._kind, self._half, self._size, point)
             point, direction = point * self._size, direction * self._size
             color = self._painted(view, depth, point, direction)
-            yield Hits(rays, seen, depth, point, away, direction, color, side(self._kind, away))
+            yield Hits(rays, mask, depth, point, away, direction, color, side(self._kind, away))
 
-    def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[tuple[Rays, Seen]]:
-        view, floor = canvas.view, ground.frame
+    def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[tuple[Rays, Mask]]:
+        view, floor = canvas.view, ground.pose
         axes = (self._scaled.axes @ floor.axes.T).astype(np.float32)
-        start = (self._scaled.axes @ (floor.position - self.frame.position)).astype(np.float32)[:, None]
+        start = (self._scaled.axes @ (floor.position - self.pose.position)).astype(np.float32)[:, None]
         projection = view.projection @ light.onto(floor)
         for rays in canvas.within(self.outline(view, projection)):
             origin, direction = canvas.lines(rays, floor)
             x, y, _ = along(origin, direction, -origin[2] / direction[2])
             point = axes[:, :1] * x + axes[:, 1:2] * y + start
             t = first_hit(self._kind, self._half, point, light.way(point, self._scaled))
-            seen = (t > 0) & (t < light.reach)
-            yield (rays[seen], None) if isinstance(rays, np.ndarray) else (rays, seen)
+            mask = (t > 0) & (t < light.reach)
+            yield (rays[mask], None) if isinstance(rays, np.ndarray) else (rays, mask)
 
     def state(self) -> tuple:
         return state(self.material), *map(_bytes, self._given)
@@ -141,7 +141,7 @@ class Solid(AbstractShape):
         """The colours of the checker at points, over as much of it as two pixels side by side show."""
         if self._checker is None:
             return None
-        columns = (self.frame.axes @ view.axes.T).astype(np.float32)
+        columns = (self.pose.axes @ view.axes.T).astype(np.float32)
         reach = 2 * view.pixel * (np.ones_like(depth) if view.parallel else depth)
         slopes = direction[:2] / direction[2]
         across, up = (np.abs(columns[:2, [i]] - slopes * columns[2, i]) for i in (0, 1))
@@ -153,16 +153,16 @@ class Faceted(AbstractShape):
 
     Args:
         triangles: Them, in its frame.
-        frame: Where it is.
+        pose: Where it is.
         material: How it takes light.
     """
 
-    def __init__(self, triangles: Triangles, frame: Frame, material: Material):
-        self.frame, self.material, self.flat, self._triangles = frame, material, False, triangles
-        self._corners = frame.position + triangles.corners @ frame.axes
+    def __init__(self, triangles: Triangles, pose: Pose, material: Material):
+        self.pose, self.material, self.flat, self._triangles = pose, material, False, triangles
+        self._corners = pose.position + triangles.corners @ pose.axes
 
     def state(self) -> tuple:
-        return state(self.material), id(self._triangles), *map(_bytes, self.frame)
+        return state(self.material), id(self._triangles), *map(_bytes, self.pose)
 
     def outline(self, view: View, projection: np.ndarray) -> np.ndarray:
         return np.array([-np.inf, np.inf, -np.inf, np.inf])  # the whole picture is cheaper than all corners
@@ -181,12 +181,12 @@ class Faceted(AbstractShape):
             first = np.flatnonzero(depth == nearest.take(rays))
             rays, depth = np.unravel_index(rays[first], canvas.depth.shape), depth[first]
             away = (weights[first, :, None] * self._triangles.normals[owner[first]]).sum(1).T
-            origin, direction = canvas.lines(rays, self.frame)
+            origin, direction = canvas.lines(rays, self.pose)
             yield Hits(rays, None, depth, along(origin, direction, depth), unit(away), direction)
 
-    def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[tuple[Rays, Seen]]:
-        above = ((self._corners - ground.frame.position) @ ground.frame.axes[2] > 0).all(1)
-        projection = canvas.view.projection @ light.onto(ground.frame)
+    def shadow(self, canvas: Canvas, ground: AbstractShape, light: Light) -> Iterator[tuple[Rays, Mask]]:
+        above = ((self._corners - ground.pose.position) @ ground.pose.axes[2] > 0).all(1)
+        projection = canvas.view.projection @ light.onto(ground.pose)
         for rays, _, _ in covered(canvas, _project(projection, self._corners[above]), True):
             yield np.unravel_index(rays, canvas.depth.shape), None
 

@@ -13,7 +13,7 @@ KINDS = ("plane", "sphere", "capsule", "ellipsoid", "cylinder", "box")
 TINY = np.float32(1e-12)
 
 
-class Frame(NamedTuple):
+class Pose(NamedTuple):
     """Where a thing is in the world.
 
     Attributes:

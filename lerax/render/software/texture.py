@@ -74,7 +74,7 @@ def sky(picture: np.ndarray, view: View) -> np.ndarray:
     right, up, forward = view.axes.astype(np.float32)
     ways = [(right[i] * u + up[i] * v[:, None] + forward[i]).ravel() for i in range(3)]
     farthest = np.maximum(np.maximum(np.abs(ways[0]), np.abs(ways[1])), np.abs(ways[2]))
-    seen = np.empty((3, len(farthest)), np.uint8)
+    color = np.empty((3, len(farthest)), np.uint8)
     for side, (axis, sign, x, x_sign, y, y_sign) in enumerate(SIDES):
         there = np.flatnonzero(ways[axis] * sign == farthest)
         half = size / 2 / farthest[there]
@@ -82,8 +82,8 @@ def sky(picture: np.ndarray, view: View) -> np.ndarray:
             np.clip(size / 2 + s * ways[a][there] * half, 0, size - 1).astype(int)
             for a, s in ((x, x_sign), (y, y_sign))
         )
-        seen[:, there] = picture[row + side * size, column].T
-    return seen.reshape(3, view.height, view.width)
+        color[:, there] = picture[row + side * size, column].T
+    return color.reshape(3, view.height, view.width)
 
 
 def _wave(at: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .solids import Frame, Vector
+from .solids import Pose, Vector
 
 SAMPLES = ((-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375))  # in a pixel, from its centre
 Rays = np.ndarray | tuple  # an index into what a canvas holds; a window (two slices) is faster than numbers
-Seen = np.ndarray | None  # which rays of a window are meant; None for all
+Mask = np.ndarray | None  # which rays of a window are meant; None for all
 BLOCK = 1 << 15  # pixels at a time: what stays in a processor's cache
 
 
@@ -182,27 +182,27 @@ class Canvas:
         numbers = self._rays_of(slots[known])
         return numbers, np.tile(known, len(SAMPLES)), self.u.take(numbers), self.v.take(numbers)
 
-    def lines(self, rays: Rays, frame: Frame) -> tuple[Vector, Vector]:
+    def lines(self, rays: Rays, pose: Pose) -> tuple[Vector, Vector]:
         """Where rays begin and where they go, in a frame."""
         view = self.view
         u, v = self.u[rays], self.v[rays]
         if u.ndim > 1:  # a window
             u, v = u[:1], v[:, :1]
-        turned = (frame.axes @ view.axes.T).astype(np.float32).T
-        start = (frame.axes @ (view.position - frame.position)).astype(np.float32)
+        turned = (pose.axes @ view.axes.T).astype(np.float32).T
+        start = (pose.axes @ (view.position - pose.position)).astype(np.float32)
         right, up, forward, start = (way.reshape(3, *[1] * u.ndim) for way in (*turned, start))
         middle = start if view.parallel else forward
         ways = (right * u + (up * v + middle)).reshape(3, -1)
         return (ways, forward.reshape(3, 1)) if view.parallel else (start.reshape(3, 1), ways)
 
     def paint(
-        self, rays: Rays, seen: Seen, depth: np.ndarray, owner: Any, color: np.ndarray, alpha: float
+        self, rays: Rays, mask: Mask, depth: np.ndarray, owner: Any, color: np.ndarray, alpha: float
     ) -> None:
         """Lets rays meet something that is nearer than what they have met before.
 
         Args:
             rays: They.
-            seen: Which of them.
+            mask: Which of them.
             depth: How far it is.
             owner: A number for it.
             color: Its colour: uint8, `[3, rays]`, or `[3, 1]` if all show the same.
@@ -210,21 +210,21 @@ class Canvas:
         """
         for mine, new in zip(self.color, color, strict=True):
             mixed = new if alpha == 1 else mine[rays].ravel() * (1 - alpha) + new * alpha + 0.5
-            self.put(mine, rays, seen, mixed)
+            self.put(mine, rays, mask, mixed)
         if alpha == 1:
-            self.put(self.depth, rays, seen, depth)
+            self.put(self.depth, rays, mask, depth)
         else:
             owner = self.owner[rays].ravel() * 31 + owner
-        self.put(self.owner, rays, seen, owner)
+        self.put(self.owner, rays, mask, owner)
 
-    def put(self, held: np.ndarray, rays: Rays, seen: Seen, new: Any) -> None:
+    def put(self, held: np.ndarray, rays: Rays, mask: Mask, new: Any) -> None:
         """Changes what an array as large as the others holds for rays."""
-        if seen is None:
+        if mask is None:
             held[rays] = new
             return
         window = held[rays]
         new = new.reshape(window.shape) if np.size(new) > 1 else new
-        np.copyto(window, new, "unsafe", seen.reshape(window.shape))
+        np.copyto(window, new, "unsafe", mask.reshape(window.shape))
 
     def _rays_of(self, places: np.ndarray) -> np.ndarray:
         """The numbers of the rays through the pixels at these places of a list."""
