@@ -497,6 +497,7 @@ def test_a_training_that_is_killed_leaves_no_process_and_all_that_it_logged(tmp_
         end = time.monotonic() + terminal.SECONDS
         while not all(map(is_gone, pids)) and time.monotonic() < end:
             time.sleep(0.01)
+        assert not is_gone(holder), "the process ends only with what else has its line open"
         os.kill(holder, signal.SIGKILL)
     assert all(map(is_gone, pids))
     run = tmp_path / "logs" / "run"
