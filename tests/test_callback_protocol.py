@@ -25,6 +25,7 @@ from lerax.callback import (
 )
 from lerax.callback.callback_list import as_callback
 from lerax.env.classic_control import CartPole, CartPoleState
+from lerax.errors import LeraxWarning
 from lerax.policy import MLPActorCriticPolicy
 
 
@@ -335,3 +336,61 @@ def test_importing_everything_hides_no_builtin():
     names = {}
     exec("from lerax.callback import *", names)
     assert not {"list", "type", "print"} & set(names) and "CallbackList" in names
+
+
+class CountsIterations(AbstractCallback):
+    def reset(self, ctx, *, key):
+        return jnp.array(0)
+
+    def on_iteration(self, ctx, *, key):
+        return ctx.state + 1
+
+
+class CountsDouble(CountsIterations):
+    def on_iteration(self, ctx, *, key):
+        return ctx.state + 2
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["from the host", "inside jit"])
+def test_a_run_goes_on_with_the_states_of_each_callback_wherever_it_stands(env, policy, traced):
+    algorithm = Idle()
+    state = algorithm.init(env, policy, key=jr.key(0))
+    one, two = CountsIterations(), CountsDouble()
+    state = algorithm.run(state, 20, callback=[one, two, one])
+    go_on = lambda state: algorithm.run(state, 30, callback=[two, EmptyCallback(), one, one])
+    state = eqx.filter_jit(go_on)(state) if traced else go_on(state)
+    assert [int(x) for x in jax.tree.leaves(state.callback_state)] == [6, 3, 3]
+
+
+class CountsInPairs(AbstractCallback):
+    def __init__(self):
+        type(self).__name__ = "CountsIterations"  # of the same name, and another form
+
+    def reset(self, ctx, *, key):
+        return jnp.zeros(2)
+
+
+@pytest.mark.parametrize("other", [[], [EmptyCallback()], [CountsInPairs()]])
+def test_states_that_are_not_gone_on_with_are_named(env, policy, other):
+    """Empty ones are not: nothing is lost with them."""
+    algorithm = Idle()
+    state = algorithm.init(env, policy, key=jr.key(0))
+    state = algorithm.run(state, 20, callback=[EmptyCallback(), CountsIterations()])
+    with pytest.warns(LeraxWarning, match="the states of CountsIterations are not gone on with"):
+        algorithm.run(state, 30, callback=other)
+
+
+def test_a_host_method_sees_all_and_its_own(env, policy):
+    seen = []
+
+    class Looks(CountsIterations):
+        def next_due(self, iteration):
+            return iteration + 1 if iteration < 2 else None
+
+        def on_host(self, state, own, iteration):
+            seen.append((iteration, int(own.state), jax.tree.map(int, state.callback_state)))
+
+    algorithm = Idle()
+    state = algorithm.init(env, policy, key=jr.key(0))
+    algorithm.run(state, 30, callback=[CountsDouble(), Looks()])
+    assert seen == [(1, 1, (2, 1)), (2, 2, (4, 2))]
