@@ -27,10 +27,12 @@ from lerax.collect import Steps
 from lerax.errors import LeraxWarning
 from lerax.learner import Maybe
 
+from .state import AlgorithmState
+
 if TYPE_CHECKING:
-    from .base_algorithm import AbstractAlgorithm, AlgorithmState
+    from .base_algorithm import AbstractAlgorithm
 else:
-    AbstractAlgorithm = AlgorithmState = Any
+    AbstractAlgorithm = Any
 
 CHUNK_SECONDS = 0.25  # how often the host gets a word in
 CHUNK_RECORDS = 1024  # most iterations in a chunk

@@ -21,8 +21,9 @@ from lerax.learner import AbstractLearner, Log
 from lerax.policy import AbstractActorCriticPolicy, AbstractPolicy
 
 from . import footprint
-from .base_algorithm import AbstractAlgorithm, AlgorithmState
+from .base_algorithm import AbstractAlgorithm
 from .reward_scale import RewardScale
+from .state import AlgorithmState
 
 
 class Batch(eqx.Module):
