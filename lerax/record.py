@@ -122,7 +122,9 @@ def record(
 
     def frames() -> Iterator[np.ndarray]:
         for number in range(episodes if steps is None else 1):
-            for frame in side_by_side([map(player.draw, player.play(number, steps)) for player in players]):
+            for frame in side_by_side(
+                [map(player.picture, player.play(number, steps)) for player in players]
+            ):
                 if on_frame is not None:
                     on_frame()
                 yield frame
@@ -182,7 +184,7 @@ def take_picture(
     wanted = [one] if sheet is None else [round(i) for i in np.linspace(0, last, columns * rows)]
     shown = [kept[number] for number in dict.fromkeys(wanted)]
     frames = [
-        tiled([player.draw(moment) for player, moment in zip(players, moments, strict=True)])
+        tiled([player.picture(moment) for player, moment in zip(players, moments, strict=True)])
         for moments in shown
     ]
     picture = tiled(frames, columns)
@@ -228,9 +230,9 @@ def _players(
     for _, policy in policies:
         check_policy(policy, env)
     key = tree.typed_key(key)
-    drawn, several = tree.on_host(env), len(policies) > 1
+    env_on_host, several = tree.on_host(env), len(policies) > 1
     return [
-        _Player(name, policy, env, drawn, renderer, key, deterministic, overlay, several)
+        _Player(name, policy, env, env_on_host, renderer, key, deterministic, overlay, several)
         for name, policy in policies
     ]
 
@@ -242,7 +244,7 @@ class _Player:
     name: str
     policy: AbstractPolicy
     env: Any
-    drawn: Any  # the environment with NumPy's arrays
+    env_on_host: Any  # the environment with NumPy's arrays
     renderer: Any
     key: PRNGKeyArray
     deterministic: bool
@@ -276,9 +278,9 @@ class _Player:
             yield _Moment(step.state, length, words if self.overlay else ())
         self.played.append(Episode(self.name, total, length, finished))
 
-    def draw(self, moment: _Moment) -> np.ndarray:
+    def picture(self, moment: _Moment) -> np.ndarray:
         """Draws a moment: uint8, `[height, width, 3]`."""
-        self.drawn.render(moment.state, self.renderer)
+        self.env_on_host.render(moment.state, self.renderer)
         frame = self.renderer.as_array()
         if moment.words:
             write_caption(frame, moment.words, importance=BY_IMPORTANCE)

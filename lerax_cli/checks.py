@@ -29,13 +29,13 @@ class Check(NamedTuple):
         try_it: Does it, and returns what it found.
         mend: The command that mends it.
         needed: Whether lerax needs it.
-        one_of: What for, where one of several will do.
+        purpose: What it is for, where one of several checks that have the same is enough.
     """
 
     try_it: Callable[[], str]
     mend: str
     needed: bool = True
-    one_of: str = ""
+    purpose: str = ""
 
 
 def all_checks() -> dict[str, Check]:
@@ -49,9 +49,9 @@ def all_checks() -> dict[str, Check]:
         "disk": Check(_disk, "cd FOLDER"),
         "physics": Check(_physics, f"{mujoco} gymnasium"),
         "pygame": Check(_pygame, "pip install --force-reinstall pygame"),
-        "egl": Check(lambda: _pictures("egl"), PACKAGES, one_of=PICTURES),
-        "osmesa": Check(lambda: _pictures("osmesa"), "apt-get install libosmesa6", one_of=PICTURES),
-        "software": Check(lambda: _pictures("software"), mujoco, one_of=PICTURES),
+        "egl": Check(lambda: _pictures("egl"), PACKAGES, purpose=PICTURES),
+        "osmesa": Check(lambda: _pictures("osmesa"), "apt-get install libosmesa6", purpose=PICTURES),
+        "software": Check(lambda: _pictures("software"), mujoco, purpose=PICTURES),
         "mp4": Check(lambda: _video("mp4"), "pip install --force-reinstall imageio-ffmpeg"),
         "gif": Check(lambda: _video("gif"), "pip install --force-reinstall imageio pillow"),
     }

@@ -77,9 +77,9 @@ def _row(name: str, check: Check) -> dict[str, Any]:
 
 def _is_needed(check: Check, checks: dict[str, Check], found: dict[str, bool]) -> bool:
     """Whether lerax needs it; where one of several will do, only if none of them works."""
-    if not check.one_of:
+    if not check.purpose:
         return check.needed
-    return not any(found[name] for name, other in checks.items() if other.one_of == check.one_of)
+    return not any(found[name] for name, other in checks.items() if other.purpose == check.purpose)
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -187,7 +187,7 @@ class Job:
                 name=path.name,
                 hparams=hparams,
                 video_interval=self.plan.video_interval,
-                resume=True,
+                resume=True,  # the directory is there, made for this run
                 strict=True,
             )
         except BackendError as error:

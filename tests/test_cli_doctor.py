@@ -70,8 +70,8 @@ def look(monkeypatch: pytest.MonkeyPatch, capsys, working: set[str], **options) 
     checks = {
         "own": Check(str, "mend own"),
         "extra": Check(str, "mend extra", needed=False),
-        "one": Check(str, "mend one", one_of="pictures"),
-        "two": Check(str, "mend two", one_of="pictures"),
+        "one": Check(str, "mend one", purpose="pictures"),
+        "two": Check(str, "mend two", purpose="pictures"),
     }
 
     def tried(name: str, check: Check) -> dict:
@@ -94,7 +94,7 @@ def look(monkeypatch: pytest.MonkeyPatch, capsys, working: set[str], **options) 
         ({"one"}, ["own"]),
     ],
 )
-def test_one_of_several_is_enough(monkeypatch, capsys, working: set[str], missing: list[str]):
+def test_purpose_several_is_enough(monkeypatch, capsys, working: set[str], missing: list[str]):
     """Exit 1 only if something needed is missing."""
     code, out, err = look(monkeypatch, capsys, working)
     assert code == (1 if missing else 0)

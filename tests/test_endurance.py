@@ -52,7 +52,7 @@ def log(first, last):
         time.sleep(0.01)
 
 before = files()
-run = RunLog([*backends, ConsoleBackend("full", stream=shown)], resume=True)
+run = RunLog([*backends, ConsoleBackend("full", stream=shown)], claimed=True)
 run.open("run")
 for start in range(0, 1000, 100):
     log(start, start + 100)

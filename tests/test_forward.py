@@ -24,7 +24,7 @@ def a_start(done=0, steps_per_iteration=10):
 
 @pytest.fixture
 def run(memories):
-    run = RunLog(memories, resume=True)
+    run = RunLog(memories, claimed=True)
     run.open("run")
     run.receive(a_start(), np.zeros(1), None)
     yield run

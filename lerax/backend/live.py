@@ -32,7 +32,7 @@ class Live:
 
     Args:
         stream: The terminal.
-        draw: Makes the lines of a picture out of the latest lines that were written in between. Lines that
+        lines: Makes the lines of a picture out of the latest lines that were written in between. Lines that
             are too long are cut.
         size: The terminal's columns and lines.
     """
@@ -40,10 +40,10 @@ class Live:
     def __init__(
         self,
         stream: IO[str],
-        draw: Callable[[int, int, list[str]], list[Line]],
+        lines: Callable[[int, int, list[str]], list[Line]],
         size: Callable[[], tuple[int, int]],
     ):
-        self._stream, self._draw, self._size = stream, draw, size
+        self._stream, self._lines, self._size = stream, lines, size
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._pending: list[tuple[Any, str]] = []  # what was written since the last picture, and where
@@ -83,7 +83,7 @@ class Live:
             self._tell()
             if keep:
                 width, height = self._size()
-                self._put("".join(f"{line}\n" for line in self._paint(self._draw(width, height, []), width)))
+                self._put("".join(f"{line}\n" for line in self._paint(self._lines(width, height, []), width)))
 
     def rest(self, stop: Callable[[], None]) -> None:
         """Gives the terminal back for as long as `stop` takes, in which the process is stopped."""
@@ -123,7 +123,7 @@ class Live:
 
     def _picture(self) -> str:
         width, height = self._size()
-        lines = self._paint(self._draw(width, height, list(self._said)), width)
+        lines = self._paint(self._lines(width, height, list(self._said)), width)
         # Each line is put in its place, so that nothing scrolls if the size has just changed.
         placed = [f"\x1b[{row};1H{line}\x1b[K" for row, line in enumerate(lines, 1)]
         return "".join(placed) + f"\x1b[{len(lines) + 1};1H\x1b[J"

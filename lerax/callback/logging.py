@@ -86,7 +86,7 @@ class LoggingCallback(AbstractRunCallback):
         backends: list[Any] = list(backend) if several else [backend]  # pyright: ignore[reportArgumentType]
         for one in backends:
             check_instance("backend", one, AbstractLoggingBackend, 'TensorBoardBackend("logs")')
-        run = RunLog(backends, hparams, resume=resume, strict=strict)
+        run = RunLog(backends, hparams, claimed=resume, strict=strict)
         run.record_videos(self.video)
         if name is not None:
             run.open(name, explicit=True, stacklevel=3)

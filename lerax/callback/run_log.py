@@ -43,7 +43,8 @@ class RunLog:
     Args:
         backends: At least one.
         hparams: Hyperparameters to log beside the algorithm's own.
-        resume: Go on with the run of the name that is given, instead of beginning a new one.
+        claimed: The name that is given is kept, whatever is there: it is the caller's, or that of a run to go
+            on with.
         strict: Raise where a backend cannot be opened.
         plain: Log neither hyperparameters nor times, and refuse what is not finite.
 
@@ -59,7 +60,7 @@ class RunLog:
         backends: Sequence[AbstractLoggingBackend],
         hparams: Mapping[str, Any] | None = None,
         *,
-        resume: bool = False,
+        claimed: bool = False,
         strict: bool = False,
         plain: bool = False,
     ):
@@ -73,7 +74,7 @@ class RunLog:
         self._forwarder = Forwarder(backends)
         self.video: VideoRecorder | None = None
         self._hparams = dict(hparams or {})
-        self._resume, self._strict, self._plain = resume, strict, plain
+        self._claimed, self._strict, self._plain = claimed, strict, plain
         self._steps = StepCounter()
         self._stopwatch = Stopwatch()
         self._phase: str | None = None
@@ -89,7 +90,7 @@ class RunLog:
             explicit: Whether the user chose it, and is told if it is taken.
             stacklevel: Where warnings point to, as for `warnings.warn`.
         """
-        self.name = name if self._resume else self._claim(name)
+        self.name = name if self._claimed else self._claim(name)
         if explicit and self.name != name:
             _warn(f"run {name} exists; this one is {self.name}", stacklevel + 1)
         for dispatcher in self._forwarder.dispatchers:

@@ -71,7 +71,7 @@ class JITSummaryWriter:
         if run_log is None:
             folder = Path("logs", generated_name("training")) if log_dir is None else Path(log_dir)
             backend = TensorBoardBackend(folder.absolute().parent)
-            run_log = RunLog([backend], resume=log_dir is not None, plain=True)
+            run_log = RunLog([backend], claimed=log_dir is not None, plain=True)
             run_log.open(folder.name, stacklevel=3)
         self.run_log = run_log
         self.log_dir = run_log.folders[0] / str(run_log.name)

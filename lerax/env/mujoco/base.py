@@ -175,7 +175,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
 
     def draw(self, *, key: Key[Array, ""]) -> MujocoState:
         loaded = _loaded(self)
-        row = loaded.physics.draw(*self.offsets(key=key))
+        row = loaded.physics.displaced(*self.offsets(key=key))
         outcome = jnp.zeros(loaded.observation_size + 2, jnp.float32)
         return MujocoState(row, outcome, jnp.array(0, jnp.int32))
 

@@ -55,14 +55,16 @@ class Mjx:
             self.shapes = {name: field.shape for name, field in fields.items()}
             self._row_size = self._state_size + self._track(fields).shape[-1] + 1
 
-    def draw(self, positions: Float[Array, " nq"], velocities: Float[Array, " nv"]) -> Float[Array, " row"]:
+    def displaced(
+        self, positions: Float[Array, " nq"], velocities: Float[Array, " nv"]
+    ) -> Float[Array, " row"]:
         """A row that is to begin with these differences from the model's own beginning."""
         offsets = jnp.concatenate([positions, velocities])
         row = jnp.zeros(self._row_size, self._start.qpos.dtype)
         return row.at[: len(offsets)].set(offsets).at[-1].set(1)
 
     def begin(self, row: Float[Array, " row"]) -> tuple[Float[Array, " row"], dict[str, Array]]:
-        """Begins the episode of a row from `draw`: the row, and the fields."""
+        """Begins the episode of a row from `displaced`: the row, and the fields."""
         nq, nv = self._host_model.nq, self._host_model.nv
         qpos = self._start.qpos + row[:nq]
         data = self._start.replace(qpos=qpos, qvel=row[nq : nq + nv])

@@ -27,12 +27,12 @@ class Physics(Protocol):
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]: ...
 
-    def draw(self, positions: Any, velocities: Any) -> Any:
+    def displaced(self, positions: Any, velocities: Any) -> Any:
         """A row that is to begin with these differences from the model's own beginning; its end is not 0."""
         ...
 
     def begin(self, row: Any) -> tuple[Any, dict[str, Array]]:
-        """Begins the episode of a row from `draw`: the row, and the fields."""
+        """Begins the episode of a row from `displaced`: the row, and the fields."""
         ...
 
     def step(self, row: Any, action: Any) -> tuple[Any, dict[str, Array], Array, Array]:
@@ -71,7 +71,7 @@ class OnHost:
             for function in (self._native.begin, self._native.step)
         }
 
-    def draw(
+    def displaced(
         self, positions: Float[Array, " nq"], velocities: Float[Array, " nv"]
     ) -> UInt32[Array, " words"]:
         offsets = jnp.concatenate([positions, velocities]).astype(jnp.float32)  # JAX may be in its x64 mode
