@@ -29,17 +29,17 @@ from lerax.errors import LeraxWarning
 
 @runtime_checkable
 class Receiver(Protocol):
-    """Takes records on the host."""
+    """Takes messages on the host."""
 
-    def receive(self, record: PyTree, times: np.ndarray, running: np.ndarray | None, /) -> None:
-        """Takes records of one `emit` call.
+    def receive(self, message: PyTree, times: np.ndarray, running: np.ndarray | None, /) -> None:
+        """Takes messages of one `emit` call.
 
         Args:
-            record: The tree that was emitted, of NumPy's arrays with a leading axis of records; where
+            message: The tree that was emitted, of NumPy's arrays with a leading axis of messages; where
                 training is mapped by a caller's `jax.vmap`, an axis of lanes follows. What was no array is
                 as it was.
-            times: `time.monotonic()` of each record.
-            running: None, or where training is mapped, which lanes sent each record: `[records, lanes]`.
+            times: `time.monotonic()` of each message.
+            running: None, or where training is mapped, which lanes sent each message: `[messages, lanes]`.
         """
 
 
@@ -114,7 +114,7 @@ class Collector:
 
     Attributes:
         static: What is no array in what each `emit` sends, in order.
-        packing: How the arrays of all of them lie in the packed record.
+        packing: How the arrays of all of them lie in the packed message.
         capacity: Records that a chunk has room for.
     """
 
@@ -132,7 +132,7 @@ class Collector:
             yield
 
     def add(self, static: PyTree, values: PyTree) -> None:
-        """Takes one record in."""
+        """Takes one message in."""
         self.static.append(static)
         self._values.append(values)
 
@@ -143,10 +143,10 @@ class Collector:
         return packed
 
     def deliver(self, packed: dict[str, np.ndarray], times: np.ndarray) -> None:
-        """Hands the records of a chunk, stacked along the first axis, to their receivers."""
+        """Hands the messages of a chunk, stacked along the first axis, to their receivers."""
         assert self.packing is not None
-        records = self.packing.unpack(packed)
-        for static, (number, when, values) in zip(self.static, records, strict=True):
+        messages = self.packing.unpack(packed)
+        for static, (number, when, values) in zip(self.static, messages, strict=True):
             receiver = receiver_of(int(number[0])) if when.any() else None
             if receiver is not None:
                 kept = jax.tree.map(operator.itemgetter(when), values)
@@ -165,16 +165,16 @@ def sending(condition: Bool[Array, ""] | bool) -> Iterator[None]:
         yield
 
 
-def emit(channel: Int[Array, ""] | int, record: PyTree, *, when: Bool[Array, ""] | bool = True) -> None:
-    """Sends a record from a traced hook to a receiver on the host.
+def emit(channel: Int[Array, ""] | int, message: PyTree, *, when: Bool[Array, ""] | bool = True) -> None:
+    """Sends a message from a traced hook to a receiver on the host.
 
     Allowed in `on_iteration`, `on_training_start` and `on_training_end`, outside any inner transformation.
 
     Args:
         channel: The receiver's number, from `register`.
-        record: Any tree, such as a module or a dict. Its arrays and numbers arrive as NumPy's arrays, all
+        message: Any tree, such as a module or a dict. Its arrays and numbers arrive as NumPy's arrays, all
             else as it is.
-        when: Whether the record is really sent.
+        when: Whether the message is really sent.
 
     Raises:
         RuntimeError: The place does not allow it.
@@ -187,9 +187,9 @@ def emit(channel: Int[Array, ""] | int, record: PyTree, *, when: Bool[Array, ""]
     if _place.trace is not None and get_opaque_trace_state() != _place.trace:
         raise RuntimeError(
             "emit: called inside a cond, scan, vmap or jit of a hook; emit from the hook itself and pass "
-            "`when=` for a conditional record"
+            "`when=` for a conditional message"
         )
-    values, static = eqx.partition(tree.numbers_as_arrays(record), eqx.is_array)
+    values, static = eqx.partition(tree.numbers_as_arrays(message), eqx.is_array)
     sent = (jnp.asarray(channel, jnp.int32), jnp.asarray(when, bool) & _place.condition, values)
     if _place.collector is not None:
         _place.collector.add(static, sent)
@@ -198,7 +198,7 @@ def emit(channel: Int[Array, ""] | int, record: PyTree, *, when: Bool[Array, ""]
 
 
 def _send(static: PyTree, lanes: int | None, sent: PyTree) -> None:
-    """Sends a record from a caller's own program, all lanes of a `jax.vmap` in one piece."""
+    """Sends a message from a caller's own program, all lanes of a `jax.vmap` in one piece."""
 
     packing = tree.Packing(sent, batch_axes=0 if lanes is None else 1)  # each array takes JAX 30 us
 

@@ -85,15 +85,15 @@ class _Bar:
         self._progress: Any = None
         self._task: Any = None
 
-    def receive(self, record: "TrainingStart | _Done", times: Any, running: Any) -> None:
+    def receive(self, message: "TrainingStart | _Done", times: Any, running: Any) -> None:
         """Takes what the traced half emits; several mapped trainings are as far as the one ahead."""
-        done = int(np.max(record.done))
-        if isinstance(record, TrainingStart):
-            self._per_iteration = record.steps_per_iteration
-            self._start(self._total or int(np.max(record.total)) * self._per_iteration)
+        done = int(np.max(message.done))
+        if isinstance(message, TrainingStart):
+            self._per_iteration = message.steps_per_iteration
+            self._start(self._total or int(np.max(message.total)) * self._per_iteration)
         if self._progress is not None:
             self._progress.update(self._task, completed=done * self._per_iteration)
-        if isinstance(record, _Done) and record.is_last:
+        if isinstance(message, _Done) and message.is_last:
             self.stop()
 
     def stop(self) -> None:

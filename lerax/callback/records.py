@@ -128,18 +128,18 @@ class Stopwatch:
         return Lap(num_steps / max(seconds, 1e-9), times - self._began)
 
 
-def records_of(record: IterationScalars, running: np.ndarray | None, steps: Sequence[int]) -> list[Record]:
+def records_of(message: IterationScalars, running: np.ndarray | None, steps: Sequence[int]) -> list[Record]:
     """The records of some iterations, in order.
 
     Args:
-        record: On the host, with a leading axis of iterations, and an axis of lanes behind it where training
+        message: On the host, with a leading axis of iterations, and an axis of lanes behind it where training
             is mapped over seeds.
         running: None, or which lanes sent each iteration. Their scalars are logged as `seed_0/...`, and the
             mean and standard deviation over them as `...` and `..._std`.
         steps: Environment steps after each iteration.
     """
-    columns = {tag: array.tolist() for tag, array in record.values.items()}
-    masks = {tag: array.tolist() for tag, array in record.mask.items()}
+    columns = {tag: array.tolist() for tag, array in message.values.items()}
+    masks = {tag: array.tolist() for tag, array in message.mask.items()}
     if running is None:
         return [
             (step, {tag: column[i] for tag, column in columns.items() if tag not in masks or masks[tag][i]})

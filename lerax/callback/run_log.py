@@ -187,16 +187,16 @@ class RunLog:
         tell = lambda: self.phase(f"encoding {max(total - video.waiting, 0)}/{total}")
         video.finish(tell, seconds)
 
-    def receive(self, record: Any, times: np.ndarray, running: np.ndarray | None) -> None:
+    def receive(self, message: Any, times: np.ndarray, running: np.ndarray | None) -> None:
         """Takes what the traced half emits."""
-        match record:
+        match message:
             case TrainingStart():
-                self._start(record)
+                self._start(message)
             case IterationScalars():
-                self._iterations(record, times, running)
+                self._iterations(message, times, running)
             case PlayedClip() if self.video is not None:
-                step = self._steps.at(int(record.iteration[0]))
-                self.video.receive(record, step)
+                step = self._steps.at(int(message.iteration[0]))
+                self.video.receive(message, step)
 
     def close(self) -> None:
         """Makes the videos that wait, and ends the run in every backend; one that hangs is left behind."""
@@ -223,36 +223,36 @@ class RunLog:
             self.finish_videos(drop=True)
         self.close()
 
-    def _start(self, record: TrainingStart) -> None:
+    def _start(self, message: TrainingStart) -> None:
         if self.name is None:
-            self.open(generated_name(*record.names))
-        done, total = int(np.max(record.done)), int(np.max(record.total))
-        self._steps.start(record.steps_per_iteration, done)
+            self.open(generated_name(*message.names))
+        done, total = int(np.max(message.done)), int(np.max(message.total))
+        self._steps.start(message.steps_per_iteration, done)
         self._stopwatch.start()
         self._forwarder.on_training_start(self._steps.at(total), total)
         if not self._plain:
-            self._forwarder.log_hparams(self._hparams | record.hparams())
+            self._forwarder.log_hparams(self._hparams | message.hparams())
 
-    def _iterations(self, record: IterationScalars, times: np.ndarray, running: np.ndarray | None) -> None:
+    def _iterations(self, message: IterationScalars, times: np.ndarray, running: np.ndarray | None) -> None:
         if self._phase is None:  # nobody tells where training is traced as a whole
             self.phase("training")
         iterations = len(times) if running is None else int(running.sum())
         lap = self._stopwatch.lap(times, iterations * self._steps.per_iteration)
-        steps = self._steps.after(np.asarray(record.iteration), running)
+        steps = self._steps.after(np.asarray(message.iteration), running)
         if self._plain:
-            self.log_finite(records_of(record, running, steps), of_iterations=True)
+            self.log_finite(records_of(message, running, steps), of_iterations=True)
         else:
-            self._forwarder.log(self._records, record, running, steps, lap)
+            self._forwarder.log(self._records, message, running, steps, lap)
         if self.video is not None:
             self.video.tell()
             if running is not None:
                 self.video.refuse("several trainings are mapped by jax.vmap")
 
     def _records(
-        self, record: IterationScalars, running: np.ndarray | None, steps: list[int], lap: Lap
+        self, message: IterationScalars, running: np.ndarray | None, steps: list[int], lap: Lap
     ) -> list[Record]:
         """On the forwarder's thread."""
-        records = records_of(record, running, steps)
+        records = records_of(message, running, steps)
         found = first_not_finite(records) if self._all_finite else None
         if found is not None:
             self._all_finite = False
@@ -280,7 +280,7 @@ def emit_start(handle: Int[Array, ""], ctx: TrainingContext, **settings: Any) ->
     """Tells a `RunLog` that training begins, from `on_training_start`, with further settings."""
     algorithm, known = ctx.algorithm, setting_values(ctx.algorithm) | settings
     numbers = {name: value for name, value in known.items() if eqx.is_array(value)}
-    record = TrainingStart(
+    message = TrainingStart(
         done=ctx.iteration_count,
         total=ctx.locals["total_iterations"],
         names=(algorithm.name, ctx.policy.name, ctx.env.name),
@@ -288,7 +288,7 @@ def emit_start(handle: Int[Array, ""], ctx: TrainingContext, **settings: Any) ->
         settings=tuple((known | dict.fromkeys(numbers)).items()),
         numbers=numbers,
     )
-    outbox.emit(handle, record)
+    outbox.emit(handle, message)
 
 
 def emit_iteration(handle: Int[Array, ""], ctx: IterationContext, video: VideoSettings | None) -> None:

@@ -94,7 +94,7 @@ class _Request:
     def __init__(self) -> None:
         self.made = False
 
-    def receive(self, *record: Any) -> None:
+    def receive(self, *message: Any) -> None:
         """Nothing is sent to it."""
 
 
