@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import pairwise
 
 import equinox as eqx
@@ -11,6 +10,8 @@ from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Key
+
+from lerax import tree
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,
@@ -21,7 +22,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-@partial(jax.jit, static_argnums=1)
+@tree.compiled
 def orthogonal(key: Key[Array, ""], shapes: tuple[tuple[int, int], ...]) -> tuple[Float[Array, "_ _"], ...]:
     """Random matrices with orthonormal rows or columns, whichever are fewer, uniformly distributed.
 
@@ -59,6 +60,7 @@ class MLP(eqx.Module):
         activation: A name from `ACTIVATIONS`, applied after every layer but the last.
         output_scale: Gain of the last layer; the others have sqrt(2), after Schulman et al.'s PPO.
         key: PRNG key of the initial weights.
+        matrices: What to make the weights of instead, from an `orthogonal` that several networks share.
     """
 
     weights: list[Float[Array, "in out"]]
@@ -71,10 +73,13 @@ class MLP(eqx.Module):
         *,
         activation: str = "tanh",
         output_scale: float = 1.0,
-        key: Key[Array, ""],
+        key: Key[Array, ""] | None = None,
+        matrices: Sequence[Float[Array, "in out"]] | None = None,
     ):
         gains = [math.sqrt(2)] * (len(sizes) - 2) + [output_scale]
-        matrices = orthogonal(key, tuple(pairwise(sizes)))
+        if matrices is None:
+            assert key is not None, "MLP: needs a key or matrices"
+            matrices = orthogonal(key, tuple(pairwise(sizes)))
         self.weights = [gain * matrix for gain, matrix in zip(gains, matrices, strict=True)]
         self.biases = [jnp.zeros(size, jnp.float32) for size in sizes[1:]]
         self.activation = activation

@@ -2,7 +2,6 @@
 
 import gc
 import os
-from importlib.util import find_spec
 from typing import Any
 
 from .compile_cache import keep_programs
@@ -25,8 +24,6 @@ def prepare(device: str, warn: Any) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's own notes are not for users
     if device == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"
-    if device == "cpu" or find_spec("jax_plugins") is None:
-        compile_quickly()
     import jax
 
     keep_programs(warn)
@@ -55,10 +52,3 @@ def find_devices(device: str) -> list[Any]:
     if device == "gpu":
         raise Failure("--device", f"no GPU that JAX can use; found: {names}; {CUDA}, or leave the option out")
     raise Failure("JAX_PLATFORMS", f"not here (got {asked!r}); found: {names}; unset it, or {CUDA}")
-
-
-def compile_quickly() -> None:
-    """Lets LLVM optimize less: compiling on a CPU takes a third less time, and the programs are as fast."""
-    flag, flags = "--xla_backend_optimization_level", os.environ.get("XLA_FLAGS", "")
-    if flag not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {flag}=1".strip()

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PRNGKeyArray
 
 from lerax import tree
 from lerax.callback import AbstractCallback
@@ -154,7 +154,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         if not tree.is_traced(self, env, policy, key):
             footprint.check(self, env, policy)
         total = 0 if total_timesteps is None else self.num_iterations(total_timesteps)
-        state = _init(self, env, policy, key, jnp.asarray(total, jnp.int32))
+        state = _init(self, env, policy, key, np.int32(total))
         if not tree.is_traced(state):
             check_values(env, state.standing.observation)
         return state
@@ -286,14 +286,14 @@ def _init(
     env: AbstractEnvLike,
     policy: AbstractPolicy,
     key: PRNGKeyArray,
-    total_iterations: Int[Array, ""],
+    total_iterations: Int[ArrayLike, ""],
 ) -> AlgorithmState:
     check_contract(env)  # here it is done once for each program
-    env, policy, key = tree.copy_arrays((env, policy, key))
+    env, policy, key, total = tree.copy_arrays((env, policy, key, total_iterations))
     *keys, run_key = jr.split(key, 4)
     return AlgorithmState(
         iteration_count=jnp.array(0, jnp.int32),
-        total_iterations=total_iterations,
+        total_iterations=total,
         key=run_key,
         env=env,
         standing=begin_all(env, policy, algorithm.num_envs, keys),

@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Int, Key, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Int, Key, PyTree
 
 from lerax import tree
 from lerax.callback.base_callback import CallbackContext, OwnState
@@ -73,7 +73,7 @@ def run_from_host(
     chunk_length: int | None = None,
 ) -> AlgorithmState:
     """The whole training in compiled chunks; `chunk_length` fixes their length, which time chooses else."""
-    fixed, last = (algorithm, callback), jnp.array(total, jnp.int32)
+    fixed, last = (algorithm, callback), np.int32(total)
     callback.on_phase("compiling")
     before = state
     state, records, collector = _start(fixed, state, last)
@@ -81,7 +81,7 @@ def run_from_host(
     collector.deliver(_fetch(records, 1), np.array([time.monotonic()]))
     done, go_on, length = int(state.iteration_count), True, chunk_length or 1
     # A chunk of no iterations compiles the program and changes nothing.
-    state, records, _, _, collector = _chunk(fixed, state, jnp.array(0, jnp.int32))
+    state, records, _, _, collector = _chunk(fixed, state, np.int32(0))
     capacity = collector.capacity
     callback.on_phase("training")
     outgoing: list[tuple[Collector, dict[str, np.ndarray], np.ndarray]] = []
@@ -90,7 +90,7 @@ def run_from_host(
             due = callback.next_due(done)
             length = min(length, capacity, total - done, *([due - done] if due else []))
             began = time.monotonic()
-            state, records, count, going, collector = _chunk(fixed, state, jnp.array(length, jnp.int32))
+            state, records, count, going, collector = _chunk(fixed, state, np.int32(length))
             _deliver(outgoing)  # the last chunk's records, while this one runs
             made, go_on = int(jax.block_until_ready(count)), bool(going)
             times = np.linspace(began, time.monotonic(), made + 1)[1:]
@@ -273,7 +273,7 @@ def _collected(hook: Any, fixed: Any, state: AlgorithmState, total: Any) -> Any:
 
 @functools.partial(tree.compiled, donate="all-except-first")
 def _chunk(
-    fixed: Any, state: AlgorithmState, length: Int[Array, ""]
+    fixed: Any, state: AlgorithmState, length: Int[ArrayLike, ""]
 ) -> tuple[AlgorithmState, dict[str, Array], Int[Array, ""], Bool[Array, ""], Collector]:
     """At most `length` iterations: state, records, how many were made, whether to go on, the records' key."""
     algorithm, callback = fixed

@@ -1,12 +1,12 @@
 """Policies that also estimate the value of a state."""
 
 from abc import abstractmethod
+from itertools import pairwise
 from typing import ClassVar
 
 import equinox as eqx
 import jax
 from jax import numpy as jnp
-from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax import tree
@@ -14,7 +14,7 @@ from lerax.distribution import AbstractDistribution, Categorical, Normal
 from lerax.env import AbstractEnvLike
 from lerax.env.contract import check_env
 from lerax.errors import SettingTypeError
-from lerax.network import ACTIVATIONS, MLP
+from lerax.network import ACTIVATIONS, MLP, orthogonal
 from lerax.settings import check_settings, setting
 from lerax.space import AbstractSpace, Box, Discrete
 from lerax.statistics import RunningStatistics
@@ -154,13 +154,10 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
         else:
             wrong = "unsupported action space"
             raise SettingTypeError("MLPActorCriticPolicy", self.action_space, "Discrete, Box", wrong=wrong)
-        actor_key, critic_key = jr.split(tree.typed_key(key))
         layers = (self.observation_space.flat_size, *self.hidden_sizes)
         normalizes = self.normalize_observations
         self.observation_statistics = RunningStatistics.empty(layers[0]) if normalizes else None
-        # A small last layer: the first policy is close to uniform.
-        self.actor = MLP((*layers, outputs), activation=activation, output_scale=0.01, key=actor_key)
-        self.critic = MLP((*layers, 1), activation=activation, key=critic_key)
+        self.actor, self.critic = _networks(tree.typed_key(key), layers, outputs, activation)
 
     def distribution(
         self, observation: PyTree, action_mask: Bool[Array, "..."] | None = None
@@ -229,3 +226,16 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
         flat = self.observation_space.flatten(observation)
         statistics = self.observation_statistics
         return flat if statistics is None else statistics.normalize(flat, MOST)
+
+
+@tree.compiled
+def _networks(key: Key[Array, ""], layers: tuple[int, ...], outputs: int, activation: str) -> tuple[MLP, MLP]:
+    """The actor and the critic at first, drawn together: there is one drawing to compile."""
+    actor, critic = (*layers, outputs), (*layers, 1)
+    matrices = orthogonal(key, (*pairwise(actor), *pairwise(critic)))
+    count = len(layers)
+    # A small last layer: the first policy is close to uniform.
+    return (
+        MLP(actor, activation=activation, output_scale=0.01, matrices=matrices[:count]),
+        MLP(critic, activation=activation, matrices=matrices[count:]),
+    )
