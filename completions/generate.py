@@ -1,13 +1,10 @@
 """Writes the completion scripts and their table of settings: `python completions/generate.py`."""
 
-import json
 from pathlib import Path
 
 from typer.completion import get_completion_script
 
-from lerax import registry
-from lerax_cli.options import settings_tables
-from lerax_cli.words import TABLE
+from lerax_cli import declared
 
 HERE = Path(__file__).parent
 # All three ask in the way of fish: a word a line, a tab and what it means behind it.
@@ -51,22 +48,12 @@ if [[ $funcstack[1] == _lerax ]]; then _lerax "$@"; else compdef _lerax lerax; f
 def files() -> dict[Path, str]:
     """The content of each file by its path."""
     fish = get_completion_script(prog_name="lerax", complete_var="_LERAX_COMPLETE", shell="fish")
-    table = {name: _rows(entry) for name, entry in registry.ALGORITHMS.items()}
     return {
         HERE / "lerax.bash": BASH,
         HERE / "_lerax": ZSH,
         HERE / "lerax.fish": fish + "\n",
-        HERE.parent / "lerax_cli" / TABLE: json.dumps(table, indent=1) + "\n",
+        HERE.parent / "lerax_cli" / declared.FILE: declared.text(declared.from_classes()),
     }
-
-
-def _rows(entry: registry.Entry) -> dict[str, dict]:
-    """What completion shows of the settings of an algorithm and its policy."""
-    rows = {}
-    for name, s in settings_tables(entry).items():
-        choices = ["true", "false"] if isinstance(s.default, bool) else list(s.limits.choices)
-        rows[name] = {"help": s.help, "choices": choices}
-    return rows
 
 
 if __name__ == "__main__":

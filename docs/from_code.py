@@ -56,7 +56,7 @@ def settings(target: str) -> Iterator[str]:
     module, _, name = target.partition(":")
     yield "| setting | default | allowed | what it does |\n|---|---|---|---|"
     for s in settings_of(getattr(importlib.import_module(module), name)).values():
-        yield f"| `{s.name}` | `{s.default}` | {s.limits} | {s.help} |"
+        yield f"| `{s.name}` | `{s.default}` | {s.allowed} | {s.help} |"
 
 
 def registered(table: str) -> Iterator[str]:

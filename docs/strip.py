@@ -55,7 +55,8 @@ def _first(env: Any) -> np.ndarray:
 
 def _of_run(run: Path) -> np.ndarray:
     config = tomllib.loads((run / "config.toml").read_text())
-    env = registry.ENVS[config["env"]].load()()
+    env = registry.ENVS[config["env"]["name"]].load()()
+    del config["policy"]["name"]
     policy = MLPActorCriticPolicy(env, **config["policy"], key=jr.key(0))
     return _strip(env, load(run / "policy.eqx", policy), TRAINED_STEPS)
 

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, Int
 
 from lerax.env import AbstractEnv, AbstractEnvState
 from lerax.render import GRAY, RED, PygameRenderer, Transform
+from lerax.settings import setting
 from lerax.space import Box
 
 
@@ -15,6 +16,8 @@ class TrackState(AbstractEnvState):
 
 
 class Track(AbstractEnv[TrackState]):
+    length: int = setting(100, "Steps of an episode.", at_least=1)
+
     name = "Track"
     action_space = Box(-1.0, 1.0, shape=(1,))
     observation_space = Box(-jnp.inf, jnp.inf, shape=(2,))
@@ -37,7 +40,7 @@ class Track(AbstractEnv[TrackState]):
         return jnp.abs(state.ball[0]) > 2.0
 
     def truncate(self, state):
-        return state.steps >= 100
+        return state.steps >= self.length
 
     def default_renderer(self):
         return PygameRenderer(640, 160, transform=Transform(640, 160, scale=150.0, offset=(320.0, 80.0)))

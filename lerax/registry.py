@@ -2,6 +2,8 @@
 
 import difflib
 import importlib
+import inspect
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterable
@@ -11,7 +13,8 @@ from typing import Any, NamedTuple
 
 from lerax.processes import python
 
-PLUGINS = "lerax.backends"  # the group of entry points in which packages name backends of their own
+OBJECT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+"""How a class is named by its place: `package.module:Class`."""
 FEW = 3  # of which it is said what they are, too
 PLUGIN_SECONDS = 30.0  # that the import of one may take where it is only tried
 
@@ -29,6 +32,8 @@ class Entry(NamedTuple):
         about: What it is, in a few words.
         writes: For a backend, where it writes; RUN is the run's directory.
         package: For a backend of ours, the package that it needs, if any.
+        policy: For an algorithm of ours, the policy that it trains where none is named.
+        source: For what an installed package brings, the package and its version.
     """
 
     name: str
@@ -36,11 +41,77 @@ class Entry(NamedTuple):
     about: str
     writes: str = ""
     package: str = ""
+    policy: str = ""
+    source: str = ""
 
     def load(self) -> Any:
         """Imports it."""
         module, _, attribute = self.target.partition(":")
         return getattr(importlib.import_module(module), attribute)
+
+
+class Kind(NamedTuple):
+    """Something that there are several of, and that other packages may bring more of.
+
+    Attributes:
+        word: What one is called.
+        group: The group of entry points in which packages name their own.
+        base: The class that all derive from: `module:attribute`.
+        entries: Ours by name.
+    """
+
+    word: str
+    group: str
+    base: str
+    entries: dict[str, Entry]
+
+    def plugins(self) -> dict[str, Entry]:
+        """Those that installed packages bring. Their metadata are read; none of their code runs."""
+        found: dict[str, Entry] = {}
+        taken = {"none", *map(str.lower, self.entries)}
+        for distribution in metadata.distributions():
+            try:
+                points = distribution.entry_points.select(group=self.group)
+                about = (distribution.metadata.get_all("Summary") or [""])[0] if points else ""
+            except Exception:  # a damaged package somewhere says nothing about plugins
+                continue
+            for point in points:
+                if point.name.lower() not in taken:
+                    taken.add(point.name.lower())
+                    source = f"{distribution.name} {distribution.version}"
+                    found[point.name] = Entry(point.name, point.value, about, f"see {source}", source=source)
+        return found
+
+    def known(self) -> dict[str, Entry]:
+        """All by name: ours, then those of installed packages."""
+        return self.entries | self.plugins()
+
+    def find(self, name: str) -> Entry:
+        """The entry of a name, in any case.
+
+        Raises:
+            UnknownName: There is none.
+        """
+        try:
+            return find(self.word, self.entries, name)
+        except UnknownName:
+            return find(self.word, self.known(), name)
+
+    def load(self, entry: Entry) -> Any:
+        """The class of an entry.
+
+        Raises:
+            TypeError: It is none that can be made.
+            Exception: Whatever its import raises.
+        """
+        loaded = metadata.EntryPoint(entry.name, entry.target, self.group).load()
+        base = Entry("", self.base, "").load()
+        if not (isinstance(loaded, type) and issubclass(loaded, base)):
+            raise TypeError(f"{entry.target} is no {self.base.replace(':', '.')} (got {loaded!r})")
+        if inspect.isabstract(loaded):
+            missing = ", ".join(sorted(loaded.__abstractmethods__))
+            raise TypeError(f"{entry.target} is abstract; it lacks {missing}")
+        return loaded
 
 
 def _entries(*rows: tuple[str, ...]) -> dict[str, Entry]:
@@ -86,7 +157,14 @@ ENVS = _entries(
     ("Walker2d-v5", "lerax.env.mujoco:Walker2d", "Walk on two legs in a plane; 1,000 steps at most."),
 )
 ALGORITHMS = _entries(
-    ("ppo", "lerax.algorithm:PPO", "Proximal policy optimization; discrete and box actions."),
+    (
+        "ppo",
+        "lerax.algorithm:PPO",
+        "Proximal policy optimization; discrete and box actions.",
+        "",
+        "",
+        "MLPActorCriticPolicy",
+    ),
 )
 POLICIES = _entries(
     (
@@ -132,55 +210,36 @@ BACKENDS = _entries(
 )
 
 
-def plugins() -> dict[str, Entry]:
-    """The backends that installed packages bring. Their metadata is read; none of their code runs."""
-    found: dict[str, Entry] = {}
-    for distribution in metadata.distributions():
-        try:
-            points = distribution.entry_points.select(group=PLUGINS)
-            about = (distribution.metadata.get_all("Summary") or [""])[0] if points else ""
-        except Exception:  # a damaged package somewhere says nothing about plugins
-            continue
-        for point in points:
-            name = point.name.lower()
-            if name not in (*BACKENDS, "none"):
-                package = f"see {distribution.name} {distribution.version}"
-                found.setdefault(name, Entry(name, point.value, about, package))
-    return found
+ENV = Kind("environment", "lerax.envs", "lerax.env:AbstractEnvLike", ENVS)
+ALGORITHM = Kind("algorithm", "lerax.algorithms", "lerax.algorithm:AbstractAlgorithm", ALGORITHMS)
+POLICY = Kind("policy", "lerax.policies", "lerax.policy:AbstractPolicy", POLICIES)
+BACKEND = Kind("backend", "lerax.backends", "lerax.backend:AbstractLoggingBackend", BACKENDS)
 
 
-def backends() -> dict[str, Entry]:
-    """All logging backends by name: ours, then those of installed packages."""
-    return BACKENDS | plugins()
-
-
-def load_backend(name: str) -> type:
+def load_backend(name: str) -> Any:
     """The class of a logging backend. Its constructor takes `log_dir`, the folder that holds the runs.
 
     Raises:
-        KeyError: There is none of that name.
+        UnknownName: There is none of that name.
         TypeError: It is no logging backend.
         Exception: Whatever the import of a plugin raises.
     """
-    from lerax.backend import AbstractLoggingBackend
-
-    entry = BACKENDS.get(name) or plugins()[name]
-    loaded = metadata.EntryPoint(name, entry.target, PLUGINS).load()
-    if not (isinstance(loaded, type) and issubclass(loaded, AbstractLoggingBackend)):
-        raise TypeError(f"{entry.target} is no lerax.backend.AbstractLoggingBackend (got {loaded!r})")
-    return loaded
+    return BACKEND.load(BACKEND.find(name))
 
 
-def obstacle(backend: Entry) -> str | None:
-    """Why a backend cannot be used here; None if it can.
+def obstacle(entry: Entry, kind: Kind = BACKEND) -> str | None:
+    """Why something cannot be used here; None if it can.
 
     A plugin is imported in a process of its own, so that it breaks nothing here, whatever it does.
     """
-    if backend.name in BACKENDS:
-        missing = backend.package and find_spec(backend.package) is None
-        return f"pip install {backend.package}" if missing else None
-    program = "import sys; from lerax.registry import load_backend; load_backend(sys.argv[1])"
-    command, environment = python("-c", program, backend.name)
+    if not entry.source:
+        missing = entry.package and find_spec(entry.package) is None
+        return f"pip install {entry.package}" if missing else None
+    program = (
+        "import sys; from lerax.registry import Entry, Kind; "
+        "Kind('', *sys.argv[1:3], {}).load(Entry(*sys.argv[3:], ''))"
+    )
+    command, environment = python("-c", program, kind.group, kind.base, entry.name, entry.target)
     try:
         done = subprocess.run(
             command,

@@ -281,10 +281,9 @@ def _items(value: Any) -> Any:
 
 def _pairs(table: Any) -> tuple:
     """A mapping, or its pairs, as pairs that can be hashed."""
-    return tuple(
-        (_as_kind(name, "str"), _convert(value, ["int", "float", "list of float"]))
-        for name, value in dict(_items(table) or ()).items()
-    )
+    kinds = lambda value: ["float"] if isinstance(value, float) else ["int", "float", "list of float"]
+    pairs = dict(_items(table) or ()).items()
+    return tuple((_as_kind(name, "str"), _convert(value, kinds(value))) for name, value in pairs)
 
 
 def check_instance(name: str, value: Any, wanted: type, form: str) -> None:

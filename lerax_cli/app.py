@@ -30,6 +30,7 @@ app.command("record-video", cls=Command, no_args_is_help=False)(record_video.rec
 app.command("doctor", cls=Command)(doctor.doctor)
 app.command("list-backends", cls=Command)(lists.list_backends)
 app.command("list-envs", cls=Command)(lists.list_envs)
+app.command("list-policies", cls=Command)(lists.list_policies)
 app.command("list-algos", cls=Command)(lists.list_algos)
 
 

@@ -60,7 +60,7 @@ def all_checks() -> dict[str, Check]:
     for name, entry in registry.BACKENDS.items():
         mend = f"pip install --force-reinstall {entry.package or 'lerax'}"
         checks[name] = Check(lambda name=name: _backend(name), mend, name in NEEDED_BACKENDS)
-    for name, entry in registry.plugins().items():
+    for name, entry in registry.BACKEND.plugins().items():
         checks[name] = Check(lambda name=name: _plugin(name), entry.writes, needed=False)
     return checks
 

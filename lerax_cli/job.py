@@ -140,7 +140,7 @@ class Job:
 
     def _directory(self, out: Path, name: str | None) -> RunDirectory:
         plan, parts = self.plan, self.parts
-        wanted = name or generated_name(parts.algorithm.name, plan.policy.name, parts.env.name)
+        wanted = name or generated_name(parts.algorithm.name, parts.policy_form.name, parts.env.name)
         needed = parts.policy_bytes
         path = None
         try:
@@ -151,7 +151,7 @@ class Job:
             directory = RunDirectory(
                 path,
                 argv=sys.argv[1:],
-                env=parts.env.name,
+                env=plan.env.name,
                 algo=plan.algorithm.name,
                 seed=plan.seed,
                 device=str(self.device),
@@ -221,7 +221,7 @@ class Job:
         steps = iterations * self.parts.algorithm.steps_per_iteration
         outcome: dict[str, Any] = {
             "status": "finished" if self.signals.received is None else "interrupted",
-            "env": self.parts.env.name,
+            "env": self.plan.env.name,
             "algo": self.plan.algorithm.name,
             "seed": self.plan.seed,
             "steps": steps,
@@ -257,7 +257,9 @@ class Job:
     def _save(self, policy: Any, outcome: dict[str, Any]) -> None:
         from lerax import checkpoint
 
-        metadata = {"policy": policy.name, "settings": self.parts.settings["policy"]} | outcome
+        parts = self.parts
+        metadata = {"policy": parts.policy.name, "settings": parts.plain("policy")} | outcome
+        metadata["env_settings"] = parts.plain("env")
         write = lambda path, data: self.directory.write(path.name, data)
         checkpoint.save(self.directory.path / POLICY, policy, metadata, write=write)
 

@@ -9,10 +9,14 @@ from typing import Any
 from lerax import registry
 from lerax.errors import SettingError
 from lerax.run import NAME
+from lerax.settings import REQUIRED, Setting
 
+from . import naming
+from .declared import DEFAULT_ALGORITHM, TABLES, declared, from_plain, is_ours
 from .report import BadInput
-from .values import DEFAULT_STEPS, KEYS, TABLES, Given, checked, read_config, read_settings
+from .values import DEFAULT_STEPS, KEYS, SHORT, Given, Layer, checked, read_config, read_settings
 
+NO_BACKEND = {"none": registry.Entry("none", "", "Nothing but the run's directory.")}
 ALWAYS = ("none", "console", "jsonl")  # what changes nothing where it is named as a backend
 
 
@@ -23,7 +27,8 @@ class Plan:
     Attributes:
         env: The environment's entry.
         algorithm: The algorithm's entry.
-        policy: The policy's entry.
+        policy: The policy's entry; None for the one that the algorithm's class names.
+        places: Where these were named, by table.
         seed: Seed of all randomness.
         steps: Environment steps.
         steps_from: What to call the steps in an error.
@@ -31,12 +36,13 @@ class Plan:
         nan: What to do about values that are not finite.
         video_interval: Iterations from one video to the next; 0 for no videos.
         score: Mean return that counts as solved; None where the environment has none.
-        settings: Values by table (`algorithm`, `policy`) and name, as they were given.
+        settings: Values by table (`env`, `policy`, `algorithm`) and name, as they were given.
     """
 
     env: registry.Entry
     algorithm: registry.Entry
-    policy: registry.Entry
+    policy: registry.Entry | None
+    places: dict[str, str]
     seed: int
     steps: int
     steps_from: str
@@ -61,45 +67,67 @@ def plan(
     nan: str | None,
     video_interval: int | None,
     warn: Any,
+    policy: str | None = None,
 ) -> Plan:
     """Decides everything that can be decided without importing JAX.
 
     Raises:
         BadInput: Something is wrong with what the user gave.
     """
-    layers = [("--config", read_config(config) if config is not None else {})]
-    where, wanted = pick("ENV", env, layers)
-    if wanted is None:
+    layers = [read_config(config)] if config is not None else []
+    at_env, env_entry = _named("env", "ENV", env, layers)
+    if env_entry is None:
         raise BadInput("ENV", "missing; name an environment, see `lerax list-envs`")
-    env_entry = find(where, "environment", registry.ENVS, _no_run(where, wanted))
-    where, wanted = pick("--algo", algo, layers, KEYS["algo"].default)
-    algorithm = find(where, "algorithm", registry.ALGORITHMS, wanted)
+    at_algo, algorithm = _named("algorithm", "--algo", algo, layers, registry.ALGORITHMS[DEFAULT_ALGORITHM])
+    assert algorithm is not None
     where, wanted = pick("--preset", preset, layers, KEYS["preset"].default)
-    layers.append(("--preset", find_preset(where, wanted, env_entry, algorithm)))
+    layers.append(find_preset(where, wanted, env_entry, algorithm))
+    default = registry.POLICIES.get(algorithm.policy)
+    at_policy, policy_entry = _named("policy", "--policy", policy, layers, default)
+    named = {"env": env_entry, "policy": policy_entry, "algorithm": algorithm}
     own = read_settings(settings, num_envs)
-    merged = {
-        table: {
-            key: Given(value, where, f"{table}.{key}")
-            for where, content in reversed(layers)
-            for key, value in content.get(table, {}).items()
-        }
-        | own[table]
-        for table in TABLES
-    }
+    merged = {table: _merged(table, entry, layers) | own[table] for table, entry in named.items()}
+    for table, entry in named.items():
+        if entry is not None and is_ours(table, entry):
+            resolve(entry, declared(table, entry), merged[table])
     steps_from, wanted_steps = pick("--steps", steps, layers, DEFAULT_STEPS)
     return Plan(
         env=env_entry,
         algorithm=algorithm,
-        policy=registry.POLICIES["MLPActorCriticPolicy"],
+        policy=policy_entry,
+        places={"env": at_env, "policy": at_policy, "algorithm": at_algo},
         seed=pick("--seed", seed, layers, secrets.randbits(32))[1],
         steps=wanted_steps,
         steps_from=steps_from,
         backends=read_backends(*pick("--backend", backends or None, layers, []), warn),
         nan=pick("--nan", nan, layers, KEYS["nan"].default)[1],
         video_interval=pick("--video-interval", video_interval, layers, 0)[1],
-        score=find_score(layers[0][1], env_entry, algorithm),
+        score=find_score(layers[0] if config is not None else None, env_entry, algorithm),
         settings=merged,
     )
+
+
+def _named(
+    table: str, option: str, value: str | None, layers: list[Layer], default: registry.Entry | None = None
+) -> tuple[str, registry.Entry | None]:
+    """What to call the name's place in an error, and what is named: by the option, or the first layer."""
+    kind = TABLES[table]
+    given = Given(value, option, "") if value is not None else None
+    given = given or next((layer.names[table] for layer in layers if table in layer.names), None)
+    if given is None:
+        return option, default
+    name = _no_run(given.where, given.value) if table == "env" else given.value
+    return given.where, naming.find(given.where, kind, name, trusted=value is not None)
+
+
+def _merged(table: str, entry: registry.Entry | None, layers: list[Layer]) -> dict[str, Given]:
+    """The settings of all layers, the first one's before all; those of something else stay behind."""
+    found: dict[str, Given] = {}
+    for layer in reversed(layers):
+        of = layer.names.get(table)
+        if of is None or entry is None or of.value.lower() == entry.name.lower():
+            found |= layer.tables[table]
+    return found
 
 
 def _no_run(where: str, env: str) -> str:
@@ -112,64 +140,55 @@ def _no_run(where: str, env: str) -> str:
     return env
 
 
-def pick(option: str, value: Any, layers: list[tuple[str, Any]], default: Any = None) -> tuple[str, Any]:
+def pick(option: str, value: Any, layers: list[Layer], default: Any = None) -> tuple[str, Any]:
     """What to call a value in an error, and the value: the option's, or that of the first layer with one."""
     key = option.strip("-").lower().replace("-", "_")
-    given = [(option, value), *((f"{where}: {key}", content.get(key)) for where, content in layers)]
+    given = [(option, value), *((f"{layer.where}: {key}", layer.keys.get(key)) for layer in layers)]
     return next((source for source in given if source[1] is not None), (option, default))
 
 
-def find(where: str, kind: str, entries: dict[str, registry.Entry], name: str) -> registry.Entry:
-    """An entry of the registry.
-
-    Raises:
-        BadInput: There is none of that name.
-    """
-    try:
-        return registry.find(kind, entries, name)
-    except registry.UnknownName as error:
-        raise BadInput(where, str(error)) from None
-
-
-def find_preset(where: str, name: str, env: registry.Entry, algorithm: registry.Entry) -> dict[str, Any]:
+def find_preset(where: str, name: str, env: registry.Entry, algorithm: registry.Entry) -> Layer:
     """The preset's table for an algorithm: `auto` is the environment's own, if it has one."""
     if name == "none":
-        return {}
+        return checked("--preset", {})
     if name != "auto":
-        env = find(where, "preset", registry.ENVS, name)
+        env = naming.find(where, registry.ENV._replace(word="preset"), name)
     tables = registry.presets(env.name)
     if name != "auto" and algorithm.name not in tables:
         raise BadInput(where, f"{env.name} has none for {algorithm.name}; allowed: auto, none")
-    return checked("--preset", tables.get(algorithm.name, {}))
+    found = checked("--preset", tables.get(algorithm.name, {}))
+    # Whose settings those of its tables are.
+    found.names["env"] = Given(env.name, where, "env")
+    if algorithm.policy:
+        found.names.setdefault("policy", Given(algorithm.policy, where, "policy"))
+    return found
 
 
-def find_score(config: dict[str, Any], env: registry.Entry, algorithm: registry.Entry) -> float | None:
+def find_score(config: Layer | None, env: registry.Entry, algorithm: registry.Entry) -> float | None:
     """The mean return that counts as solved: it belongs to an environment, and goes to no other one.
 
     A config's counts for the environment that it names, or for any if it names none; else that of the
     environment's own preset counts, whichever settings are taken.
     """
-    if "score" in config and config.get("env", env.name).lower() == env.name.lower():
-        return config["score"]
-    return find_preset("--preset", "auto", env, algorithm).get("score")
+    if config is not None and "score" in config.keys:
+        of = config.names.get("env")
+        if of is None or of.value.lower() == env.name.lower():
+            return config.keys["score"]
+    return find_preset("--preset", "auto", env, algorithm).keys.get("score")
 
 
 def read_backends(where: str, names: list[str], warn: Any) -> list[str]:
     """Names of backends, checked, without those that there always are."""
     chosen: list[str] = []
     for name in names:
-        lower = str(name).lower()
-        if lower in registry.BACKENDS:
-            reason = registry.obstacle(registry.BACKENDS[lower])
-            if reason is not None:
-                raise BadInput(where, f"{lower} is not available; {reason}")
-        elif lower != "none" and lower not in registry.plugins():
-            known = [*registry.backends(), "none"]
-            raise BadInput(where, f"unknown backend (got {name!r}); {registry.hint(lower, known)}")
-        if lower in chosen:
-            warn(f"{where}: {lower} is named twice")
+        known = registry.BACKEND._replace(entries=registry.BACKENDS | NO_BACKEND)
+        entry = naming.find(where, known, name)
+        if not entry.source and (reason := registry.obstacle(entry)) is not None:
+            raise BadInput(where, f"{entry.name} is not available; {reason}")
+        if entry.name in chosen:
+            warn(f"{where}: {entry.name} is named twice")
         else:
-            chosen.append(lower)
+            chosen.append(entry.name)
     if "none" in chosen and len(chosen) > 1:
         raise BadInput(where, f"none excludes all others (got {', '.join(chosen)})")
     return [name for name in chosen if name not in ALWAYS]
@@ -200,41 +219,39 @@ def check_place(text: str, name: str | None) -> Path:
     return out
 
 
-def settings_tables(algorithm: registry.Entry) -> dict[str, Any]:
-    """Every setting of an algorithm and its policy by the name that `--set` takes."""
-    from lerax.settings import settings_of
-
-    policy = registry.POLICIES["MLPActorCriticPolicy"]
-    own = settings_of(algorithm.load())
-    return own | {f"policy.{name}": s for name, s in settings_of(policy.load()).items()}
-
-
-def _elsewhere(key: str, where: str) -> str:
+def _elsewhere(table: str, key: str, where: str) -> str:
     """Where something belongs that is no setting of a class but one of the training; "" for anything else."""
+    if key == "name" or key in SHORT:
+        table = SHORT.get(key, table)
+        return {"env": "it is the argument ENV", "policy": "it is the option --policy"}.get(
+            table, "it is the option --algo"
+        )
     if key not in KEYS:
         return ""
     if where == "--config":
         return f"in a config {key} stands above all tables"
-    named = {"env": "it is the argument ENV", "score": "it stands in a config, above all tables"}
-    return named.get(key, f"it is the option --{key.replace('_', '-')}")
+    if key == "score":
+        return "it stands in a config, above all tables"
+    return f"it is the option --{key.replace('_', '-')}"
 
 
-def all_settings(cls: type, given: dict[str, Given]) -> dict[str, Any]:
-    """Every setting of a class: the given ones converted to their types, and the others' defaults.
+def resolve(entry: registry.Entry, declared: dict[str, Setting], given: dict[str, Given]) -> dict[str, Any]:
+    """Every setting of something: the given ones converted to their types, and the others' defaults.
 
     Raises:
-        BadInput: One is unknown, of the wrong type, or out of range.
+        BadInput: One is unknown, of the wrong type, out of range, or missing.
     """
-    from lerax.settings import settings_of
-
-    declared = settings_of(cls)
+    what = entry.target.rpartition(":")[2]
     values = {name: setting.default for name, setting in declared.items()}
     for key, (value, where, name) in given.items():
         if key not in declared:
-            hint = _elsewhere(key, where) or registry.hint(key, declared)
-            raise BadInput(where, f"{name}: {cls.__name__} has no such setting; {hint}")
+            hint = _elsewhere(name.partition(".")[0], key, where) or registry.hint(key, declared)
+            raise BadInput(where, f"{name}: {what} has no such setting; {hint}")
         try:
-            values[key] = declared[key].convert(value)
+            values[key] = declared[key].convert(from_plain(declared[key], value))
         except SettingError as error:
             raise BadInput(f"{where}: {name}", error.reason) from None
+    missing = [name for name, value in values.items() if value is REQUIRED]
+    if missing:
+        raise BadInput(what, f"has no default for {', '.join(missing)}; give it with --set")
     return values

@@ -4,7 +4,7 @@ from typing import Any, NoReturn
 
 from typer.core import TyperCommand, TyperGroup
 
-from . import words
+from .declared import ours, setting_name
 from .report import BadInput
 
 SHOW = "`lerax record-video RUN` shows a policy"
@@ -78,9 +78,10 @@ class Command(TyperCommand):
         if name in known:
             refuse("option", name, known[name].format(command=self.name))
         setting = name.strip("-").replace("-", "_")
-        for full in words.settings() if self.name == "train" else ():
-            if full.rpartition(".")[2] == setting:
-                refuse("option", name, f"--set {full}=VALUE")
+        if self.name == "train":
+            for table, entries in ours().items():
+                if any(setting in rows for rows in entries.values()):
+                    refuse("option", name, f"--set {setting_name(table, setting)}=VALUE")
 
 
 class Group(TyperGroup):

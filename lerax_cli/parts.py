@@ -6,10 +6,13 @@ from typing import Any
 
 from lerax import registry
 from lerax.errors import SettingError
+from lerax.settings import Setting, settings_of
 
-from . import options
+from . import naming, options
+from .declared import TABLES, plain
 from .options import Plan
 from .report import BadInput, Failure
+from .values import Given
 
 HEADER_BYTES, LEAF_BYTES = 2**12, 2**7  # of a policy's file beside its numbers: once, and for each array
 
@@ -22,17 +25,27 @@ class Parts:
         plan: What was planned.
         algorithm: The algorithm.
         env: The environment.
+        policy: The policy's entry.
         policy_class: The policy's class.
         policy_form: A policy with a shape in place of each array.
-        settings: Every setting by table (`algorithm`, `policy`) and name, defaults included.
+        declared: How the settings are declared, by table (`env`, `policy`, `algorithm`) and name.
+        settings: Their values, defaults included.
     """
 
     plan: Plan
     algorithm: Any
     env: Any
+    policy: registry.Entry
     policy_class: Any
     policy_form: Any
+    declared: dict[str, dict[str, Setting]]
     settings: dict[str, dict[str, Any]]
+
+    def plain(self, table: str) -> dict[str, Any]:
+        """The values of a table as a file has them."""
+        return {
+            name: plain(self.declared[table][name], value) for name, value in self.settings[table].items()
+        }
 
     @property
     def policy_bytes(self) -> int:
@@ -48,9 +61,8 @@ class Parts:
         """What `config.toml` says: all that repeats the run."""
         plan = self.plan
         score = {} if plan.score is None else {"score": plan.score}
+        named = {"env": plan.env, "algorithm": plan.algorithm, "policy": self.policy}
         return {
-            "env": self.env.name,
-            "algo": plan.algorithm.name,
             "seed": plan.seed,
             "steps": plan.steps,
             "preset": "none",
@@ -58,7 +70,7 @@ class Parts:
             "nan": plan.nan,
             "video_interval": plan.video_interval,
             **score,
-            **self.settings,
+            **{table: {"name": entry.name} | self.plain(table) for table, entry in named.items()},
         }
 
     def initial_state(self) -> tuple[Any, Any]:
@@ -90,23 +102,61 @@ def build(plan: Plan) -> Parts:
 
     from lerax.algorithm import footprint
 
-    classes = {"algorithm": plan.algorithm.load(), "policy": plan.policy.load()}
-    settings = {table: options.all_settings(cls, plan.settings[table]) for table, cls in classes.items()}
+    places, given = plan.places, plan.settings
+    load = lambda table, entry: naming.load(places[table], TABLES[table], entry)
+    algorithm_class, env_class = load("algorithm", plan.algorithm), load("env", plan.env)
+    policy = plan.policy or naming.default_policy(places["algorithm"], algorithm_class)
+    policy_class = load("policy", policy)
+    named = {
+        "env": (plan.env, env_class),
+        "policy": (policy, policy_class),
+        "algorithm": (plan.algorithm, algorithm_class),
+    }
+    declared = {table: settings_of(cls) for table, (_, cls) in named.items()}
+    settings = {
+        table: options.resolve(entry, declared[table], given[table]) for table, (entry, _) in named.items()
+    }
+    algorithm = make(places["algorithm"], algorithm_class, settings["algorithm"], given["algorithm"])
     try:
-        algorithm = classes["algorithm"](**settings["algorithm"])
         algorithm.num_iterations(plan.steps)
     except SettingError as error:
-        raise BadInput(_place(plan, error.name), error.reason) from None
+        raise BadInput(plan.steps_from, error.reason) from None
     except ValueError as error:  # of an algorithm of somebody else
-        raise BadInput("--algo", f"{plan.algorithm.name}: {error}") from error
-    env, policy_class = plan.env.load()(), classes["policy"]
-    make = lambda seed: policy_class(env=env, **settings["policy"], key=jr.key(seed))
-    policy_form = eqx.filter_eval_shape(make, np.uint32(0))
+        raise BadInput(places["algorithm"], f"{plan.algorithm.name}: {error}") from error
+    env = make(places["env"], env_class, settings["env"], given["env"])
+    shape_of = lambda **values: eqx.filter_eval_shape(
+        lambda seed: policy_class(env=env, **values, key=jr.key(seed)), np.uint32(0)
+    )
+    policy_form = make(places["policy"], shape_of, settings["policy"], given["policy"])
+    if policy.source or plan.algorithm.source:  # of ours it is known that they fit
+        learner = lambda seed: algorithm.init_learner(env, policy_form, key=jr.key(seed))
+        make(places["policy"], lambda: eqx.filter_eval_shape(learner, np.uint32(0)), {}, {})
     try:
         footprint.check(algorithm, env, policy_form)
     except MemoryError as error:
         raise Failure("memory", str(error)) from None
-    return Parts(plan, algorithm, env, policy_class, policy_form, settings)
+    return Parts(plan, algorithm, env, policy, policy_class, policy_form, declared, settings)
+
+
+def make(where: str, cls: Any, values: dict[str, Any], given: dict[str, Given]) -> Any:
+    """Makes an environment, a policy or an algorithm of its settings.
+
+    Args:
+        where: Where it was named.
+        cls: Its class, or a function that takes the settings.
+        values: The settings.
+        given: Those that were given, and where.
+
+    Raises:
+        BadInput: A setting does not fit the others, or what it names is not there.
+    """
+    try:
+        return cls(**values)
+    except SettingError as error:
+        source = given.get(error.name)
+        raise BadInput(f"{source.where}: {source.name}" if source else error.name, error.reason) from None
+    except (ValueError, TypeError, LookupError, OSError, ImportError) as error:
+        raise BadInput(where, str(error) or type(error).__name__) from error
 
 
 def load_backend(name: str, out: Path) -> Any:
@@ -122,11 +172,3 @@ def load_backend(name: str, out: Path) -> Any:
     except (Exception, SystemExit) as error:  # a plugin may raise what it likes
         what = f"{name} is not available; {type(error).__name__}: {error}"
         raise BadInput("--backend", what) from error
-
-
-def _place(plan: Plan, name: str) -> str:
-    """Where a value came from that does not fit the others."""
-    if name == "total_timesteps":
-        return plan.steps_from
-    given = plan.settings["algorithm"].get(name)
-    return f"{given.where}: {given.name}" if given is not None else name

@@ -8,8 +8,9 @@ from lerax import registry
 from lerax.files import read_toml
 from lerax.run import read_facts
 
-from . import options
+from . import naming
 from .report import BadInput, Failure
+from .values import Given
 
 RANDOM = "random"
 CONFIG, LAST, BEST, CHECKPOINTS = "config.toml", "policy.eqx", "best.eqx", "checkpoints"
@@ -27,49 +28,87 @@ class Source(NamedTuple):
     path: Path | None
 
 
-def find_subject(text: str) -> tuple[registry.Entry, Path | None, list[str]]:
+class Subject(NamedTuple):
+    """What is to be shown.
+
+    Attributes:
+        env: The environment's entry.
+        settings: What the run has set of it, by name.
+        run: The run's directory; None for an environment.
+        policies: Files of policies that go with it.
+        trusted: Classes that may be imported although only a file names them.
+    """
+
+    env: registry.Entry
+    settings: dict[str, Given]
+    run: Path | None
+    policies: list[str]
+    trusted: list[str]
+
+
+def find_subject(text: str, trusted: list[str]) -> Subject:
     """What ENV|RUN|FILE names: an environment, the directory of a run, and the policies that go with it.
 
     Raises:
         BadInput: It is none of them.
         Failure: The run's config cannot be read, or the file is no policy.
     """
+    path = Path(text)
+    if registry.OBJECT.fullmatch(text):
+        return Subject(naming.find("ENV|RUN", registry.ENV, text, trusted=True), {}, None, [], trusted)
     try:
-        return registry.find("environment", registry.ENVS, text), None, []
+        return Subject(registry.ENV.find(text), {}, None, [], trusted)
     except registry.UnknownName as unknown:
         if os.path.isfile(text):
-            return _env_of(Path(text)), None, [text]
-        if not os.path.isdir(text):
+            name, settings = _env_of(path)
+            where, run, own, error = str(path), None, [text], Failure
+        elif os.path.isdir(text):
+            name, settings = _env_of_run(path)
+            where, run, own, error = f"{path / CONFIG}: env", path, [], BadInput
+        else:
             what = f"neither an environment nor the directory of a run nor a policy's file: {unknown}"
             raise BadInput("ENV|RUN", what) from None
-    path = Path(text)
-    if not (path / CONFIG).is_file():
-        raise BadInput("ENV|RUN", f"not the directory of a run: it has no {CONFIG} (got {text!r})")
+    entry = find_trusted(where, registry.ENV, name, trusted, error)
+    return Subject(entry, {key: Given(v, where, key) for key, v in settings.items()}, run, own, trusted)
+
+
+def find_trusted(
+    where: str, kind: registry.Kind, name: str, trusted: list[str], error: type[Failure] = Failure
+) -> registry.Entry:
+    """The entry of a name in a file; a class is taken by its place if the command line trusts it."""
+    return naming.find(where, kind, name, trusted=name in trusted, option="--trust", error=error)
+
+
+def _env_of_run(run: Path) -> tuple[str, dict[str, Any]]:
+    """The name of a run's environment, and its settings."""
+    if not (run / CONFIG).is_file():
+        raise BadInput("ENV|RUN", f"not the directory of a run: it has no {CONFIG} (got {str(run)!r})")
     try:
-        env = read_toml(path / CONFIG)["env"]
+        env = read_toml(run / CONFIG)["env"]
+        settings = dict(env) if isinstance(env, dict) else {"name": env}
+        return str(settings.pop("name")), settings
     except (OSError, ValueError, KeyError) as error:
-        raise Failure(str(path / CONFIG), f"names no environment ({error})") from None
-    return options.find(f"{path / CONFIG}: env", "environment", registry.ENVS, str(env)), path, []
+        raise Failure(str(run / CONFIG), f"names no environment ({error})") from None
 
 
-def _env_of(path: Path) -> registry.Entry:
-    """The environment that a policy's file was made for."""
+def _env_of(path: Path) -> tuple[str, dict[str, Any]]:
+    """The name of the environment that a policy's file was made for, and its settings."""
     from lerax import checkpoint
 
     try:
         metadata = checkpoint.read_metadata(path)
-        return registry.find("environment", registry.ENVS, metadata["env"])
+        if not isinstance(metadata["env"], str):
+            raise TypeError
+        return metadata["env"], dict(metadata.get("env_settings", {}))
     except OSError as error:
         raise Failure(str(path), f"cannot be read ({error.strerror})") from None
-    except registry.UnknownName as error:
-        raise Failure(str(path), str(error)) from None
     except checkpoint.CheckpointError as error:
         run = path.parent
         if path.suffix != ".eqx" and (run / CONFIG).is_file():
             give = f"give {run}" + (f" or {run / LAST}" if (run / LAST).is_file() else "")
             raise BadInput("ENV|RUN", f"a file of a run, and no policy (got {str(path)!r}); {give}") from None
         raise Failure(str(path), error.reason) from None
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise Failure(
             str(path), "its metadata name no environment; give one, and this file as --policy"
         ) from None
@@ -92,7 +131,7 @@ def find_sources(given: list[str], run: Path | None, grid: bool) -> list[Source]
     return sources
 
 
-def load(source: Source, env: Any) -> Any:
+def load(source: Source, env: Any, subject: Subject) -> Any:
     """A policy from its file, whose metadata say what it is; its class is looked up by name.
 
     Raises:
@@ -110,10 +149,11 @@ def load(source: Source, env: Any) -> Any:
         if not (isinstance(metadata, dict) and isinstance(metadata.get("policy"), str)):
             raise ValueError("holds no policy (its metadata name none)")
         made_for = metadata.get("env", env.name)
-        if made_for != env.name:
-            what = f"{path} is of another environment (expected {env.name}, got {made_for})"
+        if made_for not in (env.name, subject.env.name):
+            what = f"{path} is of another environment (expected {subject.env.name}, got {made_for})"
             raise BadInput("--policy", what)
-        return checkpoint.load(path, _form(metadata, env))
+        entry = find_trusted(f"--policy: {path}", registry.POLICY, metadata["policy"], subject.trusted)
+        return checkpoint.load(path, _form(entry, metadata, env))
     except checkpoint.CheckpointError as error:
         raise Failure("--policy", str(error)) from error
     except (ValueError, TypeError, registry.UnknownName) as error:
@@ -167,7 +207,7 @@ def _source(name: str, run: Path | None) -> Source:
     raise BadInput("--policy", f"no such policy (got {name!r}); allowed: {choices}, or a policy's file")
 
 
-def _form(metadata: dict[str, Any], env: Any) -> Any:
+def _form(entry: registry.Entry, metadata: dict[str, Any], env: Any) -> Any:
     """The form of a policy of the class and the settings that a file names."""
     import equinox as eqx
     import numpy as np
@@ -175,10 +215,12 @@ def _form(metadata: dict[str, Any], env: Any) -> Any:
 
     from lerax.settings import settings_of
 
-    cls = registry.find("policy", registry.POLICIES, metadata["policy"]).load()
+    from .declared import from_plain
+
+    cls = naming.load("--policy", registry.POLICY, entry)
     declared, settings = settings_of(cls), metadata.get("settings", {})
     if not (isinstance(settings, dict) and settings.keys() <= declared.keys()):
         raise ValueError(f"settings that {cls.__name__} does not have (got {settings})")
-    settings = {name: declared[name].convert(value) for name, value in settings.items()}
+    settings = {name: declared[name].convert(from_plain(declared[name], v)) for name, v in settings.items()}
     # To compute initial weights would take longer than all the rest.
     return eqx.filter_eval_shape(lambda seed: cls(env=env, **settings, key=jr.key(seed)), np.uint32(0))

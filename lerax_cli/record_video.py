@@ -114,6 +114,13 @@ def record_video(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if it exists already.")
     ] = False,
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE:CLASS",
+            help="A class of your own that the run's files name and that may be imported; may be repeated.",
+        ),
+    ] = None,
     progress: Progress = "auto",
     debug: Debug = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was recorded as JSON.")] = False,
@@ -123,15 +130,16 @@ def record_video(
     warned = report.Warnings()
     warned.install()
     check_quiet(quiet, progress)
-    env, run, own = policies.find_subject(subject)
-    policy = [*own, *(policy or [])]
+    shown = policies.find_subject(subject, trust or [])
+    env, run = shown.env, shown.run
+    policy = [*shown.policies, *(policy or [])]
     sources = policies.find_sources(policy, run, grid)
     if steps is not None and episodes is not None:
         raise BadInput("--steps", "excludes --episodes; give one of them")
     tiles = _tiles(sheet, layout)
     label = "grid" if grid else sources[0].label
     plan = Plan(
-        env=env,
+        subject=shown,
         sources=sources,
         path=_place(output, env, run, label, PICTURE if sheet else VIDEO, overwrite),
         sheet=tiles,
@@ -182,7 +190,7 @@ def _place(
 ) -> Path:
     """Where the file goes, if it can go there, as far as names tell."""
     if text is None:
-        path = run / "videos" / f"{label}{ending}" if run else Path(f"{env.name}{ending}")
+        path = run / "videos" / f"{label}{ending}" if run else Path(f"{env.name.rpartition(':')[2]}{ending}")
     else:
         path = Path(text)
     if "://" in str(text):

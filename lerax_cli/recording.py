@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from lerax import registry
 from lerax.errors import SettingError
+from lerax.settings import settings_of
 
-from . import policies, report, runtime
+from . import naming, options, policies, report, runtime
+from .parts import make
 from .policies import Source
 from .progress import FrameCount
 from .report import BadInput, Failure
@@ -25,7 +27,7 @@ class Plan:
     """A recording that is fully decided.
 
     Attributes:
-        env: The environment's entry.
+        subject: The environment, its settings, and what goes with it.
         sources: The policies.
         path: The video, or the picture.
         sheet: Columns and rows of a contact sheet; None for anything else.
@@ -39,7 +41,7 @@ class Plan:
         overlay: Whether numbers are written on the frames.
     """
 
-    env: registry.Entry
+    subject: policies.Subject
     sources: list[Source]
     path: Path
     sheet: tuple[int, int] | None
@@ -87,8 +89,8 @@ def _record(
         signals.release()
         count.add()
 
-    env = plan.env.load()()
-    shown = [(source.label, policies.load(source, env)) for source in plan.sources]
+    env = _env(plan.subject)
+    shown = [(source.label, policies.load(source, env, plan.subject)) for source in plan.sources]
     with _renderer(env, plan) as renderer:
         signals.phase = "recording"
         count.begin()
@@ -108,6 +110,13 @@ def _record(
             )
         drawn_with = getattr(renderer, "drawn_with", None)
         return recording, type(renderer).__name__ + (f" ({drawn_with})" if drawn_with else "")
+
+
+def _env(subject: policies.Subject) -> Any:
+    """The environment, with the settings of the run."""
+    cls = naming.load("ENV|RUN", registry.ENV, subject.env)
+    values = options.resolve(subject.env, settings_of(cls), subject.settings)
+    return make("ENV|RUN", cls, values, subject.settings)
 
 
 def _renderer(env: Any, plan: Plan) -> Any:

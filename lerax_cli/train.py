@@ -29,13 +29,23 @@ def train(
     env: Annotated[
         str | None,
         typer.Argument(
-            help="Environment, see `lerax list-envs`.", autocompletion=words.envs, show_default=False
+            help="Environment, see `lerax list-envs`, or a class of your own: MODULE:CLASS.",
+            autocompletion=words.envs,
+            show_default=False,
         ),
     ] = None,
     algo: Annotated[
         str | None,
         typer.Option(
             metavar="NAME", help="Algorithm, see `lerax list-algos`; ppo.", autocompletion=words.algorithms
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Policy to train, see `lerax list-policies`; the algorithm's.",
+            autocompletion=words.trainable,
         ),
     ] = None,
     steps: Annotated[
@@ -71,7 +81,8 @@ def train(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="A setting, see `lerax list-algos ppo`; may be repeated.",
+            help="A setting, such as gamma=0.98, policy.activation=relu or env.max_episode_steps=200, see "
+            "`lerax list-algos ppo` and `list-envs ENV`; may be repeated.",
             parser=read_setting,
             autocompletion=words.set_option,
         ),
@@ -107,6 +118,7 @@ def train(
     plan = options.plan(
         env,
         algo=algo,
+        policy=policy,
         steps=steps,
         seed=seed,
         backends=backend,
@@ -122,7 +134,8 @@ def train(
     if plan.nan == "off":
         warned.install(NotFiniteWarning)
     # Settings can be refused once their classes are imported, and a refusal is one line.
-    asked = config or set_ or backend or num_envs is not None
+    asked = config or set_ or backend or policy or num_envs is not None
+    asked = asked or plan.env.source or plan.algorithm.source
     checked = not asked and device != "gpu" and plan.steps in SURE_STEPS
     facts = {"algo": plan.algorithm.name, "env": plan.env.name, "seed": plan.seed} if checked else None
     title = f"{plan.algorithm.name.upper()} on {plan.env.name}"

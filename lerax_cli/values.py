@@ -12,9 +12,12 @@ from lerax.files import parse_toml, read_toml
 from lerax.settings import Limits, Setting
 
 from . import words
+from .declared import TABLES, setting_name
 from .report import BadInput
 
-TABLES = ("algorithm", "policy")  # of settings, in a config file and in a preset
+SHORT = {"env": "env", "policy": "policy", "algo": "algorithm"}
+"""Keys that name something in place of the `name` in its table."""
+NAME = Setting("name", "", "What is named.", Limits())
 DEFAULT_STEPS = 1_000_000
 OTHERS = (".json", ".yaml", ".yml")  # files that other programs take for configs
 NAN_CHOICES = ("stop", "warn", "off")
@@ -22,8 +25,6 @@ COUNT = Limits(at_least=1, at_most=2**63 - 1)
 KEYS = {
     key.name: key
     for key in (
-        Setting("env", "", "Environment.", Limits()),
-        Setting("algo", "ppo", "Algorithm.", Limits()),
         Setting("seed", 0, "Seed of all randomness.", Limits(at_least=0, at_most=2**32 - 1)),
         Setting("steps", DEFAULT_STEPS, "Environment steps.", COUNT),
         Setting("preset", "auto", "Tuned settings.", Limits()),
@@ -47,6 +48,22 @@ class Given(NamedTuple):
     value: Any
     where: str
     name: str
+
+
+class Layer(NamedTuple):
+    """What a config or a preset says.
+
+    Attributes:
+        where: What to call it in an error.
+        keys: What stands above all tables.
+        names: What is named, by table.
+        tables: Settings by table and name.
+    """
+
+    where: str
+    keys: dict[str, Any]
+    names: dict[str, Given]
+    tables: dict[str, dict[str, Given]]
 
 
 def convert(where: str, wanted: Setting, value: Any) -> Any:
@@ -115,7 +132,7 @@ def read_settings(settings: list[tuple[str, str, Any]], num_envs: Any) -> dict[s
         given.append(("--num-envs", "algorithm", "num_envs", num_envs))
     found: dict[str, dict[str, Given]] = {table: {} for table in TABLES}
     for where, table, key, value in given:
-        name = key if table == "algorithm" else f"{table}.{key}"
+        name = setting_name(table, key)
         before = found[table].get(key)
         if before is not None and before.value != value:
             others = f"{before.value!r} with {before.where} and {value!r} with {where}"
@@ -124,7 +141,7 @@ def read_settings(settings: list[tuple[str, str, Any]], num_envs: Any) -> dict[s
     return found
 
 
-def read_config(path: str) -> dict[str, Any]:
+def read_config(path: str) -> Layer:
     """A config file, its keys and their values checked.
 
     Raises:
@@ -142,25 +159,44 @@ def read_config(path: str) -> dict[str, Any]:
         raise BadInput("--config", f"{path} cannot be read ({error.strerror})") from None
     except ValueError as error:
         hint = "; a config is TOML, as RUN/config.toml is: steps = 1000" if path.endswith(OTHERS) else ""
+        if "overwrite a value" in str(error):  # as env = "..." and a table [env]
+            hint = "; what has a table is named in it: write name = ... below [env]"
         raise BadInput("--config", f"{path} {error}{hint}") from None
     return checked("--config", content)
 
 
-def checked(where: str, content: dict[str, Any]) -> dict[str, Any]:
+def checked(where: str, content: dict[str, Any]) -> Layer:
     """The keys and tables of a config or a preset, their values brought to their types.
 
     Raises:
-        BadInput: A key is unknown, or its value of another type or out of range.
+        BadInput: A key is unknown, or its value of another type or out of range; something is named twice.
     """
+    layer = Layer(where, {}, {}, {table: {} for table in TABLES})
+
+    def name(table: str, key: str, value: Any) -> None:
+        given = Given(convert(f"{where}: {key}", NAME, value), f"{where}: {key}", key)
+        if table in layer.names:
+            raise BadInput(where, f"{layer.names[table].name} and {key} name the same; give one of them")
+        layer.names[table] = given
+
     for key, value in content.items():
-        if key in TABLES and not isinstance(value, dict):
+        if key in TABLES and isinstance(value, dict):
+            for setting, inner in value.items():
+                full = f"{key}.{setting}"
+                if setting == "name":
+                    name(key, full, inner)
+                else:
+                    layer.tables[key][setting] = Given(inner, where, full)
+        elif key in SHORT:
+            name(SHORT[key], key, value)
+        elif key in TABLES:
             raise BadInput(where, f"{key}: not a table (got {value!r}); write its settings below [{key}]")
-        if key not in TABLES and key not in KEYS:
-            raise BadInput(where, f"unknown key (got {key!r}); {registry.hint(key, [*KEYS, *TABLES])}")
-    return {
-        key: value if key in TABLES else convert(f"{where}: {key}", KEYS[key], value)
-        for key, value in content.items()
-    }
+        elif key in KEYS:
+            layer.keys[key] = convert(f"{where}: {key}", KEYS[key], value)
+        else:
+            known = dict.fromkeys([*KEYS, *SHORT, *TABLES])
+            raise BadInput(where, f"unknown key (got {key!r}); {registry.hint(key, known)}")
+    return layer
 
 
 def check_quiet(quiet: bool, progress: str) -> None:

@@ -1,27 +1,15 @@
 """The words that a shell completes, as far as they can be told without importing JAX."""
 
-import functools
-import json
 import os
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from lerax import registry
+from lerax.settings import Setting
 
-TABLE = "settings.json"  # written by completions/generate.py
-
-
-@functools.cache
-def _table() -> dict[str, dict[str, dict[str, Any]]]:
-    return json.loads((resources.files("lerax_cli") / TABLE).read_text("utf-8"))
-
-
-def settings(algorithm: str = "ppo") -> dict[str, dict[str, Any]]:
-    """Help and choices of all settings of an algorithm and its policy, by the name that `--set` takes."""
-    return _table().get(algorithm.lower(), {})
+from .declared import DEFAULT_ALGORITHM, ours, setting_name
 
 
 def begin(words: Any) -> Any:
@@ -34,20 +22,35 @@ def begin(words: Any) -> Any:
     return complete
 
 
-envs = begin(registry.ENVS)
-algorithms = begin(registry.ALGORITHMS)
-backends = begin(lambda: (*registry.backends(), "none"))
+def settings(env: str, policy: str, algorithm: str) -> dict[str, Setting]:
+    """The settings of ours by the names that `--set` takes."""
+    found: dict[str, Setting] = {}
+    for table, name in (("algorithm", algorithm), ("policy", policy), ("env", env)):
+        by_lower = {known.lower(): rows for known, rows in ours()[table].items()}
+        found |= {setting_name(table, key): s for key, s in by_lower.get(name.lower(), {}).items()}
+    return found
+
+
+envs = begin(registry.ENV.known)
+algorithms = begin(registry.ALGORITHM.known)
+trainable = begin(registry.POLICY.known)
+backends = begin(lambda: (*registry.BACKEND.known(), "none"))
 presets = begin(lambda: ("auto", "none", *(name for name in registry.ENVS if registry.presets(name))))
 
 
 def set_option(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """`key=` for all settings, and behind the `=` what the setting may be, where that can be counted."""
-    known = settings(ctx.params.get("algo") or "ppo")
+    algorithm = ctx.params.get("algo") or DEFAULT_ALGORITHM
+    default = (
+        registry.ALGORITHMS[algorithm.lower()].policy if algorithm.lower() in registry.ALGORITHMS else ""
+    )
+    known = settings(ctx.params.get("env") or "", ctx.params.get("policy") or default, algorithm)
     key, equals, value = incomplete.partition("=")
     if equals:
-        choices = known[key]["choices"] if key in known else []
+        choices = known[key].limits.choices if key in known else ()
+        choices = ("true", "false") if key in known and known[key].type_name == "bool" else choices
         return [(f"{key}={word}", "") for word in choices if word.startswith(value)]
-    return [(f"{name}=", row["help"]) for name, row in known.items() if name.startswith(key)]
+    return [(f"{name}=", s.help) for name, s in known.items() if name.startswith(key)]
 
 
 def subjects(incomplete: str) -> list[str]:

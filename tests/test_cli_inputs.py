@@ -36,7 +36,10 @@ NAMES = [
     (["train", "CartPole-v1", "--backend", "none", "--backend", "tensorboard"], ["--backend", "none"]),
     (["train", "CartPole-v1", "--config", ""], ["--config", "''", "file"]),
     (["list-algos", "ppp"], ["ALGORITHM", "'ppp'", "ppo"]),
-    (["list-envs", "more"], ["extra", "more"]),
+    (["list-envs", "more"], ["ENV", "'more'"]),
+    (["list-envs", "CartPole-v1", "more"], ["extra", "more"]),
+    (["list-policies", "more"], ["POLICY", "'more'", "MLPActorCriticPolicy"]),
+    (["train", "CartPole-v1", "--policy", "MLP"], ["--policy", "'MLP'", "MLPActorCriticPolicy"]),
 ]
 NUMBERS = [
     ("--steps", "0", ["got 0", "at least 1", MANY]),
@@ -124,11 +127,18 @@ def test_typo_gets_the_three_nearest_names():
 
 
 def test_name_that_looks_like_a_module_is_not_imported(tmp_path: Path):
-    """P7: a name is looked up, never imported or evaluated."""
+    """P7: a name is looked up, never evaluated; one in a file is never imported."""
     (tmp_path / "trap.py").write_text("open('sprung', 'w')\n")
-    for name in ("trap", "trap:run", "trap.run", "__import__('trap')"):
+    for name in ("trap", ":run", "trap.run", "__import__('trap')"):
         done = terminal.run("train", name, cwd=tmp_path, PYTHONPATH=str(tmp_path))
         refuse(done, 2, ["ENV"])
+    for number, line in enumerate(("env = 'trap:run'", "env.name = 'trap:run'", "algo = 'trap:run'")):
+        (tmp_path / f"{number}.toml").write_text(line)
+        env = ["CartPole-v1"] if "algo" in line else []
+        done = terminal.run(
+            "train", *env, "--config", f"{number}.toml", cwd=tmp_path, PYTHONPATH=str(tmp_path)
+        )
+        refuse(done, 2, [line.partition(" ")[0], "'trap:run'", "only if the command line names it"])
     assert not (tmp_path / "sprung").exists()
 
 

@@ -102,7 +102,8 @@ def test_policy_of_another_environment(tmp_path: Path):
     ("changes", "words"),
     [
         ({"policy": None}, ["no policy"]),
-        ({"policy": "os:system"}, ["'os:system'", "MLPActorCriticPolicy"]),
+        ({"policy": "os:system"}, ["'os:system'", "add --trust os:system"]),
+        ({"policy": "Mine"}, ["'Mine'", "MLPActorCriticPolicy"]),
         ({"settings": {"hidden_sizes": [5]}}, ["does not fit", "expected", "(5,)", "got", "(4,)"]),
         ({"settings": {"hidden_sizes": [-1]}}, ["hidden_sizes", "-1"]),
         ({"settings": {"width": 3}}, ["width"]),

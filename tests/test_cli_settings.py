@@ -189,5 +189,7 @@ def test_preset_of_another_name_is_taken(tmp_path: Path):
     )
     assert done.returncode == 0, done.stderr
     resolved = tomllib.loads((terminal.only_run(tmp_path / "logs") / "config.toml").read_text())
-    assert (resolved["env"], resolved["algo"], resolved["preset"]) == ("CartPole-v1", "ppo", "none")
+    names = {table: resolved[table]["name"] for table in ("env", "algorithm", "policy")}
+    assert names == {"env": "CartPole-v1", "algorithm": "ppo", "policy": "MLPActorCriticPolicy"}
+    assert resolved["preset"] == "none"
     assert resolved["algorithm"]["gae_lambda"] == 0.8

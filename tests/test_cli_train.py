@@ -150,23 +150,12 @@ def test_another_seed_is_another_run(run: Path, tmp_path: Path):
 def test_config_holds_every_setting_and_nothing_of_the_place(run: Path):
     """The file can be given to somebody else."""
     config = tomllib.loads((run / "config.toml").read_text())
-    assert list(config) == [
-        *(
-            "env",
-            "algo",
-            "seed",
-            "steps",
-            "preset",
-            "backend",
-            "nan",
-            "video_interval",
-            "score",
-            "algorithm",
-            "policy",
-        )
-    ]
+    keys = ["seed", "steps", "preset", "backend", "nan", "video_interval", "score"]
+    assert list(config) == [*keys, "env", "algorithm", "policy"]
     assert config["score"] == 475.0  # the preset's
-    assert (config["env"], config["algo"], config["seed"]) == ("CartPole-v1", "ppo", 1)
+    names = [config[table].pop("name") for table in ("env", "algorithm", "policy")]
+    assert (names, config["seed"]) == (["CartPole-v1", "ppo", "MLPActorCriticPolicy"], 1)
+    assert config["env"] == {"max_episode_steps": 500, "sutton_barto_reward": False}
     assert (config["steps"], config["preset"], config["backend"]) == (20000, "none", ["none"])
     assert config["algorithm"]["learning_rate"] == 1e-3  # the preset's
     assert config["policy"]["hidden_sizes"] == [64, 64]

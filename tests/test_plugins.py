@@ -21,13 +21,13 @@ BROKEN = {
 }
 
 
-def install(folder, name, points, about="About it."):
+def install(folder, name, points, about="About it.", group="lerax.backends"):
     """What `pip install --target` leaves of a package that brings entry points."""
     info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nSummary: {about}\n")
     lines = "".join(f"{key} = {value}\n" for key, value in points.items())
-    (info / "entry_points.txt").write_text(f"[lerax.backends]\n{lines}")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{lines}")
 
 
 def rows(folder, cwd):
@@ -113,14 +113,14 @@ def test_a_plugin_that_hangs_is_listed_too(site, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", path(site))
     monkeypatch.syspath_prepend(site)
     monkeypatch.setattr(registry, "PLUGIN_SECONDS", 1.0)
-    assert "longer than 1 s" in str(registry.obstacle(registry.backends()["odd"]))
+    assert "longer than 1 s" in str(registry.obstacle(registry.BACKEND.known()["odd"]))
 
 
 def test_a_plugin_is_not_imported_before_it_is_named(site, tmp_path):
     """P7: not for a list of names, nor for another backend."""
     (site / "odd.py").write_text("open('imported', 'w')")
     install(site, "odd-package", {"odd": "odd:Odd"})
-    names = "from lerax import registry; assert 'odd' in registry.backends()"
+    names = "from lerax import registry; assert 'odd' in registry.BACKEND.known()"
     for command in (
         [terminal.LERAX, "train", *terminal.BRIEF, "-q", "--backend", "csv"],
         [terminal.LERAX, "train", "CartPole-v1", "--backend", "oddd"],
@@ -142,7 +142,7 @@ def test_names_of_ours_are_not_taken_over(site, monkeypatch):
     points = {"tensorboard": "odd:Odd", "CSV": "odd:Odd", "none": "odd:Odd", "Mine": "odd:Odd"}
     install(site, "odd-package", points)
     monkeypatch.syspath_prepend(site)
-    assert registry.plugins().keys() == {"mine"}
+    assert registry.BACKEND.plugins().keys() == {"Mine"}
     assert registry.load_backend("csv") is registry.BACKENDS["csv"].load()
 
 
@@ -153,4 +153,4 @@ def test_damaged_metadata_hide_no_other_plugin(site, monkeypatch):
         (site / f"damaged_{number}-1.0.dist-info" / "entry_points.txt").write_bytes(content)
     install(site, "sound", {"sound": "sound:Sound"})
     monkeypatch.syspath_prepend(site)
-    assert "sound" in registry.plugins()
+    assert "sound" in registry.BACKEND.plugins()

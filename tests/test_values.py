@@ -31,9 +31,9 @@ def test_a_number_means_the_same_from_everywhere(tmp_path: Path, text: str, numb
     config = tmp_path / "own.toml"
     config.write_text(f"steps = {text}\n[algorithm]\nnum_steps = {text}\n")
     content = read_config(str(config))
-    assert read_option("--steps", STEPS, text) == content["steps"] == number
+    assert read_option("--steps", STEPS, text) == content.keys["steps"] == number
     assert STEPS.convert(read_setting(f"num_steps={text}")[2]) == number
-    assert STEPS.convert(content["algorithm"]["num_steps"]) == number
+    assert STEPS.convert(content.tables["algorithm"]["num_steps"].value) == number
 
 
 @pytest.mark.parametrize("text", ["0", "1.5", "true", "nan", "1e30", "[1]", "'1'"])
@@ -71,7 +71,8 @@ def test_a_config_of_another_editor_is_read(tmp_path: Path, encoding: str, newli
     """A byte-order mark and the line ends of other systems are no part of it."""
     config = tmp_path / "own.toml"
     config.write_bytes(f'env = "CartPole-v1"{newline}seed = 3{newline}'.encode(encoding))
-    assert read_config(str(config)) == {"env": "CartPole-v1", "seed": 3}
+    content = read_config(str(config))
+    assert (content.names["env"].value, content.keys) == ("CartPole-v1", {"seed": 3})
 
 
 NEST = 3000
@@ -118,7 +119,7 @@ def test_a_config_may_come_through_a_pipe(tmp_path: Path):
     reads, writes = os.pipe()
     os.write(writes, b"seed = 3\n")
     os.close(writes)
-    assert read_config(f"/dev/fd/{reads}") == {"seed": 3}
+    assert read_config(f"/dev/fd/{reads}").keys == {"seed": 3}
     os.close(reads)
 
 

@@ -4,7 +4,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Int
 
 from lerax.env import AbstractEnv, AbstractEnvState
-from lerax.settings import check_settings, setting
+from lerax.settings import setting
 from lerax.space import Box, Discrete
 
 
@@ -22,9 +22,6 @@ class Corridor(AbstractEnv[CorridorState]):
     name = "Corridor"
     action_space = Discrete(2)
     observation_space = Box(0.0, 1.0, shape=(2,))
-
-    def __check_init__(self):
-        check_settings(self)
 
     def initial(self, *, key):
         return CorridorState(jnp.array(0, jnp.int32), jnp.array(0, jnp.int32))

@@ -3,7 +3,7 @@
 import functools
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
@@ -51,9 +51,11 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
 
     Attributes:
         num_envs: Environments that are stepped side by side.
+        default_policy: The policy that the command trains with it: a name of the registry or `module:class`.
     """
 
     num_envs: eqx.AbstractVar[int]
+    default_policy: ClassVar[str] = "MLPActorCriticPolicy"
 
     @property
     def name(self) -> str:

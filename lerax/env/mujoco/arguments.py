@@ -12,7 +12,7 @@ def model_file(name: str) -> Any:
 
 def engine_steps(steps: int) -> Any:
     """Steps of the engine, by default `steps`."""
-    return setting(steps, "Steps of the engine in one step of the environment.", at_least=1)
+    return setting(steps, "Steps of the engine in one step of the environment.", at_least=1, at_most=2**20)
 
 
 def camera(**config: float | tuple[float, ...]) -> Any:

@@ -1,0 +1,88 @@
+"""What can be set of an environment, a policy or an algorithm: of ours it is known without importing JAX."""
+
+import functools
+import json
+from importlib import resources
+from typing import Any
+
+from lerax.registry import ALGORITHM, ENV, POLICY, Entry
+from lerax.settings import TABLE, Limits, Setting, settings_of
+
+TABLES = {"env": ENV, "algorithm": ALGORITHM, "policy": POLICY}
+"""What has settings, by the name of its table in a config."""
+DEFAULT_ALGORITHM = "ppo"
+FILE = "settings.json"  # written by completions/generate.py
+Known = dict[str, dict[str, dict[str, Setting]]]
+
+
+def is_ours(table: str, entry: Entry) -> bool:
+    """Whether the settings are known without an import."""
+    return TABLES[table].entries.get(entry.name) is entry
+
+
+def declared(table: str, entry: Entry) -> dict[str, Setting]:
+    """The settings by name.
+
+    Raises:
+        Exception: Whatever the import of what is not ours raises.
+    """
+    return ours()[table][entry.name] if is_ours(table, entry) else settings_of(TABLES[table].load(entry))
+
+
+def from_classes() -> Known:
+    """All settings of ours, by table and by name, from the classes themselves."""
+    return {
+        table: {name: settings_of(entry.load()) for name, entry in kind.entries.items()}
+        for table, kind in TABLES.items()
+    }
+
+
+@functools.cache
+def ours() -> Known:
+    """The same from the file."""
+    content = json.loads((resources.files("lerax_cli") / FILE).read_text("utf-8"))
+    return {
+        table: {
+            name: {key: _setting(key, **row) for key, row in rows.items()} for name, rows in entries.items()
+        }
+        for table, entries in content.items()
+    }
+
+
+def text(known: Known) -> str:
+    """What the file holds."""
+    write = lambda settings: {name: _row(s) for name, s in settings.items()}
+    rows = {table: {name: write(s) for name, s in found.items()} for table, found in known.items()}
+    return json.dumps(rows, indent=1) + "\n"
+
+
+def setting_name(table: str, key: str) -> str:
+    """What `--set` calls a setting: those of the algorithm go without their table."""
+    return key if table == "algorithm" else f"{table}.{key}"
+
+
+def plain(declared: Setting, value: Any) -> Any:
+    """A value as a file has it: a table as such, and `none` as text, since TOML has no other word for it."""
+    if value is None:
+        return "none"
+    return dict(value) if declared.type_name == TABLE else value
+
+
+def from_plain(declared: Setting, value: Any) -> Any:
+    """The value that `plain` has written, or a user in its way."""
+    return None if value == "none" and "none" in declared.alternatives else value
+
+
+def _row(declared: Setting) -> dict[str, Any]:
+    limits = {name: limit for name, limit in declared.limits._asdict().items() if limit not in (None, ())}
+    return {
+        "help": declared.help,
+        "kind": declared.type_name,
+        "default": plain(declared, declared.default),
+    } | limits
+
+
+def _setting(name: str, help: str, kind: str, default: Any, **limits: Any) -> Setting:
+    limits["choices"] = tuple(limits.get("choices", ()))
+    found = Setting(name, default, help, Limits(**limits), kind)
+    return found._replace(default=found.convert(from_plain(found, default)))
