@@ -22,8 +22,11 @@ def begin(words: Any) -> Any:
     return complete
 
 
-def settings(env: str, policy: str, algorithm: str) -> dict[str, Setting]:
-    """The settings of ours by the names that `--set` takes."""
+def settings(env: str = "", policy: str = "", algorithm: str = "") -> dict[str, Setting]:
+    """The settings of ours by the names that `--set` takes; no policy is the algorithm's."""
+    algorithm = algorithm or DEFAULT_ALGORITHM
+    entry = registry.ALGORITHMS.get(algorithm.lower())
+    policy = policy or (entry.policy if entry else "")
     found: dict[str, Setting] = {}
     for table, name in (("algorithm", algorithm), ("policy", policy), ("env", env)):
         by_lower = {known.lower(): rows for known, rows in ours()[table].items()}

@@ -187,7 +187,7 @@ def test_hostile_value(tmp_path: Path, number: int):
     (tmp_path / "a-file").touch()
     option, value = chance.choice(OPTIONS), chance.choice(VALUES)
     if chance.random() < 0.6:
-        option, value = "--set", f"{chance.choice(list(settings()))}={value}"
+        option, value = "--set", f"{chance.choice(list(settings('CartPole-v1')))}={value}"
     refused(*timed("train", "CartPole-v1", f"{option}={value}", *NOWHERE, cwd=tmp_path))
 
 
