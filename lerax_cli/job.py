@@ -11,6 +11,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from lerax.registry import OBJECT
 from lerax.run import RunDirectory, claim, generated_name
 
 from . import report, runtime
@@ -129,7 +130,9 @@ class Job:
             say("videos      " + self.videos.text(f" in {path / 'videos'}" if self.videos.made else ""))
         if POLICY in self.saved:
             say(f"policy      {path / POLICY}")
-        say(f"repeat      lerax train --config {quote(str(path / 'config.toml'))}")
+        named = ("", plan.env), ("--algo ", plan.algorithm), ("--policy ", plan.policy)
+        own = [f"{option}{one.name} " for option, one in named if one and OBJECT.fullmatch(one.name)]
+        say(f"repeat      lerax train {''.join(own)}--config {quote(str(path / 'config.toml'))}")
         if "tensorboard" in plan.backends:
             made = 0 if self.videos is None else self.videos.made
             samples = f" --samples_per_plugin images={made}" if made > TENSORBOARD_IMAGES else ""

@@ -1,10 +1,15 @@
 """Learners that share nothing with PPO: one off-policy, and a policy with a memory."""
 
+import json
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
+import terminal
 from jax import numpy as jnp
 from jax import random as jr
+from test_plugins import install, path
 from toys import Late, Remembers, Replays, Steered, Target, assert_bitwise_equal, untimed
 
 from lerax.algorithm import PPO
@@ -120,3 +125,21 @@ def test_a_memory_begins_anew_with_each_episode():
     np.testing.assert_array_equal(steps.policy_state[..., 0], counted)
     np.testing.assert_array_equal(steps.next_policy_state[..., 0], counted + 1)
     np.testing.assert_allclose(steps.action[..., 0], counted / 10)
+
+
+def test_the_command_trains_them(tmp_path):
+    """As an installed package brings them; a learner in its warm-up has no losses, in no file."""
+    site = tmp_path / "site"
+    site.mkdir()
+    kinds = {"envs": ("target", "Target"), "policies": ("steered", "Steered")}
+    for kind, (name, attribute) in (kinds | {"algorithms": ("replays", "Replays")}).items():
+        install(site, f"toys-{kind}", {name: f"toys:{attribute}"}, group=f"lerax.{kind}")
+    words = ["train", "target", "--algo", "replays", "--policy", "steered", "--steps", "48", "--json", "-q"]
+    words += ["--set", "warm_up=16", "--backend", "tensorboard"]
+    found = f"{path(site)}:{Path(__file__).parent}"
+    done = terminal.forked(*words, cwd=tmp_path, PYTHONPATH=found)
+    assert done.returncode == 0, done.stderr
+    metrics = Path(tmp_path, json.loads(done.stdout)["run"], "metrics.jsonl")
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()][:6]
+    assert ["train/loss" in line for line in lines] == [False, False, True, True, True, True]
+    assert all(line["train/learning_rate"] == pytest.approx(1e-2) for line in lines)

@@ -1,5 +1,6 @@
 """Parts of one's own: the files that the site shows, used from Python and by the command."""
 
+import json
 import shutil
 import sys
 import tomllib
@@ -13,6 +14,8 @@ from test_plugins import install, path
 from lerax.evaluate import evaluate
 
 FILES = Path(__file__).parents[1] / "examples" / "your_own"
+PROJECT = tomllib.loads((FILES / "pyproject.toml").read_text())["project"]
+SHORT = ("--steps", "1024", "--set", "env.length=2", "--backend", "none")
 
 
 def test_they_train_from_python(monkeypatch: pytest.MonkeyPatch):
@@ -28,17 +31,32 @@ def test_they_train_from_python(monkeypatch: pytest.MonkeyPatch):
     assert returns.tolist() == pytest.approx([1 - 8 * 0.01] * 2)
 
 
-def test_they_train_by_the_command(tmp_path: Path):
-    """By the names that the package gives them, once it is installed."""
-    site = tmp_path / "site"
-    shutil.copytree(FILES, site)
-    project = tomllib.loads((FILES / "pyproject.toml").read_text())["project"]
-    for group, points in project["entry-points"].items():
-        install(site, f"{project['name']}-{group}", points, group=group)
-    words = ("corridor", "--algo", "policy_gradient", "--policy", "linear", "--set", "env.length=4")
-    done = terminal.forked(
-        *("train", *words, "--steps", "16384", "--seed", "1", "-q"), cwd=tmp_path, PYTHONPATH=path(site)
-    )
+def test_the_command_takes_them_by_their_place_and_says_how_to_repeat_it(tmp_path: Path):
+    for file in FILES.glob("*.py"):
+        shutil.copy(file, tmp_path)
+    parts = ["corridor:Corridor", "--algo", "policy_gradient:PolicyGradient", "--policy", "linear:Linear"]
+    done = terminal.run("train", *parts, *SHORT, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    run = terminal.only_run(tmp_path / "logs")
-    assert terminal.facts(run)["evaluation"]["mean_return"] == pytest.approx(1 - 4 * 0.01)
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith("repeat"))
+    again = terminal.run(*line.split()[2:], "--json", "-q", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    first, second = (
+        (tmp_path / name / "policy.eqx").read_bytes()[-64:]
+        for name in (done.stdout.strip(), json.loads(again.stdout)["run"])
+    )
+    assert first == second
+
+
+def test_an_installed_package_names_them(tmp_path: Path):
+    """By the lines of its project file, one for each."""
+    site = tmp_path / "site"
+    site.mkdir()
+    for file in FILES.glob("*.py"):
+        shutil.copy(file, site)
+    for group, points in PROJECT["entry-points"].items():
+        install(site, f"{PROJECT['name']}-{group.rpartition('.')[2]}", points, group=group)
+    words = ["train", "corridor", "--algo", "policy_gradient", "--policy", "linear", *SHORT, "--json", "-q"]
+    done = terminal.forked(*words, cwd=tmp_path, PYTHONPATH=path(site))
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["steps"] == 1024 and result["evaluation"]["mean_return"] == pytest.approx(0.98)
