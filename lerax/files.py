@@ -188,3 +188,11 @@ def _remove_abandoned(folder: Path) -> None:
                 os.unlink(name)
             finally:
                 os.close(file)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether somebody may look at a stream, such as `sys.stderr`; false of one that is closed or no file."""
+    try:
+        return os.isatty(stream.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False

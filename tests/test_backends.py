@@ -9,6 +9,7 @@ import pytest
 from jax import random as jr
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
+from toys import log_groups
 
 from lerax.callback import JSONLBackend, LoggingCallback, MemoryBackend, TensorBoardBackend
 
@@ -137,14 +138,8 @@ def test_jsonl_writes_null_for_what_is_not_finite(tmp_path):
 
 
 def write_jsonl(folder, *groups):
-    """Opens, logs groups of `(step, scalars)`, closes; returns the records that the file holds."""
-    backend = JSONLBackend(folder)
-    backend.open("run")
-    for group in groups:
-        for step, scalars in group:
-            backend.log_scalars(scalars, step)
-        backend.flush()
-    backend.close()
+    """The records that the file holds after groups of `(step, scalars)`."""
+    log_groups(JSONLBackend(folder), *groups)
     return lines(folder / "run" / "metrics.jsonl")
 
 

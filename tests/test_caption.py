@@ -52,7 +52,7 @@ def test_small_frames_hold_what_fits(size):
 
 
 def test_without_pillow_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
     with pytest.raises(RenderError, match="pip install pillow"):
         write_caption(np.zeros((10, 10, 3), np.uint8), ["x"])
 

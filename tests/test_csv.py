@@ -5,19 +5,14 @@ import math
 import numpy as np
 import pytest
 from jax import random as jr
+from toys import log_groups
 
 from lerax.callback import CSVBackend, LoggingCallback, MemoryBackend
 
 
 def write(folder, *groups):
-    """Opens, logs groups of `(step, scalars)`, closes; returns the file's text."""
-    backend = CSVBackend(folder)
-    backend.open("run")
-    for group in groups:
-        for step, scalars in group:
-            backend.log_scalars(scalars, step)
-        backend.flush()
-    backend.close()
+    """The file's text after groups of `(step, scalars)`."""
+    log_groups(CSVBackend(folder), *groups)
     return (folder / "run" / "metrics.csv").read_text()
 
 

@@ -368,3 +368,13 @@ def untimed(records):
         (step, {tag: value for tag, value in scalars.items() if not tag.startswith("time/")})
         for step, scalars in records
     ]
+
+
+def log_groups(backend, *groups):
+    """Opens a backend, logs groups of `(step, scalars)`, each followed by a flush, and closes it."""
+    backend.open("run")
+    for group in groups:
+        for step, scalars in group:
+            backend.log_scalars(scalars, step)
+        backend.flush()
+    backend.close()

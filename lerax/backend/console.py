@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any, Literal
 
 from lerax.errors import LeraxWarning
+from lerax.files import is_terminal
 
 from .base import AbstractLoggingBackend
 from .chart import History
@@ -184,14 +185,10 @@ def _mode(progress: Progress, stream: IO[str]) -> str:
     room."""
     if progress in ("plain", "off"):
         return progress
-    try:
-        terminal = os.isatty(stream.fileno())
-    except (OSError, ValueError, AttributeError):  # closed, or not a file at all
-        return "plain"
     signs = (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
     able = os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
     room = all(have >= least for have, least in zip(_size(stream), LEAST_SIZE, strict=True))
-    return "full" if terminal and signs and (progress == "full" or (able and room)) else "plain"
+    return "full" if is_terminal(stream) and signs and (progress == "full" or (able and room)) else "plain"
 
 
 def _size(stream: IO[str]) -> tuple[int, int]:

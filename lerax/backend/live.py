@@ -5,13 +5,14 @@ longer fit are in the scrollback for good.
 """
 
 import atexit
-import os
 import re
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import IO, Any
+
+from lerax.files import is_terminal
 
 from .dashboard import Line
 
@@ -57,7 +58,7 @@ class Live:
         self._console = Console(file=self._stream, force_terminal=True, highlight=False)
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
-            if stream is not None and _is_terminal(stream):
+            if stream is not None and is_terminal(stream):
                 self._replaced[name] = stream
                 setattr(sys, name, _Above(stream, self._write))
         atexit.register(self.stop)
@@ -187,10 +188,3 @@ class _Above:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def _is_terminal(stream: Any) -> bool:
-    try:
-        return os.isatty(stream.fileno())
-    except (OSError, ValueError, AttributeError):  # closed, or not a file at all
-        return False

@@ -1,7 +1,6 @@
 """ProgressBarCallback: how far training is, in the terminal."""
 
 import atexit
-import os
 import sys
 from typing import Any, cast
 
@@ -12,6 +11,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Int, Key
 
 from lerax.env import AbstractEnvLike
+from lerax.files import is_terminal
 from lerax.policy import AbstractPolicy
 
 from . import outbox
@@ -105,7 +105,7 @@ class _Bar:
 
     def _start(self, total: int) -> None:
         self.stop()
-        if not _is_terminal():
+        if not is_terminal(sys.stderr):
             return
         from rich.console import Console
         from rich.progress import (
@@ -131,10 +131,3 @@ class _Bar:
         self._task = self._progress.add_task(self._title, total=total)
         self._progress.start()
         atexit.register(self.stop)
-
-
-def _is_terminal() -> bool:
-    try:
-        return os.isatty(sys.stderr.fileno())
-    except (OSError, ValueError, AttributeError):  # closed, or not a file at all
-        return False

@@ -1,9 +1,11 @@
 """What a renderer is, and the world it draws: colours, and where points of the world are on the picture."""
 
+import importlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import ModuleType
 
 import numpy as np
 
@@ -14,6 +16,23 @@ Point = Sequence[float] | np.ndarray  # x and y in the world
 
 class RenderError(RuntimeError):
     """A picture or a video cannot be made; the message says what to install or to do."""
+
+
+def imported(name: str, package: str) -> ModuleType:
+    """A module that only pictures need.
+
+    Args:
+        name: Its full name.
+        package: What it is installed by.
+
+    Raises:
+        RenderError: It is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        hint = f"install it: pip install {package}"
+        raise RenderError(f"{name} cannot be imported ({error}); {hint}") from error
 
 
 @dataclass(frozen=True)

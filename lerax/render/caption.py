@@ -6,27 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from .base_renderer import RenderError
+from .base_renderer import imported
 
 LINES = 30  # of text that a frame has room for
 LEAST_SIZE = 9  # pixels
 SMALLEST_SIZE = 7  # of a number that has no room otherwise
 MOST_LINES = 2
-
-
-def import_pillow() -> Any:
-    """Imports Pillow.
-
-    Raises:
-        RenderError: It is not installed.
-    """
-    try:
-        import PIL.Image
-        import PIL.ImageDraw
-        import PIL.ImageFont
-    except ImportError as error:
-        raise RenderError(f"Pillow cannot be imported ({error}); install it: pip install pillow") from error
-    return PIL
 
 
 def write_caption(
@@ -50,7 +35,7 @@ def write_caption(
     Raises:
         RenderError: Pillow is not installed.
     """
-    pil = import_pillow()
+    image, image_draw = imported("PIL.Image", "pillow"), imported("PIL.ImageDraw", "pillow")
     height, width, _ = frame.shape
     size = max(LEAST_SIZE, height // LINES)
     lines = [list(texts)]
@@ -61,8 +46,8 @@ def write_caption(
     row = _row(size)
     across = min(max(sum(_width(text, size) for text in line) for line in lines), width)
     down = min(row * len(lines), height)
-    ink = pil.Image.new("L", (across, down))
-    draw = pil.ImageDraw.Draw(ink)
+    ink = image.new("L", (across, down))
+    draw = image_draw.Draw(ink)
     for i, line in enumerate(lines):
         left = size // 2
         for text in line:
@@ -119,4 +104,4 @@ def _width(text: str, size: int) -> int:
 
 @lru_cache(maxsize=8)
 def _font(size: int) -> Any:
-    return import_pillow().ImageFont.load_default(size)
+    return imported("PIL.ImageFont", "pillow").load_default(size)

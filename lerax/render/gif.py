@@ -7,9 +7,7 @@ import numpy as np
 
 from lerax.errors import SettingError
 
-from .base_renderer import RenderError, check_fps, check_frame
-from .caption import import_pillow
-from .picture import import_imageio
+from .base_renderer import RenderError, check_fps, check_frame, imported
 
 PALETTE_PIXELS = 2**18  # how many pixels, of frames from the whole clip, choose a GIF's colours
 PALETTE_FRAMES = 16
@@ -31,7 +29,7 @@ def encode_gif(frames: Iterable[np.ndarray], fps: float) -> bytes:
         RenderError: The frames take too much memory, or imageio or Pillow is not installed.
     """
     check_fps(fps)
-    imageio, Image = import_imageio(), import_pillow().Image
+    imageio, Image = imported("imageio.v3", "imageio"), imported("PIL.Image", "pillow")
     frames, fps = gif_frames(frames, fps)
     palette = Image.fromarray(_sample(frames)).quantize(256, dither=Image.Dither.NONE)
     # imageio would give each frame a palette of its own: it gets the numbers of colours in one for all.

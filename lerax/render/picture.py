@@ -8,21 +8,8 @@ import numpy as np
 from lerax.errors import SettingError
 from lerax.files import write_atomically
 
-from .base_renderer import RenderError, check_frame
+from .base_renderer import check_frame, imported
 from .gl import environment
-
-
-def import_imageio() -> Any:
-    """Imports imageio.
-
-    Raises:
-        RenderError: It is not installed.
-    """
-    try:
-        import imageio.v3
-    except ImportError as error:
-        raise RenderError(f"imageio cannot be imported ({error}); install it: pip install imageio") from error
-    return imageio.v3
 
 
 def write_picture(path: str | Path, frame: np.ndarray) -> None:
@@ -41,7 +28,7 @@ def write_picture(path: str | Path, frame: np.ndarray) -> None:
     if path.suffix.lower() != ".png":
         raise SettingError(str(path), path.suffix, wrong="a picture's name must end in .png")
     check_frame(frame)
-    data = import_imageio().imwrite("<bytes>", frame, extension=".png", plugin="pillow")
+    data = imported("imageio.v3", "imageio").imwrite("<bytes>", frame, extension=".png", plugin="pillow")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, data)
 
@@ -62,7 +49,7 @@ def read_video(path: str | Path) -> tuple[np.ndarray, float]:
         RenderError: imageio is not installed.
         OSError: The file cannot be read.
     """
-    imageio, path = import_imageio(), Path(path)
+    imageio, path = imported("imageio.v3", "imageio"), Path(path)
     with open(path, "rb"):  # what cannot be read is said as everywhere
         pass
     read = _read_gif if path.suffix.lower() == ".gif" else _read_mp4

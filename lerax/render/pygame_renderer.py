@@ -13,7 +13,7 @@ import numpy as np
 
 from lerax.errors import SettingError
 
-from .base_renderer import WHITE, AbstractRenderer, Color, Point, RenderError, Transform, check_size
+from .base_renderer import WHITE, AbstractRenderer, Color, Point, RenderError, Transform, check_size, imported
 
 # Stencils are drawn this many times as large and scaled down, which smooths edges; fewer for large ones.
 FINE, COARSE = 4, 2
@@ -37,13 +37,10 @@ def import_pygame() -> Any:
     try:
         # A filter that stays: `catch_warnings` on a thread may undo what another thread does to the filters.
         warnings.filterwarnings("ignore", module=r"pygame\.|pkg_resources")
-        import pygame
-    except ImportError as error:
-        raise RenderError(f"pygame cannot be imported ({error}); install it: pip install pygame") from error
+        return imported("pygame", "pygame")
     finally:
         if unset:
             del os.environ["PYGAME_HIDE_SUPPORT_PROMPT"]
-    return pygame
 
 
 class AbstractPygameRenderer(AbstractRenderer):
