@@ -15,7 +15,7 @@ from lerax.registry import OBJECT
 from lerax.run import RunDirectory, claim, generated_name
 
 from . import report, runtime
-from .options import Plan
+from .options import TrainingPlan
 from .parts import build, load_backend
 from .report import BadInput, Failure, Interrupted
 from .signals import Signals
@@ -36,7 +36,7 @@ class Job:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: TrainingPlan,
         out: Path,
         name: str | None,
         device: str,

@@ -21,7 +21,7 @@ ALWAYS = ("none", "console", "jsonl")  # what changes nothing where it is named 
 
 
 @dataclass
-class Plan:
+class TrainingPlan:
     """A run that is fully decided, but for the settings' defaults.
 
     Attributes:
@@ -68,7 +68,7 @@ def plan(
     video_interval: int | None,
     warn: Any,
     policy: str | None = None,
-) -> Plan:
+) -> TrainingPlan:
     """Decides everything that can be decided without importing JAX.
 
     Raises:
@@ -91,7 +91,7 @@ def plan(
         if entry is not None and is_ours(table, entry):
             resolve(entry, declared(table, entry), merged[table])
     steps_from, wanted_steps = pick("--steps", steps, layers, DEFAULT_STEPS)
-    return Plan(
+    return TrainingPlan(
         env=env_entry,
         algorithm=algorithm,
         policy=policy_entry,

@@ -10,7 +10,7 @@ from lerax.settings import Setting, settings_of
 
 from . import naming, options
 from .declared import TABLES, plain
-from .options import Plan
+from .options import TrainingPlan
 from .report import BadInput, Failure
 from .values import Given
 
@@ -32,7 +32,7 @@ class Parts:
         settings: Their values, defaults included.
     """
 
-    plan: Plan
+    plan: TrainingPlan
     algorithm: Any
     env: Any
     policy: registry.Entry
@@ -89,7 +89,7 @@ class Parts:
         return initial(self.algorithm, self.env, np.uint32(self.plan.seed))
 
 
-def build(plan: Plan) -> Parts:
+def build(plan: TrainingPlan) -> Parts:
     """Makes the parts, and refuses what does not fit into memory before anything is compiled.
 
     Raises:

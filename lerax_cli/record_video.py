@@ -11,7 +11,7 @@ from lerax import registry
 from lerax.settings import Limits, Setting
 
 from . import policies, report, words
-from .recording import PICTURE, Plan, outcome_of, record_plan, summarize
+from .recording import PICTURE, RecordingPlan, outcome_of, record_plan, summarize
 from .report import BadInput, Interrupted
 from .signals import Signals
 from .train import Debug, Progress, Quiet
@@ -138,7 +138,7 @@ def record_video(
         raise BadInput("--steps", "excludes --episodes; give one of them")
     tiles = _tiles(sheet, layout)
     label = "grid" if grid else sources[0].label
-    plan = Plan(
+    plan = RecordingPlan(
         subject=shown,
         sources=sources,
         path=_place(output, env, run, label, PICTURE if sheet else VIDEO, overwrite),

@@ -23,7 +23,7 @@ PICTURE = ".png"  # how its name ends
 
 
 @dataclass(frozen=True)
-class Plan:
+class RecordingPlan:
     """A recording that is fully decided.
 
     Attributes:
@@ -61,7 +61,7 @@ class Plan:
 
 
 def record_plan(
-    plan: Plan, warned: report.Warnings, progress: str, signals: Signals
+    plan: RecordingPlan, warned: report.Warnings, progress: str, signals: Signals
 ) -> tuple["Recording | Picture", str]:
     """Plays, draws and writes; returns the recording and the renderer's name."""
     signals.hold()  # compiled modules crash where an exception ends their import
@@ -76,7 +76,7 @@ def record_plan(
 
 
 def _record(
-    plan: Plan, warned: report.Warnings, count: FrameCount, signals: Signals
+    plan: RecordingPlan, warned: report.Warnings, count: FrameCount, signals: Signals
 ) -> tuple["Recording | Picture", str]:
     """As `record_plan`, without its care for errors."""
     # One environment of a policy to look at: an accelerator would only slow it down.
@@ -119,7 +119,7 @@ def _env(subject: policies.Subject) -> Any:
     return make("ENV|RUN", cls, values, subject.settings)
 
 
-def _renderer(env: Any, plan: Plan) -> Any:
+def _renderer(env: Any, plan: RecordingPlan) -> Any:
     from lerax.render import headless_renderer
 
     try:
@@ -140,7 +140,7 @@ def _failure(error: Exception, path: Path) -> Failure:
     return Failure("record-video", " ".join(f"{kind}{error}".split())[:500])
 
 
-def outcome_of(plan: Plan, recording: "Recording | Picture", renderer: str) -> dict[str, Any]:
+def outcome_of(plan: RecordingPlan, recording: "Recording | Picture", renderer: str) -> dict[str, Any]:
     """What `--json` prints."""
     return {
         "path": str(plan.path),

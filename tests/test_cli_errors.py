@@ -87,7 +87,7 @@ def test_an_environment_that_fails_is_no_wrong_camera(monkeypatch, error, kind, 
 
     monkeypatch.setattr(rendering, "headless_renderer", fails)
     with pytest.raises(type(error) if kind is Failure else BadInput) as caught:
-        recording._renderer(None, type("Plan", (), {"size": (1, 1), "camera": "x"}))  # type: ignore[arg-type]
+        recording._renderer(None, type("RecordingPlan", (), {"size": (1, 1), "camera": "x"}))  # type: ignore[arg-type]
     failure = recording._failure(caught.value, Path("x.mp4"))
     assert type(failure) is kind and str(failure) == said
 

@@ -132,7 +132,7 @@ def test_settings_are_refused_before_jax_is_imported(tmp_path: Path):
     assert done.returncode == 0 and "not a float" in done.stderr, done.stderr
 
 
-def plan(env: str | None, config: Path, policy: str | None = None) -> options.Plan:
+def plan(env: str | None, config: Path, policy: str | None = None) -> options.TrainingPlan:
     """What a run would be."""
     given = dict.fromkeys(
         ("algo", "steps", "seed", "backends", "preset", "num_envs", "nan", "video_interval")

@@ -13,7 +13,7 @@ OPTIONS: dict[str, Any] = dict.fromkeys(
 )
 
 
-def plan(env: str | None, config: Path | None = None, **given) -> options.Plan:
+def plan(env: str | None, config: Path | None = None, **given) -> options.TrainingPlan:
     """What a run would be, with what the command line gives."""
     given |= {"config": str(config)} if config else {}
     return options.plan(env, **(OPTIONS | {"settings": [], "warn": pytest.fail} | given))
