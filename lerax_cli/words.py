@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from lerax import registry
 from lerax.settings import Setting
 
@@ -25,13 +23,9 @@ def begin(words: Any) -> Any:
 def settings(env: str = "", policy: str = "", algorithm: str = "") -> dict[str, Setting]:
     """The settings of ours by the names that `--set` takes; no policy is the algorithm's."""
     algorithm = algorithm or DEFAULT_ALGORITHM
-    entry = registry.ALGORITHMS.get(algorithm.lower())
-    policy = policy or (entry.policy if entry else "")
-    found: dict[str, Setting] = {}
-    for table, name in (("algorithm", algorithm), ("policy", policy), ("env", env)):
-        by_lower = {known.lower(): rows for known, rows in ours()[table].items()}
-        found |= {setting_name(table, key): s for key, s in by_lower.get(name.lower(), {}).items()}
-    return found
+    named = {"algorithm": algorithm, "policy": policy or registry.ALGORITHMS[algorithm].policy, "env": env}
+    known = [(table, ours()[table].get(name, {})) for table, name in named.items()]
+    return {setting_name(table, key): s for table, rows in known for key, s in rows.items()}
 
 
 envs = begin(registry.ENV.known)
@@ -41,19 +35,21 @@ backends = begin(lambda: (*registry.BACKEND.known(), "none"))
 presets = begin(lambda: ("auto", "none", *(name for name in registry.ENVS if registry.presets(name))))
 
 
-def set_option(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+def set_option(incomplete: str) -> list[tuple[str, str]]:
     """`key=` for all settings, and behind the `=` what the setting may be, where that can be counted."""
-    algorithm = ctx.params.get("algo") or DEFAULT_ALGORITHM
-    default = (
-        registry.ALGORITHMS[algorithm.lower()].policy if algorithm.lower() in registry.ALGORITHMS else ""
-    )
-    known = settings(ctx.params.get("env") or "", ctx.params.get("policy") or default, algorithm)
+    named = {word.lower() for word in _line()}
+    known = settings(**{t: next((n for n in rows if n.lower() in named), "") for t, rows in ours().items()})
     key, equals, value = incomplete.partition("=")
     if equals:
         choices = known[key].limits.choices if key in known else ()
         choices = ("true", "false") if key in known and known[key].type_name == "bool" else choices
         return [(f"{key}={word}", "") for word in choices if word.startswith(value)]
     return [(f"{name}=", s.help) for name, s in known.items() if name.startswith(key)]
+
+
+def _line() -> list[str]:
+    """What is typed so far: the parser stops at an option without a value, so that a context knows little."""
+    return os.environ.get("_TYPER_COMPLETE_ARGS", "").split()
 
 
 def subjects(incomplete: str) -> list[str]:
@@ -65,9 +61,7 @@ def policies(incomplete: str) -> list[str]:
     """What can play: a random policy, those of the run, files of policies."""
     from .policies import known_policies
 
-    # The parser stops at an option without a value: the run is looked for in the line itself.
-    line = os.environ.get("_TYPER_COMPLETE_ARGS", "").split()
-    run = next((word for word in line if os.path.isfile(os.path.join(word, "config.toml"))), None)
+    run = next((word for word in _line() if os.path.isfile(os.path.join(word, "config.toml"))), None)
     names = ["random", *(known_policies(Path(run)) if run else ())]
     return [
         *(name for name in names if name.startswith(incomplete)),
