@@ -7,11 +7,12 @@ import traceback
 from typing import Annotated, Any
 
 import typer
+from typer._completion_classes import completion_init
+from typer.completion import shell_completion
 
 from lerax import __version__
 
-from . import doctor, lists, record_video, train
-from .parsing import Command, Group
+from .parsing import Answer, Group
 from .report import Failure, Interrupted, hold_streams, lost_result, result, say, short
 from .signals import interrupt
 
@@ -25,13 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train", cls=Command, no_args_is_help=False)(train.train)
-app.command("record-video", cls=Command, no_args_is_help=False)(record_video.record_video)
-app.command("doctor", cls=Command)(doctor.doctor)
-app.command("list-backends", cls=Command)(lists.list_backends)
-app.command("list-envs", cls=Command)(lists.list_envs)
-app.command("list-policies", cls=Command)(lists.list_policies)
-app.command("list-algos", cls=Command)(lists.list_algos)
 
 
 def _version(asked: bool) -> None:
@@ -68,9 +62,8 @@ def run(arguments: list[str]) -> int:
         The exit code: 0, 1, 2, or 128 + the signal's number.
     """
     if "_LERAX_COMPLETE" in os.environ:  # set by the scripts in completions/
-        from typer.completion import completion_init  # type: ignore[attr-defined]
-
         completion_init()
+        shell_completion.add_completion_class(Answer, "fish")
     try:
         return int(app(arguments, prog_name="lerax", standalone_mode=False) or 0)
     except typer.Exit as stop:

@@ -1,17 +1,39 @@
-"""The parser: what it refuses beside what Typer does, and what it says of words that others have."""
+"""The parser: the commands, what it refuses beside what Typer does, and what it says of words of others."""
 
+import importlib
 from typing import Any, NoReturn
 
+import typer
+from typer._completion_classes import FishComplete
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from .declared import ours, setting_name
 from .report import BadInput
 
+# Each command's module, in which its function has its name, and what it does, as its docstring says.
+COMMANDS = {
+    "train": ("train", "Train a policy; prints the path of the run on standard output."),
+    "record-video": (
+        "record_video",
+        "Record a video of a policy, or a picture; prints the path of the file on standard output.",
+    ),
+    "doctor": ("doctor", "Try everything that lerax uses, and say what mends what does not work."),
+    "list-backends": (
+        "lists",
+        "List the logging backends, whether they can be used, and where they write.",
+    ),
+    "list-envs": ("lists", "List the environments, or the settings of one of them."),
+    "list-policies": ("lists", "List the policies that can be trained, or the settings of one of them."),
+    "list-algos": (
+        "lists",
+        "List the algorithms, or the settings of one of them and of the policy that it trains.",
+    ),
+}
 SHOW = "`lerax record-video RUN` shows a policy"
 EVALUATE = "every run ends with an evaluation, see its run.json; in Python: lerax.evaluate.evaluate"
 REPEAT = "a run cannot be continued; `lerax train --config RUN/config.toml` repeats it"
 CURVES = "`lerax train ENV --backend tensorboard` says how to see its curves; every run has a metrics.jsonl"
-COMMANDS = {
+INSTEAD = {
     **dict.fromkeys(("play", "enjoy", "watch", "render", "show", "view", "demo", "record"), SHOW),
     **dict.fromkeys(("eval", "evaluate", "test", "score"), EVALUATE),
     **dict.fromkeys(("resume", "continue", "restore"), REPEAT),
@@ -77,6 +99,8 @@ class Command(TyperCommand):
         known = {"train": OPTIONS, "record-video": OPTIONS | RECORDING}.get(self.name or "", {})
         if name in known:
             refuse("option", name, known[name].format(command=self.name))
+        from .declared import ours, setting_name  # not for the list of commands
+
         setting = name.strip("-").replace("-", "_")
         if self.name == "train":
             for table, entries in ours().items():
@@ -85,17 +109,44 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """The commands, and what there is instead of those that other programs have."""
+    """The commands, each imported when it is asked for, and what there is instead of those of others."""
+
+    def __init__(self, **attributes: Any):
+        super().__init__(**attributes)
+        for name, (_, about) in COMMANDS.items():  # as the list of commands shows them
+            self.add_command(TyperCommand(name, help=about))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0].lower() == "help":
-            about = args[1] + " " if args[1:] and args[1] in self.commands else ""
-            refuse("command", args[0], f"`lerax {about}--help` shows it")
-        if args and args[0] not in self.commands and args[0].lower() in COMMANDS:
-            refuse("command", args[0], COMMANDS[args[0].lower()])
-        return super().resolve_command(ctx, args)
+        first, *others = args
+        if first.lower() == "help":
+            about = others[0] + " " if others and others[0] in COMMANDS else ""
+            refuse("command", first, f"`lerax {about}--help` shows it")
+        if first not in COMMANDS and first.lower() in INSTEAD:
+            refuse("command", first, INSTEAD[first.lower()])
+        name, known, rest = super().resolve_command(ctx, args)
+        return name, known and load(first), rest
+
+
+def load(name: str) -> Any:
+    """A command with its options; its module is imported."""
+    module = importlib.import_module(f"{__package__}.{COMMANDS[name][0]}")
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    alone.command(name, cls=Command)(getattr(module, name.replace("-", "_")))
+    return get_command(alone)
 
 
 def refuse(kind: str, name: str, instead: str) -> NoReturn:
     """Says what there is instead of a word that there is not."""
     raise BadInput(name, f"no such {kind}; {instead}")
+
+
+class Answer(FishComplete):
+    """Words for a shell, one in each line, a tab and what it means behind it.
+
+    Typer's own breaks what is longer than a line of the terminal, and the import of rich, which it does that
+    with, takes as long as all the rest.
+    """
+
+    def format_completion(self, item: Any) -> str:
+        meaning = " ".join((item.help or "").split())
+        return f"{item.value}\t{meaning}" if meaning else item.value

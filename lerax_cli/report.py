@@ -1,7 +1,6 @@
 """What the command says: results to standard output, everything else to standard error."""
 
 import io
-import json
 import os
 import select
 import sys
@@ -159,6 +158,8 @@ def result(text: str) -> None:
 
 def result_json(value: Any) -> None:
     """A JSON value to standard output."""
+    import json  # not for the list of commands
+
     result(json.dumps(value))
 
 
