@@ -32,5 +32,5 @@ default_role = "code"  # docstrings put code between single backquotes
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!lerax\.).*"),  # other projects' names are not looked up: nothing is fetched
-    ("py:.*", r"lerax\..*(State|Item)T|lerax\.callback\.run_log\.RunLog"),
+    ("py:.*", r"lerax\..*(State|Item|Learner|Callback)T|lerax\.callback\.run_log\.RunLog"),
 ]

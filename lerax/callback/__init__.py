@@ -13,9 +13,11 @@ from lerax.backend import WandbBackend as WandbBackend
 from .base_callback import AbstractCallback as AbstractCallback
 from .base_callback import AbstractCallbackState as AbstractCallbackState
 from .base_callback import AbstractCallbackStepState as AbstractCallbackStepState
+from .base_callback import CallbackContext as CallbackContext
 from .base_callback import EmptyCallbackState as EmptyCallbackState
 from .base_callback import EmptyCallbackStepState as EmptyCallbackStepState
 from .base_callback import IterationContext as IterationContext
+from .base_callback import OwnState as OwnState
 from .base_callback import ResetContext as ResetContext
 from .base_callback import StepContext as StepContext
 from .base_callback import TrainingContext as TrainingContext
