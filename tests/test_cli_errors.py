@@ -42,10 +42,14 @@ def test_a_backends_own_words_are_not_taken_apart(monkeypatch, tmp_path: Path):
 
 
 def algorithm(error: Exception):
-    """The entry of an algorithm that is refused when it is made."""
+    """The entry of an algorithm that refuses its settings, or a training of so many steps."""
 
     class Refuses(PPO):
         def __check_init__(self):
+            if getattr(error, "name", None) != "total_timesteps":
+                raise error
+
+        def num_iterations(self, total_timesteps):
             raise error
 
     class Entry(registry.Entry):
@@ -58,7 +62,7 @@ def algorithm(error: Exception):
 @pytest.mark.parametrize(
     ("error", "where", "what"),
     [
-        (ValueError(MISLEADING), "--algo", f"ppo: {MISLEADING}"),
+        (ValueError(MISLEADING), "--algo", MISLEADING),
         (SettingError("num_envs", "a: b", "c"), "--set: num_envs", "must be c (got 'a: b')"),
         (SettingError("total_timesteps", 1, "even"), "--steps", "must be even (got 1)"),
         (SettingError("gamma", 2.0, "small"), "gamma", "must be small (got 2.0)"),
