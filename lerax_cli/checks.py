@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from lerax import registry
 
-from . import runtime
+from . import compile_cache, runtime
 from .report import Failure
 
 PICTURES = "pictures of MuJoCo models"
@@ -88,8 +88,6 @@ def _jax() -> str:
 
 
 def _cache() -> str:
-    from . import compile_cache
-
     warnings: list[str] = []
     runtime.prepare("cpu", warnings.append)
     import jax

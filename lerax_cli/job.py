@@ -1,4 +1,4 @@
-"""One training run: from the plan to the outcome."""
+"""One training run: from the plan to the outcome. It imports JAX, so that it is imported last."""
 
 import contextlib
 import platform
@@ -9,20 +9,23 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from lerax import checkpoint, tree
+from lerax.backend import BackendError, ConsoleBackend, JSONLBackend, VideoBackend
+from lerax.callback import LoggingCallback, StopOnNonFinite, VideoCounts
+from lerax.evaluate import evaluate
 from lerax.registry import OBJECT
 from lerax.run import RunDirectory, claim, generated_name
 
-from . import report, runtime
+from . import report
+from .control import RunControl
 from .options import TrainingPlan
 from .parts import build, load_backend
 from .report import BadInput, Failure, Interrupted
 from .signals import Signals
-
-if TYPE_CHECKING:
-    from lerax.backend import ConsoleBackend
-    from lerax.callback import LoggingCallback, VideoCounts
 
 EVALUATION_EPISODES = 100
 TENSORBOARD_IMAGES = 10  # of a tag, which it shows by itself
@@ -32,26 +35,32 @@ BESIDE_POLICY = 2**14  # that the rest of a run's directory takes before trainin
 
 
 class Job:
-    """One training run, from the plan to the outcome."""
+    """One training run, from the plan to the outcome.
+
+    Args:
+        plan: What is trained.
+        out: The folder that holds the runs.
+        name: Name of the run; None for a generated one.
+        device: The device of JAX.
+        console: The dashboard, if there is one.
+        signals: The signals, held back.
+        warned: The warnings.
+        began: When the command began, of `time.monotonic`.
+    """
 
     def __init__(
         self,
         plan: TrainingPlan,
         out: Path,
         name: str | None,
-        device: str,
-        console: "ConsoleBackend | None",
+        device: Any,
+        console: ConsoleBackend | None,
         signals: Signals,
         warned: report.Warnings,
+        began: float,
     ):
         self.plan, self.signals, self.warned, self.console = plan, signals, warned, console
-        if console is not None:
-            signals.at_once = console.give_back
-            signals.rest_with(console.rest)
-        self.began = time.monotonic()
-        signals.hold()  # compiled modules crash where an exception ends their import
-        self.device = runtime.prepare(device, warned.say)
-        self.out, self.name = out, name
+        self.device, self.out, self.name, self.began = device, out, name, began
         self.videos: VideoCounts | None = None
         self.saved: list[str] = []
         self.parts = build(plan)
@@ -172,10 +181,7 @@ class Job:
             raise Failure("--out", what) from None
         return directory
 
-    def _logger(self) -> "LoggingCallback":
-        from lerax.backend import BackendError, JSONLBackend, VideoBackend
-        from lerax.callback import LoggingCallback
-
+    def _logger(self) -> LoggingCallback:
         path = self.directory.path
         backends: list[Any] = [JSONLBackend(self.out), *self.backends]
         if self.plan.video_interval:
@@ -196,7 +202,7 @@ class Job:
         except BackendError as error:
             raise Failure("--backend", str(error)) from None
 
-    def _to_its_end(self, logger: "LoggingCallback") -> dict[str, Any]:
+    def _to_its_end(self, logger: LoggingCallback) -> dict[str, Any]:
         """Trains, and lets the backends know how it ended."""
         status = "failed"
         try:
@@ -209,11 +215,7 @@ class Job:
         finally:
             logger.on_phase(status)
 
-    def _train(self, logger: "LoggingCallback") -> dict[str, Any]:
-        from lerax.callback import StopOnNonFinite
-
-        from .control import RunControl
-
+    def _train(self, logger: LoggingCallback) -> dict[str, Any]:
         guard = [StopOnNonFinite()] if self.plan.nan == "stop" else []
         control = RunControl(self.signals)
         control.on_phase("compiling")
@@ -249,8 +251,6 @@ class Job:
         return outcome | {"seconds": round(time.monotonic() - self.began, 3)}
 
     def _last_good(self, policy: Any, found: Any) -> Any:
-        from lerax import tree
-
         report.say(
             f"lerax: error: training diverged: a loss or a parameter is not finite at iteration "
             f"{int(found.iteration)}; the policy before it is saved; try a smaller learning rate"
@@ -258,15 +258,13 @@ class Job:
         return tree.ravel(policy)[1](found.parameters)
 
     def _save(self, policy: Any, outcome: dict[str, Any]) -> None:
-        from lerax import checkpoint
-
         parts = self.parts
         metadata = {"policy": parts.policy.name, "settings": parts.plain("policy")} | outcome
         metadata["env_settings"] = parts.plain("env")
         write = lambda path, data: self.directory.write(path.name, data)
         checkpoint.save(self.directory.path / POLICY, policy, metadata, write=write)
 
-    def _evaluated(self, policy: Any, key: Any, logger: "LoggingCallback", steps: int) -> dict[str, Any]:
+    def _evaluated(self, policy: Any, key: Any, logger: LoggingCallback, steps: int) -> dict[str, Any]:
         """What the evaluation adds to the outcome. The policy is saved: a signal ends it at once."""
         found: dict[str, Any] = {}
         with contextlib.suppress(Interrupted):
@@ -280,7 +278,7 @@ class Job:
         logger.log(values, steps)
         return found
 
-    def _with_videos(self, logger: "LoggingCallback", status: str) -> dict[str, Any]:
+    def _with_videos(self, logger: LoggingCallback, status: str) -> dict[str, Any]:
         """What the videos that still wait add to the outcome. All else is saved: a signal ends it at once.
 
         Where one has ended training, the first and the newest are made, if that is soon done.
@@ -299,10 +297,6 @@ class Job:
         return {"status": status, "videos": self.videos._asdict()}
 
     def _evaluate(self, policy: Any, key: Any) -> dict[str, Any]:
-        import numpy as np
-
-        from lerax.evaluate import evaluate
-
         result = evaluate(self.parts.env, policy, key=key, num_episodes=EVALUATION_EPISODES)
         returns, lengths = np.asarray(result.returns, float), np.asarray(result.lengths, float)
         mean = float(returns.mean())

@@ -1,6 +1,7 @@
 """`list-backends`, `list-envs`, `list-policies` and `list-algos`."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import typer
@@ -64,10 +65,8 @@ def _list(table: str, where: str, name: str | None, json: bool) -> None:
 
 def _reasons(kind: Kind) -> dict[Entry, str | None]:
     """All of a kind, and why they cannot be used."""
-    from concurrent.futures import ThreadPoolExecutor  # a plugin is tried in a process of its own
-
     entries = kind.known().values()
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool:  # a plugin is tried in a process of its own
         return dict(zip(entries, pool.map(lambda entry: obstacle(entry, kind), entries), strict=True))
 
 

@@ -1,12 +1,14 @@
-"""From names, of the command line or a file, to entries of the registry, and on to classes."""
+"""From names, of the command line or a file, to entries of the registry, and on to classes and objects."""
 
 import os
 import sys
 from typing import Any
 
+from lerax.errors import SettingError
 from lerax.registry import OBJECT, POLICY, Entry, Kind, UnknownName
 
 from .report import BadInput, Failure
+from .values import Given
 
 NAMED_BY = {"environment": "ENV", "algorithm": "--algo", "policy": "--policy"}
 """What of the command line names a class, which a file must not."""
@@ -65,3 +67,24 @@ def load(where: str, kind: Kind, entry: Entry) -> Any:
 def default_policy(where: str, algorithm: Any) -> Entry:
     """The policy that an algorithm's class trains where none is named."""
     return find(f"{where}: default_policy", POLICY, algorithm.default_policy, trusted=True)
+
+
+def make(where: str, cls: Any, values: dict[str, Any], given: dict[str, Given]) -> Any:
+    """Makes an environment, a policy or an algorithm of its settings.
+
+    Args:
+        where: Where it was named.
+        cls: Its class, or a function that takes the settings.
+        values: The settings.
+        given: Those that were given, and where.
+
+    Raises:
+        BadInput: A setting does not fit the others, or what it names is not there.
+    """
+    try:
+        return cls(**values)
+    except SettingError as error:
+        source = given.get(error.name)
+        raise BadInput(f"{source.where}: {source.name}" if source else error.name, error.reason) from None
+    except (ValueError, TypeError, LookupError, OSError, ImportError) as error:
+        raise BadInput(where, str(error) or type(error).__name__) from error

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lerax import registry
+import equinox as eqx
+import jax
+import numpy as np
+from jax import random as jr
+
+from lerax import registry, tree
+from lerax.algorithm import footprint
 from lerax.errors import SettingError
 from lerax.settings import Setting, settings_of
 
@@ -12,7 +18,6 @@ from . import naming, options
 from .declared import TABLES, plain
 from .options import TrainingPlan
 from .report import BadInput, Failure
-from .values import Given
 
 HEADER_BYTES, LEAF_BYTES = 2**12, 2**7  # of a policy's file beside its numbers: once, and for each array
 
@@ -50,10 +55,6 @@ class Parts:
     @property
     def policy_bytes(self) -> int:
         """The most that the policy's file takes."""
-        import jax
-
-        from lerax.algorithm import footprint
-
         arrays = len(jax.tree.leaves(self.policy_form))
         return HEADER_BYTES + LEAF_BYTES * arrays + footprint.size(self.policy_form)
 
@@ -75,10 +76,6 @@ class Parts:
 
     def initial_state(self) -> tuple[Any, Any]:
         """The state before training and the key of the evaluation, from the seed, in one program."""
-        import numpy as np
-        from jax import random as jr
-
-        from lerax import tree
 
         @tree.compiled
         def initial(algorithm: Any, env: Any, seed: Any) -> tuple[Any, Any]:
@@ -96,12 +93,6 @@ def build(plan: TrainingPlan) -> Parts:
         BadInput: A setting is unknown, out of range, or does not fit the others.
         Failure: The training needs more memory than there is.
     """
-    import equinox as eqx
-    import numpy as np
-    from jax import random as jr
-
-    from lerax.algorithm import footprint
-
     places, given = plan.places, plan.settings
     load = lambda table, entry: naming.load(places[table], TABLES[table], entry)
     algorithm_class, env_class = load("algorithm", plan.algorithm), load("env", plan.env)
@@ -116,47 +107,26 @@ def build(plan: TrainingPlan) -> Parts:
     settings = {
         table: options.resolve(entry, declared[table], given[table]) for table, (entry, _) in named.items()
     }
-    algorithm = make(places["algorithm"], algorithm_class, settings["algorithm"], given["algorithm"])
+    algorithm = naming.make(places["algorithm"], algorithm_class, settings["algorithm"], given["algorithm"])
     try:
         algorithm.num_iterations(plan.steps)
     except SettingError as error:
         raise BadInput(plan.steps_from, error.reason) from None
     except ValueError as error:  # of an algorithm of somebody else
         raise BadInput(places["algorithm"], f"{plan.algorithm.name}: {error}") from error
-    env = make(places["env"], env_class, settings["env"], given["env"])
+    env = naming.make(places["env"], env_class, settings["env"], given["env"])
     shape_of = lambda **values: eqx.filter_eval_shape(
         lambda seed: policy_class(env=env, **values, key=jr.key(seed)), np.uint32(0)
     )
-    policy_form = make(places["policy"], shape_of, settings["policy"], given["policy"])
+    policy_form = naming.make(places["policy"], shape_of, settings["policy"], given["policy"])
     if policy.source or plan.algorithm.source:  # of ours it is known that they fit
         learner = lambda seed: algorithm.init_learner(env, policy_form, key=jr.key(seed))
-        make(places["policy"], lambda: eqx.filter_eval_shape(learner, np.uint32(0)), {}, {})
+        naming.make(places["policy"], lambda: eqx.filter_eval_shape(learner, np.uint32(0)), {}, {})
     try:
         footprint.check(algorithm, env, policy_form)
     except MemoryError as error:
         raise Failure("memory", str(error)) from None
     return Parts(plan, algorithm, env, policy, policy_class, policy_form, declared, settings)
-
-
-def make(where: str, cls: Any, values: dict[str, Any], given: dict[str, Given]) -> Any:
-    """Makes an environment, a policy or an algorithm of its settings.
-
-    Args:
-        where: Where it was named.
-        cls: Its class, or a function that takes the settings.
-        values: The settings.
-        given: Those that were given, and where.
-
-    Raises:
-        BadInput: A setting does not fit the others, or what it names is not there.
-    """
-    try:
-        return cls(**values)
-    except SettingError as error:
-        source = given.get(error.name)
-        raise BadInput(f"{source.where}: {source.name}" if source else error.name, error.reason) from None
-    except (ValueError, TypeError, LookupError, OSError, ImportError) as error:
-        raise BadInput(where, str(error) or type(error).__name__) from error
 
 
 def load_backend(name: str, out: Path) -> Any:

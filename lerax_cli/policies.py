@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 from lerax import registry
 from lerax.files import read_toml
 from lerax.run import read_facts
+from lerax.settings import settings_of
 
 from . import naming
+from .declared import from_plain
 from .report import BadInput, Failure
 from .values import Given
 
@@ -212,10 +214,6 @@ def _form(entry: registry.Entry, metadata: dict[str, Any], env: Any) -> Any:
     import equinox as eqx
     import numpy as np
     from jax import random as jr
-
-    from lerax.settings import settings_of
-
-    from .declared import from_plain
 
     cls = naming.load("--policy", registry.POLICY, entry)
     declared, settings = settings_of(cls), metadata.get("settings", {})

@@ -10,7 +10,6 @@ from lerax.errors import SettingError
 from lerax.settings import settings_of
 
 from . import naming, options, policies, report, runtime
-from .parts import make
 from .policies import Source
 from .progress import FrameCount
 from .report import BadInput, Failure
@@ -116,7 +115,7 @@ def _env(subject: policies.Subject) -> Any:
     """The environment, with the settings of the run."""
     cls = naming.load("ENV|RUN", registry.ENV, subject.env)
     values = options.resolve(subject.env, settings_of(cls), subject.settings)
-    return make("ENV|RUN", cls, values, subject.settings)
+    return naming.make("ENV|RUN", cls, values, subject.settings)
 
 
 def _renderer(env: Any, plan: RecordingPlan) -> Any:

@@ -1,5 +1,6 @@
 """`lerax train`."""
 
+import time
 from typing import Annotated, Any
 
 import typer
@@ -7,8 +8,7 @@ import typer
 from lerax.errors import NotFiniteWarning
 from lerax.settings import Limits, Setting
 
-from . import options, report, words
-from .job import Job
+from . import options, report, runtime, words
 from .progress import dashboard
 from .signals import Signals
 from .values import KEYS, check_quiet, option, read_setting, read_value
@@ -141,7 +141,15 @@ def train(
     title = f"{plan.algorithm.name.upper()} on {plan.env.name}"
     shown = dashboard("off" if quiet else progress, title, facts)
     with Signals(quiet=quiet) as signals, shown as console:
-        job = Job(plan, folder, name, device, console, signals, warned)
+        if console is not None:
+            signals.at_once = console.give_back
+            signals.rest_with(console.rest)
+        began = time.monotonic()
+        signals.hold()  # compiled modules crash where an exception ends their import
+        found = runtime.prepare(device, warned.say)
+        from .job import Job  # it imports JAX, which takes seconds: what is refused is refused by now
+
+        job = Job(plan, folder, name, found, console, signals, warned, began)
         outcome = job.run()
     job.tell_losses()
     if json:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 MODULES = (
     *("jax", "equinox", "lerax.algorithm", "lerax.backend", "lerax.callback", "lerax.checkpoint"),
-    *("lerax.env.classic_control", "lerax.evaluate", "lerax.policy", "lerax_cli.app", "lerax_cli.control"),
+    *("lerax.env.classic_control", "lerax.evaluate", "lerax.policy", "lerax_cli.app", "lerax_cli.job"),
     *("lerax_cli.doctor", "lerax_cli.lists", "lerax_cli.record_video", "lerax_cli.train", "pydantic"),
 )
 Finished = subprocess.CompletedProcess[str]
