@@ -10,7 +10,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from lerax.render import AbstractFrameSource, AbstractRenderer, RenderError
+from lerax.render import AbstractFrameSource, RenderError
 from lerax.settings import check_settings
 from lerax.space import AbstractSpace
 
@@ -123,7 +123,7 @@ class AbstractEnvLike(eqx.Module, Generic[StateT]):
         """
         raise RenderError(f"{self.name} cannot be drawn: its class has no `render`")
 
-    def default_renderer(self) -> AbstractRenderer:
+    def default_renderer(self) -> AbstractFrameSource:
         """A renderer, not yet open, that shows the part of the world that matters.
 
         Raises:

@@ -5,7 +5,8 @@ import functools
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from types import ModuleType
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from lerax.errors import LeraxWarning, SettingError
 
 from . import gl
 from .base_renderer import AbstractFrameSource, RenderError, check_size
+from .mujoco_types import MjData, MjModel, MjvCamera, MjvScene
 
 MAX_GEOMS = 10_000
 
@@ -45,17 +47,17 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
 
     def __init__(
         self,
-        model: Any,
+        model: MjModel,
         width: int = 640,
         height: int = 480,
-        camera: str | int | Any | None = None,
+        camera: str | int | MjvCamera | None = None,
         shadows: bool = True,
         *,
         fastest: bool = False,
     ):
         check_size(width, height)
         try:
-            self._mujoco: Any = gl.import_mujoco()
+            self._mujoco = gl.import_mujoco()
         except ImportError as error:
             raise RenderError(f"mujoco cannot be imported ({error}): pip install mujoco") from error
         self.model, self.width, self.height = model, width, height
@@ -112,7 +114,7 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
             self._opened().close()  # on its own thread
             self._artist = self._thread = None
 
-    def render_data(self, data: Any) -> None:
+    def render_data(self, data: MjData) -> None:
         """Draws the state of a `mujoco.MjData` of the model, whose positions are up to date (`mj_forward`).
 
         Raises:
@@ -141,7 +143,7 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
 class _Artist(Protocol):
     """Draws scenes of a model."""
 
-    def draw(self, scene: Any, /) -> np.ndarray:
+    def draw(self, scene: MjvScene, /) -> np.ndarray:
         """The picture of a scene: uint8, `[height, width, 3]`.
 
         Raises:
@@ -153,11 +155,11 @@ class _Artist(Protocol):
         """Gives back what it holds."""
 
 
-def _software(*what: Any) -> _Artist:
+def _software(mujoco: ModuleType, model: MjModel, width: int, height: int) -> _Artist:
     """The only door to the software renderer: all else works without that folder."""
     from .software import Software
 
-    return Software(*what)
+    return Software(mujoco, model, width, height)
 
 
 class _OpenGL:
@@ -167,7 +169,7 @@ class _OpenGL:
         RenderError: It does not start.
     """
 
-    def __init__(self, name: str, mujoco: Any, model: Any, width: int, height: int):
+    def __init__(self, name: str, mujoco: ModuleType, model: MjModel, width: int, height: int):
         self._mujoco = mujoco
         with _saying("it does not start"):
             self._context = gl.gl_context(name)(width, height)
@@ -177,7 +179,7 @@ class _OpenGL:
             mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._target)
         self._rectangle = mujoco.MjrRect(0, 0, width, height)
 
-    def draw(self, scene: Any) -> np.ndarray:
+    def draw(self, scene: MjvScene) -> np.ndarray:
         """The picture of a scene: uint8, `[height, width, 3]`.
 
         Raises:
@@ -214,7 +216,7 @@ def _warn_once(failed: str, name: str, fastest: bool) -> None:
     warnings.warn(f"{subject} does not work here ({failed}); using {instead}", LeraxWarning, stacklevel=3)
 
 
-def _camera(mujoco: Any, model: Any, camera: Any) -> Any:
+def _camera(mujoco: ModuleType, model: MjModel, camera: str | int | MjvCamera | None) -> MjvCamera:
     if isinstance(camera, mujoco.MjvCamera):
         return camera
     view = mujoco.MjvCamera()

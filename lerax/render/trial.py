@@ -3,10 +3,10 @@
 import os
 import sys
 import time
-from typing import Any
 
 from .gl import has_software, import_mujoco
 from .mujoco_renderer import HeadlessMujocoRenderer
+from .mujoco_types import MjData, MjModel
 
 BALL = "<mujoco><worldbody><light pos='0 0 3'/><geom size='.3' rgba='1 0 0 1'/></worldbody></mujoco>"
 LIMB = (
@@ -46,7 +46,7 @@ def frame_seconds(name: str) -> float:
     Unlike the time on the clock it does not depend on what else the machine does, and it is what drawing
     takes from a training beside it.
     """
-    mujoco: Any = import_mujoco()
+    mujoco = import_mujoco()
     model, data = _load(ROBOT)
     renderer = HeadlessMujocoRenderer(model)
     renderer._open_with(name)
@@ -73,8 +73,8 @@ def speaks_against(name: str, *, fastest: bool) -> str | None:
     return None
 
 
-def _load(xml: str) -> tuple[Any, Any]:
-    mujoco: Any = import_mujoco()
+def _load(xml: str) -> tuple[MjModel, MjData]:
+    mujoco = import_mujoco()
     model = mujoco.MjModel.from_xml_string(xml)
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)

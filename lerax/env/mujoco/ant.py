@@ -1,6 +1,6 @@
 """Ant, equal to https://gymnasium.farama.org/environments/mujoco/ant/."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -9,7 +9,7 @@ from lerax.settings import setting
 
 from .arguments import camera, engine_steps, interval, model_file, noise_scale
 from .base import AbstractMujocoEnv, wobble
-from .data import Data
+from .data import Data, Judged, Tracked
 
 
 class Ant(AbstractMujocoEnv):
@@ -40,17 +40,17 @@ class Ant(AbstractMujocoEnv):
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key, normal_velocity=True)
 
-    def observe(self, data: Data) -> Any:
+    def observe(self, data: Data) -> Float[Array, " size"]:
         skipped = 2 if self.exclude_current_positions_from_observation else 0
         parts = [data.qpos[skipped:], data.qvel]
         if self.include_cfrc_ext_in_observation:
             parts.append(self._forces(data)[1:].ravel())
         return jnp.concatenate(parts)
 
-    def track(self, data: Data) -> Any:
+    def track(self, data: Data) -> Tracked:
         return data.xpos[..., data.body(self.main_body), :1]
 
-    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+    def judge(self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]) -> Judged:
         speed = moved[0] / data.dt
         z, (low, high) = data.qpos[2], self.healthy_z_range
         finite = jnp.isfinite(data.qpos).all() & jnp.isfinite(data.qvel).all()
@@ -60,5 +60,5 @@ class Ant(AbstractMujocoEnv):
         reward = self.forward_reward_weight * speed + self.healthy_reward * healthy - costs
         return reward, ~healthy & self.terminate_when_unhealthy
 
-    def _forces(self, data: Data) -> Any:
+    def _forces(self, data: Data) -> Float[Array, "body 6"]:
         return jnp.clip(data.cfrc_ext, *self.contact_force_range)

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -11,24 +11,25 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from lerax import tree
 from lerax.env.timed import AbstractTimedEnv, AbstractTimedState, time_limit
 from lerax.errors import SettingError, SettingTypeError
 from lerax.render import HeadlessMujocoRenderer, RenderError
+from lerax.render.mujoco_types import MjData, MjModel, MjvCamera
 from lerax.settings import check_settings, data_of, setting
 from lerax.space import Box
 
-from .data import Data
+from .data import Data, Judged, Tracked
 from .model import engine, free_camera, load_model, model_bytes, set_up
-from .physics import Physics, make_physics
+from .physics import Physics, Row, make_physics
 
 PHYSICS = ("native", "mjx")
 
 
 def wobble(
-    model: Any, scale: float | Float[Array, ""], *, key: Key[Array, ""], normal_velocity: bool = False
+    model: MjModel, scale: float | Float[Array, ""], *, key: Key[Array, ""], normal_velocity: bool = False
 ) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
     """The beginning that most tasks share: positions and velocities a little off, uniformly.
 
@@ -53,7 +54,7 @@ class MujocoState(AbstractTimedState):
         steps: Steps of the episode.
     """
 
-    row: UInt32[Array, " words"] | Float[Array, " numbers"]
+    row: Row
     outcome: Float[Array, " size"]
     steps: Int[Array, ""]
 
@@ -116,9 +117,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         """The observation of a simulation."""
 
     @abstractmethod
-    def judge(
-        self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]
-    ) -> tuple[Any, Any]:
+    def judge(self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]) -> Judged:
         """The reward of a step, and whether the task is over.
 
         Args:
@@ -127,7 +126,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
             moved: By how much the step has changed what `track` names.
         """
 
-    def track(self, data: Data) -> Any:
+    def track(self, data: Data) -> Tracked:
         """Numbers of which the difference between two steps matters, such as a position; by default none.
 
         Natively `data` is of many simulations here: NumPy's arrays with a leading axis. So this takes parts,
@@ -140,12 +139,12 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         """How positions and velocities at the beginning of an episode differ from the model's own."""
 
     @property
-    def mujoco_model(self) -> Any:
+    def mujoco_model(self) -> MjModel:
         """The `mujoco.MjModel`; never change it."""
         return _loaded(self).model
 
     @property
-    def mujoco_camera(self) -> Any:
+    def mujoco_camera(self) -> MjvCamera | None:
         """How the model is looked at: None for the first of its cameras, if it has one, else a camera set up
         after `default_camera_config`.
         """
@@ -191,7 +190,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         action = jnp.asarray(action, jnp.float32)
         row, fields, moved, failed = _loaded(self).physics.step(state.row, action)
         reward, terminal = self.judge(self._data(fields), action, moved)
-        outcome = self._outcome(fields, jnp.where(failed, 0, reward), failed | terminal)
+        outcome = self._outcome(fields, (jnp.where(failed, 0, reward), failed | terminal))
         return MujocoState(row, outcome, state.steps + 1)
 
     def observation(self, state: MujocoState, *, key: Key[Array, ""] | None = None) -> Float[Array, " size"]:
@@ -210,7 +209,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     def terminal(self, state: MujocoState, *, key: Key[Array, ""] | None = None) -> Bool[Array, ""]:
         return state.outcome[-1] > 0
 
-    def mujoco_data(self, state: MujocoState) -> Any:
+    def mujoco_data(self, state: MujocoState) -> MjData:
         """A new `mujoco.MjData` in this state, brought up to date with `mj_forward`."""
         return _loaded(self).physics.data(np.asarray(state.row))
 
@@ -221,19 +220,19 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
             )
         renderer.render_data(self.mujoco_data(state))
 
-    def default_renderer(self) -> Any:
+    def default_renderer(self) -> HeadlessMujocoRenderer:
         return HeadlessMujocoRenderer(self.mujoco_model, camera=self.mujoco_camera)
 
     def _begun(self, state: MujocoState) -> MujocoState:
         row, fields = _loaded(self).physics.begin(state.row)
-        return MujocoState(row, self._outcome(fields, 0, False), state.steps)
+        return MujocoState(row, self._outcome(fields, (0.0, False)), state.steps)
 
     def _data(self, fields: Mapping[str, Array]) -> Data:
         return Data(self.mujoco_model, self.frame_skip, fields)
 
-    def _outcome(self, fields: Mapping[str, Array], reward: Any, terminal: Any) -> Float[Array, " size"]:
+    def _outcome(self, fields: Mapping[str, Array], judged: Judged) -> Float[Array, " size"]:
         shown = self.observe(self._data(fields))
-        end = jnp.stack([jnp.asarray(reward, jnp.float32), jnp.asarray(terminal, jnp.float32)])
+        end = jnp.stack([jnp.asarray(part, jnp.float32) for part in judged])
         return jnp.concatenate([shown.astype(jnp.float32), end])
 
 
@@ -246,15 +245,15 @@ class _Loaded(NamedTuple):
         observation_size: Numbers in an observation.
     """
 
-    model: Any
+    model: MjModel
     physics: Physics
     observation_size: int
 
 
-_known: dict[Any, _Loaded] = {}
+_known: dict[Hashable, _Loaded] = {}
 
 
-def _loaded(env: AbstractMujocoEnv, model: Any = None) -> _Loaded:
+def _loaded(env: AbstractMujocoEnv, model: MjModel | None = None) -> _Loaded:
     """The model of an environment, and its physics; `model` if it has none yet."""
     static = {name: value for name, value in vars(env).items() if name not in data_of(type(env))}
     key = (type(env), tuple(static.items()))
@@ -271,12 +270,12 @@ def _loaded(env: AbstractMujocoEnv, model: Any = None) -> _Loaded:
     return _known[key]
 
 
-def _without_data(env: AbstractMujocoEnv) -> Any:
+def _without_data(env: AbstractMujocoEnv) -> AbstractMujocoEnv:
     """The task as the host knows it, shared by all whose settings differ in data alone: these are None."""
     return jax.tree.map(lambda leaf: None, env)
 
 
-def _can_be_hashed(value: Any) -> bool:
+def _can_be_hashed(value: object) -> bool:
     try:
         hash(value)
     except TypeError:

@@ -1,7 +1,16 @@
 """What a task reads of a simulation."""
 
 from collections.abc import Mapping
-from typing import Any
+
+import numpy as np
+from jaxtyping import Array, ArrayLike, Bool, Float
+
+from lerax.render.mujoco_types import MjModel
+
+Judged = tuple[Float[ArrayLike, ""], Bool[ArrayLike, ""]]
+"""The reward of a step, and whether the task is over."""
+Tracked = Float[Array | np.ndarray, "*simulation tracked"]
+"""Numbers of which the difference between two steps matters, such as a position."""
 
 
 class Data:
@@ -17,7 +26,7 @@ class Data:
         dt: Seconds between two steps of the environment.
     """
 
-    def __init__(self, model: Any, frame_skip: int, fields: Mapping[str, Any]):
+    def __init__(self, model: MjModel, frame_skip: int, fields: Mapping[str, Array | np.ndarray]):
         self.model, self.dt = model, model.opt.timestep * frame_skip
         self.__dict__.update(fields)
 
@@ -25,5 +34,5 @@ class Data:
         """The number of a body of the model."""
         return name if isinstance(name, int) else self.model.body(name).id
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Array:
         raise AttributeError(f"{name}: not read from the simulation; name it in the class's `fields`")

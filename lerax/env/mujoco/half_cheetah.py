@@ -1,6 +1,6 @@
 """HalfCheetah, equal to https://gymnasium.farama.org/environments/mujoco/half_cheetah/."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Array, Float, Key
 
@@ -8,11 +8,11 @@ from lerax.settings import setting
 
 from .arguments import camera, engine_steps, model_file, noise_scale
 from .base import AbstractMujocoEnv, wobble
-from .data import Data
-from .running import observe_motion, place, reward_and_cost
+from .data import Data, Judged
+from .running import AbstractRunning, observe_motion
 
 
-class HalfCheetah(AbstractMujocoEnv):
+class HalfCheetah(AbstractRunning, AbstractMujocoEnv):
     """A two-legged cheetah in a plane that is to run forward; it cannot fall so as to end the episode.
 
     The reward is its speed, less the price of the torques.
@@ -31,12 +31,9 @@ class HalfCheetah(AbstractMujocoEnv):
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key, normal_velocity=True)
 
-    def observe(self, data: Data) -> Any:
+    def observe(self, data: Data) -> Float[Array, " size"]:
         return observe_motion(data, 1 if self.exclude_current_positions_from_observation else 0)
 
-    def track(self, data: Data) -> Any:
-        return place(data)
-
-    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
-        reward, cost = reward_and_cost(self, data, action, moved)
+    def judge(self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]) -> Judged:
+        reward, cost = self.reward_and_cost(data, action, moved)
         return reward - cost, False

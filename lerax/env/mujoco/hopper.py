@@ -1,20 +1,20 @@
 """Hopper, equal to https://gymnasium.farama.org/environments/mujoco/hopper/."""
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from lerax.settings import setting
 
 from .arguments import camera, engine_steps, interval, model_file, noise_scale
 from .base import AbstractMujocoEnv, wobble
-from .data import Data
-from .running import MOST_SPEED, observe_motion, place, reward_and_cost
+from .data import Data, Judged
+from .running import MOST_SPEED, AbstractRunning, observe_motion
 
 
-class Hopper(AbstractMujocoEnv):
+class Hopper(AbstractRunning, AbstractMujocoEnv):
     """One leg in a plane that is to hop forward without falling.
 
     The reward is its speed, a bonus while it is healthy, and the price of the torques.
@@ -42,20 +42,17 @@ class Hopper(AbstractMujocoEnv):
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key)
 
-    def observe(self, data: Data) -> Any:
+    def observe(self, data: Data) -> Float[Array, " size"]:
         skipped = 1 if self.exclude_current_positions_from_observation else 0
         return observe_motion(data, skipped, MOST_SPEED)
 
-    def track(self, data: Data) -> Any:
-        return place(data)
-
-    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
-        forward, cost = reward_and_cost(self, data, action, moved)
+    def judge(self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]) -> Judged:
+        forward, cost = self.reward_and_cost(data, action, moved)
         healthy = self._healthy(data)
         reward = forward + self.healthy_reward * healthy - cost
         return reward, ~healthy & self.terminate_when_unhealthy
 
-    def _healthy(self, data: Data) -> Any:
+    def _healthy(self, data: Data) -> Bool[Array, ""]:
         z, angle = data.qpos[1], data.qpos[2]
         state = jnp.concatenate([data.qpos[2:], data.qvel])
         (low, high), (least, most) = self.healthy_state_range, self.healthy_angle_range

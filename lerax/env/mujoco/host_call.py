@@ -17,7 +17,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
@@ -37,14 +37,14 @@ INTERNAL = 13  # the error code
 THREADS = "/proc/self/task"  # a folder for each
 EXIT_SECONDS = 10  # that Python waits for programs when it ends
 
-_functions: dict[int, tuple[Any, Function]] = {}
+_functions: dict[int, tuple[Hashable, Function]] = {}
 _lock = threading.Lock()
 _thread = threading.local()
 _inside: set[int] = set()  # the threads that are in a function now
 _ending = threading.Event()
 
 
-def register(owner: Any, name: bytes, function: Function) -> int:
+def register(owner: Hashable, name: bytes, function: Function) -> int:
     """Gives a function the number that `call` reaches it by, for the life of the process.
 
     The number becomes part of compiled programs and so of the compile cache's keys: it is a hash of the name,
@@ -86,7 +86,9 @@ def call(
     return tuple(stub(*map(jnp.asarray, arguments), function=np.int64(number)))
 
 
-def _from_callback(number: int, results: Sequence[jax.ShapeDtypeStruct], *arguments: Any) -> tuple:
+def _from_callback(
+    number: int, results: Sequence[jax.ShapeDtypeStruct], *arguments: Array | np.ndarray
+) -> tuple[np.ndarray, ...]:
     lead = np.shape(arguments[0])[:-1]  # every argument and result is one vector for each lane
     lanes = math.prod(lead)
     inputs = [np.asarray(argument).reshape(lanes, argument.shape[-1]) for argument in arguments]
@@ -129,7 +131,7 @@ def _computes(thread: str) -> bool:
         return False
 
 
-def _structure(name: str, **fields: Any) -> type[ctypes.Structure]:
+def _structure(name: str, **fields: type) -> type[ctypes.Structure]:
     return type(name, (ctypes.Structure,), {"_fields_": list(fields.items())})
 
 

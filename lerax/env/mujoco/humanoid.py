@@ -1,8 +1,9 @@
 """Humanoid, equal to https://gymnasium.farama.org/environments/mujoco/humanoid/."""
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
+import equinox as eqx
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
@@ -10,12 +11,34 @@ from lerax.settings import setting
 
 from .arguments import camera, engine_steps, interval, model_file, noise_scale
 from .base import AbstractMujocoEnv, wobble
-from .data import Data
+from .data import Data, Judged, Tracked
 
 ROOT = 6  # velocities of the torso itself, which no actuator moves
 
 
-class Humanoid(AbstractMujocoEnv):
+class AbstractHumanoid(eqx.Module):
+    """What the tasks of this body share: the observation."""
+
+    exclude_current_positions_from_observation: eqx.AbstractVar[bool]
+    include_cinert_in_observation: eqx.AbstractVar[bool]
+    include_cvel_in_observation: eqx.AbstractVar[bool]
+    include_qfrc_actuator_in_observation: eqx.AbstractVar[bool]
+    include_cfrc_ext_in_observation: eqx.AbstractVar[bool]
+
+    def observe(self, data: Data) -> Float[Array, " size"]:
+        parts = [data.qpos[2 if self.exclude_current_positions_from_observation else 0 :], data.qvel]
+        if self.include_cinert_in_observation:
+            parts.append(data.cinert[1:].ravel())
+        if self.include_cvel_in_observation:
+            parts.append(data.cvel[1:].ravel())
+        if self.include_qfrc_actuator_in_observation:
+            parts.append(data.qfrc_actuator[ROOT:])
+        if self.include_cfrc_ext_in_observation:
+            parts.append(data.cfrc_ext[1:].ravel())
+        return jnp.concatenate(parts)
+
+
+class Humanoid(AbstractHumanoid, AbstractMujocoEnv):
     """A body with arms and legs that is to walk forward, along x, without falling.
 
     The reward is the speed of its centre of mass, a bonus while it stands, and the prices of the torques and
@@ -47,14 +70,11 @@ class Humanoid(AbstractMujocoEnv):
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key)
 
-    def observe(self, data: Data) -> Any:
-        return observe_body(self, data)
-
-    def track(self, data: Data) -> Any:
+    def track(self, data: Data) -> Tracked:
         masses = data.model.body_mass
         return ((masses[:, None] * data.xipos).sum(axis=-2) / masses.sum())[..., :1]
 
-    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+    def judge(self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]) -> Judged:
         speed = moved[0] / data.dt
         z, (low, high) = data.qpos[2], self.healthy_z_range
         healthy = (low < z) & (z < high)
@@ -63,17 +83,3 @@ class Humanoid(AbstractMujocoEnv):
         costs = costs + jnp.clip(impact, *self.contact_cost_range)
         reward = self.forward_reward_weight * speed + self.healthy_reward * healthy - costs
         return reward, ~healthy & self.terminate_when_unhealthy
-
-
-def observe_body(env: Any, data: Data) -> Any:
-    """The observation that both tasks of this body share."""
-    parts = [data.qpos[2 if env.exclude_current_positions_from_observation else 0 :], data.qvel]
-    if env.include_cinert_in_observation:
-        parts.append(data.cinert[1:].ravel())
-    if env.include_cvel_in_observation:
-        parts.append(data.cvel[1:].ravel())
-    if env.include_qfrc_actuator_in_observation:
-        parts.append(data.qfrc_actuator[ROOT:])
-    if env.include_cfrc_ext_in_observation:
-        parts.append(data.cfrc_ext[1:].ravel())
-    return jnp.concatenate(parts)

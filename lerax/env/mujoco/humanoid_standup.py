@@ -1,7 +1,7 @@
 """HumanoidStandup, equal to https://gymnasium.farama.org/environments/mujoco/humanoid_standup/."""
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -10,11 +10,11 @@ from lerax.settings import setting
 
 from .arguments import camera, engine_steps, interval, model_file, noise_scale
 from .base import AbstractMujocoEnv, wobble
-from .data import Data
-from .humanoid import observe_body
+from .data import Data, Judged
+from .humanoid import AbstractHumanoid
 
 
-class HumanoidStandup(AbstractMujocoEnv):
+class HumanoidStandup(AbstractHumanoid, AbstractMujocoEnv):
     """A body that lies on the ground and is to stand up, and to stay so.
 
     The reward is the torso's height, per step of the engine, less the prices of the torques and of contact
@@ -43,10 +43,7 @@ class HumanoidStandup(AbstractMujocoEnv):
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key)
 
-    def observe(self, data: Data) -> Any:
-        return observe_body(self, data)
-
-    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+    def judge(self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]) -> Judged:
         height = data.qpos[2] / data.model.opt.timestep
         torques = self.ctrl_cost_weight * (data.ctrl**2).sum()
         impact = self.impact_cost_weight * (data.cfrc_ext**2).sum()

@@ -1,6 +1,6 @@
 """InvertedDoublePendulum, equal to https://gymnasium.farama.org/environments/mujoco/inverted_double_pendulum/."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -9,7 +9,7 @@ from lerax.settings import setting
 
 from .arguments import camera, engine_steps, model_file, noise_scale
 from .base import AbstractMujocoEnv, wobble
-from .data import Data
+from .data import Data, Judged
 
 LEAST_HEIGHT = 1.0  # m, of the tip
 MOST = 10.0  # in an observation: velocities, and the force on the cart
@@ -33,13 +33,13 @@ class InvertedDoublePendulum(AbstractMujocoEnv):
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key, normal_velocity=True)
 
-    def observe(self, data: Data) -> Any:
+    def observe(self, data: Data) -> Float[Array, " size"]:
         angles = data.qpos[1:]
         speeds, force = jnp.clip(data.qvel, -MOST, MOST), jnp.clip(data.qfrc_constraint, -MOST, MOST)
         parts = [data.qpos[:1], jnp.sin(angles), jnp.cos(angles), speeds, force[:1]]
         return jnp.concatenate(parts)
 
-    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+    def judge(self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]) -> Judged:
         x, y = data.site_xpos[0, 0], data.site_xpos[0, 2]
         first, second = data.qvel[1], data.qvel[2]
         fallen = y <= LEAST_HEIGHT

@@ -1,13 +1,13 @@
 """InvertedPendulum, equal to https://gymnasium.farama.org/environments/mujoco/inverted_pendulum/."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from .arguments import camera, engine_steps, model_file, noise_scale
 from .base import AbstractMujocoEnv, wobble
-from .data import Data
+from .data import Data, Judged
 
 ANGLE_LIMIT = 0.2  # rad
 
@@ -25,10 +25,10 @@ class InvertedPendulum(AbstractMujocoEnv):
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key)
 
-    def observe(self, data: Data) -> Any:
+    def observe(self, data: Data) -> Float[Array, " size"]:
         return jnp.concatenate([data.qpos, data.qvel])
 
-    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+    def judge(self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]) -> Judged:
         finite = jnp.isfinite(data.qpos).all() & jnp.isfinite(data.qvel).all()
         fallen = ~finite | (abs(data.qpos[1]) > ANGLE_LIMIT)
         return 1.0 - fallen, fallen

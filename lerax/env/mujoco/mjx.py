@@ -8,6 +8,7 @@ that is to begin differs from the model's own beginning.
 import contextlib
 import io
 from importlib import metadata
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from jaxtyping import Array, Bool, Float
 
 from lerax import tree
 from lerax.errors import SettingError
+from lerax.render.mujoco_types import MjData, MjModel
 
 from .data import Data
 from .model import engine
@@ -43,7 +45,7 @@ class Mjx:
         ValueError: MJX cannot simulate the model, or does not compute what the task reads.
     """
 
-    def __init__(self, task: Task, model: Any):
+    def __init__(self, task: Task, model: MjModel):
         self._mujoco, self._task, self._host_model = engine(), task, model
         self._mjx = import_mjx()
         self._kind = sum(getattr(self._mujoco.mjtState, f"mjSTATE_{name}").value for name in STATE)
@@ -93,7 +95,7 @@ class Mjx:
         now = self._track(fields)
         return self._pack(jnp.where(stable, stepped, state), now), fields, now - before, ~stable
 
-    def data(self, row: np.ndarray) -> Any:
+    def data(self, row: np.ndarray) -> MjData:
         """A new `mujoco.MjData` in the state of a row, and brought up to date."""
         data = self._mujoco.MjData(self._host_model)
         state = np.asarray(row)[: self._state_size].astype(np.float64)
@@ -105,7 +107,7 @@ class Mjx:
         return jnp.concatenate([state, tracked, jnp.zeros(1, state.dtype)])
 
     def _track(self, fields: dict[str, Array]) -> Array:
-        return self._task.track(Data(self._host_model, self._task.frame_skip, fields))
+        return jnp.asarray(self._task.track(Data(self._host_model, self._task.frame_skip, fields)))
 
     def _read(self, data: Any) -> dict[str, Array]:
         return {name: _field(data, name) for name in fields_of(self._task)}
@@ -138,7 +140,7 @@ class Mjx:
         return SettingError("physics", "mjx", wrong=f"MJX {what}", hint=hint, said=self._task.name)
 
 
-def import_mjx() -> Any:
+def import_mjx() -> ModuleType:
     """MJX.
 
     Raises:

@@ -6,12 +6,13 @@ import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
 from lerax.errors import LeraxWarning, SettingError
 from lerax.render.gl import import_mujoco
+from lerax.render.mujoco_types import MjModel, MjvCamera
 
 # What MuJoCo says of some of Gymnasium's model files, once for each model loaded.
 DEPRECATED = "is deprecated"
@@ -20,13 +21,13 @@ _said: collections.deque[str] = collections.deque()
 _warned: set[str] = set()
 
 
-def engine() -> Any:
+def engine() -> ModuleType:
     """The mujoco package, whose warnings go to `tell_warnings` instead of into a MUJOCO_LOG.TXT.
 
     Raises:
         ImportError: It is not installed.
     """
-    mujoco: Any = import_mujoco()
+    mujoco = import_mujoco()
     if mujoco.get_mju_user_warning() is None:
         mujoco.set_mju_user_warning(_said.append)
     return mujoco
@@ -50,7 +51,7 @@ def tell_warnings(model: str) -> None:
             warnings.warn(f"{model}: MuJoCo: {text}", LeraxWarning, stacklevel=2)
 
 
-def load_model(file: str) -> Any:
+def load_model(file: str) -> MjModel:
     """A `mujoco.MjModel` from a file of MJCF.
 
     Args:
@@ -77,7 +78,7 @@ def load_model(file: str) -> Any:
     return model
 
 
-def free_camera(model: Any, config: Iterable[tuple[str, Any]]) -> Any:
+def free_camera(model: MjModel, config: Iterable[tuple[str, object]]) -> MjvCamera:
     """A `mujoco.MjvCamera` as Gymnasium sets it up: it looks at the middle of the model's geoms.
 
     Args:
@@ -95,7 +96,7 @@ def free_camera(model: Any, config: Iterable[tuple[str, Any]]) -> Any:
     return camera
 
 
-def set_up(camera: Any, config: Iterable[tuple[str, Any]]) -> None:
+def set_up(camera: MjvCamera, config: Iterable[tuple[str, object]]) -> None:
     """Sets attributes of a `mujoco.MjvCamera`.
 
     Raises:
@@ -113,7 +114,7 @@ def set_up(camera: Any, config: Iterable[tuple[str, Any]]) -> None:
             raise SettingError("default_camera_config", value, wrong=wrong) from None
 
 
-def model_bytes(model: Any) -> bytes:
+def model_bytes(model: MjModel) -> bytes:
     """All of a model."""
     mujoco = engine()
     buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)

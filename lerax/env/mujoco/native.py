@@ -11,18 +11,24 @@ import functools
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from .data import Data
+from lerax.render.mujoco_types import MjData, MjModel
+
+from .data import Data, Tracked
 from .model import engine, gave_up, model_bytes, tell_warnings
 
 AFTER_STEP = ("cacc", "cfrc_int", "cfrc_ext")  # fields that only mj_rnePostConstraint computes
 KEPT_SIZES = 8  # numbers of rows for which simulations are kept
+
+Copies = list[tuple[np.ndarray, np.ndarray]]
+"""Arrays that are filled after a step, each with the one that it is a copy of."""
+Worker = tuple[MjData, Copies]
 
 
 @runtime_checkable
@@ -37,7 +43,7 @@ class Task(Protocol):
 
     fields: ClassVar[tuple[str, ...]]
 
-    def track(self, data: Data) -> Any: ...
+    def track(self, data: Data) -> Tracked: ...
 
 
 class Native:
@@ -56,7 +62,7 @@ class Native:
         key: What the results depend on.
     """
 
-    def __init__(self, task: Task, model: Any, threads: int = 0):
+    def __init__(self, task: Task, model: MjModel, threads: int = 0):
         self._mujoco, self._task, self._model = engine(), task, model
         self._threads = threads or len(os.sched_getaffinity(0))
         mujoco = self._mujoco
@@ -122,7 +128,7 @@ class Native:
                 read[failed, -1] = 1
         tell_warnings(self._task.name)
 
-    def data(self, words: np.ndarray) -> Any:
+    def data(self, words: np.ndarray) -> MjData:
         """A new `mujoco.MjData` in the state of a row, given as words, and brought up to date."""
         data = self._mujoco.MjData(self._model)
         row = np.asarray(words).view(np.float64)[: len(self._template)]
@@ -163,7 +169,7 @@ class Native:
 class _Batched:
     """Simulations that MuJoCo's own thread pool steps."""
 
-    def __init__(self, model: Any, count: int, threads: int, fields: Iterable[str], skip: int, size: int):
+    def __init__(self, model: MjModel, count: int, threads: int, fields: Iterable[str], skip: int, size: int):
         from mujoco import batch  # type: ignore[attr-defined]
 
         self._batch = batch.Batch(model, count, nthread=threads)
@@ -189,7 +195,7 @@ class _Batched:
 class _Threaded:
     """Simulations of which contact forces are wanted, which have to be asked for after each step."""
 
-    def __init__(self, model: Any, count: int, threads: int, fields: Iterable[str], skip: int, size: int):
+    def __init__(self, model: MjModel, count: int, threads: int, fields: Iterable[str], skip: int, size: int):
         self._mujoco, self._model = engine(), model
         self._kind = _carried(model)
         self.state = np.zeros((count, size))
@@ -199,7 +205,7 @@ class _Threaded:
         derived = [name for name in fields if name not in in_state]
         datas = [self._mujoco.MjData(model) for _ in range(threads)]
         # With each data the arrays to copy after a step, and where: asking for one by name makes it anew.
-        self._workers = []
+        self._workers: list[Worker] = []
         for name in derived:
             arrays[name] = np.zeros((count, *np.shape(getattr(datas[0], name))))
         for data in datas:
@@ -238,7 +244,7 @@ class _Threaded:
             future.result()
         return np.array(failed, int)
 
-    def _steps(self, worker: Any, waiting: Iterator[int], frame_skip: int, failed: list[int]) -> None:
+    def _steps(self, worker: Worker, waiting: Iterator[int], frame_skip: int, failed: list[int]) -> None:
         mujoco, model, (data, derived) = self._mujoco, self._model, worker
         for i in waiting:
             mujoco.mj_setState(model, data, self._rows[i], self._kind)
@@ -251,7 +257,7 @@ class _Threaded:
                 continue
             self._take(i, data, derived)
 
-    def _take(self, i: int, data: Any, derived: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    def _take(self, i: int, data: MjData, derived: Copies) -> None:
         self._mujoco.mj_getState(self._model, data, self._rows[i], self._kind)
         for array, field in derived:
             array[i] = field
@@ -262,7 +268,7 @@ def fields_of(task: Task) -> tuple[str, ...]:
     return ("qpos", "qvel", *task.fields)
 
 
-def _carried(model: Any) -> int:
+def _carried(model: MjModel) -> int:
     """The parts of an engine's state that a step changes, as bits of `mjtState`.
 
     For most models these are those up to the controls. Forces applied by hand, constraints switched off and

@@ -1,6 +1,6 @@
 """Pusher, equal to https://gymnasium.farama.org/environments/mujoco/pusher/."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jax import numpy as jnp
 from jax import random as jr
@@ -11,7 +11,7 @@ from lerax.settings import setting
 
 from .arguments import camera, engine_steps, model_file
 from .base import AbstractMujocoEnv
-from .data import Data
+from .data import Data, Judged
 
 LEAST_WAY = 0.17  # m, from the object to its goal when an episode begins
 TRIES = 40  # places to choose the object's from: three of five lie far enough away
@@ -44,11 +44,11 @@ class Pusher(AbstractMujocoEnv):
         zeros = lambda count: jnp.zeros(count, jnp.float32)
         return jnp.concatenate([zeros(7), place, zeros(2)]), jnp.concatenate([speed, zeros(4)])
 
-    def observe(self, data: Data) -> Any:
+    def observe(self, data: Data) -> Float[Array, " size"]:
         places = [data.xpos[data.body(name)] for name in ("tips_arm", "object", "goal")]
         return jnp.concatenate([data.qpos[:7], data.qvel[:7], *places])
 
-    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+    def judge(self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]) -> Judged:
         tip, thing, goal = (data.xpos[data.body(name)] for name in ("tips_arm", "object", "goal"))
         near = jnp.linalg.norm(thing - tip)
         way = jnp.linalg.norm(thing - goal)

@@ -1,7 +1,7 @@
 """Reacher, equal to https://gymnasium.farama.org/environments/mujoco/reacher/."""
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jax import numpy as jnp
 from jax import random as jr
@@ -12,7 +12,7 @@ from lerax.settings import setting
 
 from .arguments import camera, engine_steps, model_file
 from .base import AbstractMujocoEnv
-from .data import Data
+from .data import Data, Judged
 
 REACH = 0.2  # m: the target lies within it
 
@@ -44,16 +44,16 @@ class Reacher(AbstractMujocoEnv):
         speed = jr.uniform(speed_key, (2,), jnp.float32, minval=-5e-3, maxval=5e-3)
         return jnp.concatenate([arm, target]), jnp.concatenate([speed, jnp.zeros(2, jnp.float32)])
 
-    def observe(self, data: Data) -> Any:
+    def observe(self, data: Data) -> Float[Array, " size"]:
         angles = data.qpos[:2]
         parts = [jnp.cos(angles), jnp.sin(angles), data.qpos[2:], data.qvel[:2]]
         return jnp.concatenate([*parts, self._way(data)[:2]])
 
-    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
+    def judge(self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]) -> Judged:
         distance = jnp.linalg.norm(self._way(data))
         cost = self.reward_control_weight * (action**2).sum()
         return -self.reward_dist_weight * distance - cost, False
 
-    def _way(self, data: Data) -> Any:
+    def _way(self, data: Data) -> Float[Array, "3"]:
         """From the target to the tip."""
         return data.xpos[data.body("fingertip")] - data.xpos[data.body("target")]

@@ -1,6 +1,6 @@
 """Swimmer, equal to https://gymnasium.farama.org/environments/mujoco/swimmer/."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Array, Float, Key
 
@@ -8,11 +8,11 @@ from lerax.settings import setting
 
 from .arguments import camera, engine_steps, model_file, noise_scale
 from .base import AbstractMujocoEnv, wobble
-from .data import Data
-from .running import observe_motion, place, reward_and_cost
+from .data import Data, Judged
+from .running import AbstractRunning, observe_motion
 
 
-class Swimmer(AbstractMujocoEnv):
+class Swimmer(AbstractRunning, AbstractMujocoEnv):
     """Three links in a viscous fluid that are to swim forward, along x.
 
     The reward is their speed, less the price of the torques.
@@ -31,12 +31,9 @@ class Swimmer(AbstractMujocoEnv):
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key)
 
-    def observe(self, data: Data) -> Any:
+    def observe(self, data: Data) -> Float[Array, " size"]:
         return observe_motion(data, 2 if self.exclude_current_positions_from_observation else 0)
 
-    def track(self, data: Data) -> Any:
-        return place(data)
-
-    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
-        reward, cost = reward_and_cost(self, data, action, moved)
+    def judge(self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]) -> Judged:
+        reward, cost = self.reward_and_cost(data, action, moved)
         return reward - cost, False

@@ -1,6 +1,6 @@
 """Walker2d, equal to https://gymnasium.farama.org/environments/mujoco/walker2d/."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Array, Float, Key
 
@@ -8,11 +8,11 @@ from lerax.settings import setting
 
 from .arguments import camera, engine_steps, interval, model_file, noise_scale
 from .base import AbstractMujocoEnv, wobble
-from .data import Data
-from .running import MOST_SPEED, observe_motion, place, reward_and_cost
+from .data import Data, Judged
+from .running import MOST_SPEED, AbstractRunning, observe_motion
 
 
-class Walker2d(AbstractMujocoEnv):
+class Walker2d(AbstractRunning, AbstractMujocoEnv):
     """Two legs in a plane that are to walk forward without falling.
 
     The reward is their speed, a bonus while they are healthy, and the price of the torques.
@@ -37,15 +37,12 @@ class Walker2d(AbstractMujocoEnv):
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key)
 
-    def observe(self, data: Data) -> Any:
+    def observe(self, data: Data) -> Float[Array, " size"]:
         skipped = 1 if self.exclude_current_positions_from_observation else 0
         return observe_motion(data, skipped, MOST_SPEED)
 
-    def track(self, data: Data) -> Any:
-        return place(data)
-
-    def judge(self, data: Data, action: Any, moved: Any) -> tuple[Any, Any]:
-        forward, cost = reward_and_cost(self, data, action, moved)
+    def judge(self, data: Data, action: Float[Array, " nu"], moved: Float[Array, " tracked"]) -> Judged:
+        forward, cost = self.reward_and_cost(data, action, moved)
         z, angle = data.qpos[1], data.qpos[2]
         (low, high), (least, most) = self.healthy_z_range, self.healthy_angle_range
         healthy = (low < z) & (z < high) & (least < angle) & (angle < most)

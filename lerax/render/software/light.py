@@ -1,9 +1,10 @@
 """Light: what reaches a surface, and the colour that it gives to it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from lerax.render.mujoco_types import MjvLight
 
 from .solids import TINY, Pose, Vector, dot
 
@@ -45,7 +46,7 @@ class Light:
         specular: The colour of its highlights.
     """
 
-    def __init__(self, light: Any, directional: bool, spot: bool):
+    def __init__(self, light: MjvLight, directional: bool, spot: bool):
         self.casts, self._spot, self._directional = bool(light.castshadow), spot, directional
         self.reach = float("inf") if directional else 1.0
         self._direction = np.array(light.dir, float)
@@ -63,7 +64,7 @@ class Light:
             return -self._along(pose)
         return (pose.axes @ (self._place[:3] - pose.position)).astype(np.float32)[:, None] - point
 
-    def reaching(self, point: Vector, pose: Pose) -> tuple[Vector, Any]:
+    def reaching(self, point: Vector, pose: Pose) -> tuple[Vector, np.ndarray | np.float32]:
         """The direction to it, of length 1, and how much of it arrives, at points of a frame."""
         way = self.way(point, pose)
         if self._directional:
@@ -93,6 +94,6 @@ def _plane(ground: Pose) -> np.ndarray:
     return np.append(ground.axes[2], -ground.axes[2] @ ground.position)
 
 
-def power(base: Any, exponent: float) -> Any:
+def power(base: np.ndarray, exponent: float) -> np.ndarray:
     """The power of numbers, those below 0 taken for 0."""
     return np.exp(exponent * np.log(np.maximum(base, TINY)))

@@ -1,8 +1,11 @@
 """Pictures of scenes: one ray through each pixel, and more where two things meet."""
 
-from typing import Any
+from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
+
+from lerax.render.mujoco_types import MjModel, MjvScene
 
 from .change import Shown, changed
 from .light import Light, power
@@ -28,12 +31,12 @@ class Software:
         height: Height of the picture, in pixels.
     """
 
-    def __init__(self, mujoco: Any, model: Any, width: int, height: int):
+    def __init__(self, mujoco: ModuleType, model: MjModel, width: int, height: int):
         self._mujoco, self._reader = mujoco, SceneReader(mujoco, model)
         self._color = np.zeros((3, height, width), np.uint8)
         self._shown: Shown | None = None  # what is in it
 
-    def draw(self, scene: Any) -> np.ndarray:
+    def draw(self, scene: MjvScene) -> np.ndarray:
         """The picture of a `mujoco.MjvScene` of the model: uint8, `[height, width, 3]`."""
         _, height, width = self._color.shape
         view = View(self._mujoco.mjv_averageCamera(*scene.camera), width, height)
@@ -103,7 +106,9 @@ def _shadow(
     return dark
 
 
-def _shade(shape: AbstractShape, hits: Hits, lights: list[Light], lit: list[Any]) -> np.ndarray:
+def _shade(
+    shape: AbstractShape, hits: Hits, lights: list[Light], lit: Sequence[np.ndarray | bool]
+) -> np.ndarray:
     """The colours of points of a surface: uint8, `[3, points]`, or `[3, 1]` if they are all alike.
 
     Args:

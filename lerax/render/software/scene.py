@@ -1,9 +1,12 @@
 """What is in a scene of a model: its things, its lights, its sky."""
 
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeVar
 
 import numpy as np
+
+from lerax.render.mujoco_types import MjModel, MjvGeom, MjvScene
 
 from .light import Light, Material
 from .shapes import AbstractShape, Faceted, Solid
@@ -12,6 +15,7 @@ from .texture import Checker, checker, image, sky
 from .triangles import Triangles, height_field, mesh
 from .view import View
 
+T = TypeVar("T")
 WORLD = Pose(np.eye(3), np.zeros(3))
 FROM_BELOW = 0.5  # how opaque planes are from there
 
@@ -24,21 +28,21 @@ class SceneReader:
         model: The `mujoco.MjModel`.
     """
 
-    def __init__(self, mujoco: Any, model: Any):
+    def __init__(self, mujoco: ModuleType, model: MjModel):
         self._mujoco, self._model = mujoco, model
         self._color_role = mujoco.mjtTextureRole.mjTEXROLE_RGB.value
         self._kinds = {self._code(kind): kind for kind in KINDS}
-        self._known: dict[Any, Any] = {}
-        self._background: tuple[Any, np.ndarray] | None = None
+        self._known: dict[tuple[Callable, int], Any] = {}
+        self._background: tuple[tuple, np.ndarray] | None = None
 
-    def lights(self, scene: Any) -> list[Light]:
+    def lights(self, scene: MjvScene) -> list[Light]:
         """The lights of a `mujoco.MjvScene`."""
         kinds = self._mujoco.mjtLightType
         directional, spot = kinds.mjLIGHT_DIRECTIONAL.value, kinds.mjLIGHT_SPOT.value
         lights = scene.lights[: scene.nlight]
         return [Light(light, light.type == directional, light.type == spot) for light in lights]
 
-    def shapes(self, scene: Any, view: View) -> list[AbstractShape]:
+    def shapes(self, scene: MjvScene, view: View) -> list[AbstractShape]:
         """Its things in the order in which they are to be drawn: those that can be seen through last.
 
         Arrows, wire frames and labels, which only debugging shows, are left out.
@@ -51,7 +55,7 @@ class SceneReader:
 
         return sorted((shape for shape in shapes if shape is not None), key=order)
 
-    def background(self, scene: Any, view: View) -> np.ndarray:
+    def background(self, scene: MjvScene, view: View) -> np.ndarray:
         """What a camera sees where there is nothing: uint8, `[3, height, width]`."""
         wanted = bool(scene.flags[self._mujoco.mjtRndFlag.mjRND_SKYBOX.value])
         key = (view.axes.tobytes(), view.left, view.top, view.pixel, wanted)
@@ -62,7 +66,7 @@ class SceneReader:
             self._background = key, sky(image(self._model, int(skies[0])), view) if shown else black
         return self._background[1]
 
-    def _shape(self, geom: Any, scene: Any, view: View) -> AbstractShape | None:
+    def _shape(self, geom: MjvGeom, scene: MjvScene, view: View) -> AbstractShape | None:
         pose = Pose(np.array(geom.mat, float).reshape(3, 3).T, np.array(geom.pos, float))
         material, pattern = self._material(geom, pose, view)
         if geom.type in self._kinds:
@@ -76,7 +80,7 @@ class SceneReader:
         triangles = self._soft(geom, scene)
         return None if triangles is None else Faceted(triangles, WORLD, material)
 
-    def _soft(self, geom: Any, scene: Any) -> Triangles | None:
+    def _soft(self, geom: MjvGeom, scene: MjvScene) -> Triangles | None:
         """What bends, in the world's frame."""
         number = geom.objid
         if geom.type == self._code("flex"):
@@ -88,7 +92,7 @@ class SceneReader:
             return Triangles(scene.skinvert.reshape(-1, 3)[corners], scene.skinnormal.reshape(-1, 3)[corners])
         return None
 
-    def _material(self, geom: Any, pose: Pose, view: View) -> tuple[Material, Checker | None]:
+    def _material(self, geom: MjvGeom, pose: Pose, view: View) -> tuple[Material, Checker | None]:
         """What a thing is made of; of its texture, the checker of a plane, or else the mean colour."""
         model, plane = self._model, geom.type == self._code("plane")
         color, alpha, pattern = np.array(geom.rgba[:3], float), float(geom.rgba[3]), None
@@ -109,14 +113,14 @@ class SceneReader:
     def _code(self, kind: str) -> int:
         return getattr(self._mujoco.mjtGeom, f"mjGEOM_{kind.upper()}").value
 
-    def _once(self, read: Callable, number: int) -> Any:
+    def _once(self, read: Callable[[MjModel, int], T], number: int) -> T:
         key = read, number
         if key not in self._known:
             self._known[key] = read(self._model, number)
         return self._known[key]
 
 
-def _texture(model: Any, number: int) -> tuple[np.ndarray, np.ndarray | None]:
+def _texture(model: MjModel, number: int) -> tuple[np.ndarray, np.ndarray | None]:
     """The mean colour of a texture, and the two of a checker."""
     picture = image(model, number)
     return picture.mean((0, 1)) / 255, checker(picture)
@@ -136,7 +140,7 @@ def _checker(size: np.ndarray, colors: np.ndarray, uniform: bool, repeat: np.nda
     return Checker(colors, scale, np.where(endless, 0, size) * (-1, 1))
 
 
-def _line(geom: Any, pose: Pose, material: Material, view: View) -> Solid:
+def _line(geom: MjvGeom, pose: Pose, material: Material, view: View) -> Solid:
     """A capsule for a line, which begins at its position, as many pixels wide as its first size says."""
     length = float(geom.size[2])
     middle = pose.position + pose.axes[2] * length / 2

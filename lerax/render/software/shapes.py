@@ -36,7 +36,7 @@ class Hits(NamedTuple):
     normal: Vector
     direction: Vector
     color: np.ndarray | None = None
-    side: Any = 0
+    side: np.ndarray | int = 0
 
 
 class AbstractShape(ABC):

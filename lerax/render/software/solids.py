@@ -4,7 +4,7 @@ Everything is in the solid's own frame, in units in which it is of size 1 (a cap
 directions are arrays `[3, rays]`, or `[3, 1]` where all rays have the same.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -76,19 +76,19 @@ def normal(kind: str, half: float, size: Vector, point: Vector) -> Vector:
     return point
 
 
-def side(kind: str, normal: Vector) -> Any:
+def side(kind: str, normal: Vector) -> np.ndarray | int:
     """A number for the flat side of a box or a cylinder that a normal is of; 0 elsewhere."""
     if kind == "box":
         return (normal[0] + 3 * normal[1] + 9 * normal[2]).astype(np.int32)
     return normal[2].astype(np.int32) if kind == "cylinder" else 0
 
 
-def dot(a: Vector, b: Vector) -> Any:
+def dot(a: Vector, b: Vector) -> np.ndarray:
     """The scalar products."""
     return (a * b).sum(0)
 
 
-def along(origin: Vector, direction: Vector, t: Any) -> Vector:
+def along(origin: Vector, direction: Vector, t: np.ndarray) -> Vector:
     """The points that lie so many lengths of the direction from the origin."""
     return origin + direction * t
 
@@ -105,7 +105,7 @@ def _plane(origin: Vector, direction: Vector) -> np.ndarray:
     return t
 
 
-def _capsule(half: float, origin: Vector, direction: Vector, squared: Any) -> np.ndarray:
+def _capsule(half: float, origin: Vector, direction: Vector, squared: np.ndarray) -> np.ndarray:
     """Where the ray enters the endless cylinder says which of its ends, if any, it meets instead."""
     t = _tube(origin, direction)[0]
     z = origin[2] + t * direction[2]
@@ -135,7 +135,7 @@ def _tube(origin: Vector, direction: Vector) -> tuple[np.ndarray, np.ndarray]:
     return (-b - root) / a, (-b + root) / a
 
 
-def _slab(start: Any, step: Any) -> tuple[np.ndarray, np.ndarray]:
+def _slab(start: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where rays enter and leave what lies between -1 and 1."""
     step = step + TINY  # never zero
     reach, middle = np.abs(1 / step), -start / step

@@ -1,8 +1,10 @@
 """Textures of a model: the checker of a plane, and the sky."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+
+from lerax.render.mujoco_types import MjModel
 
 from .view import View
 
@@ -53,7 +55,7 @@ def checker(picture: np.ndarray) -> np.ndarray | None:
     return np.stack(colors[:2]) / 255 if alike and min(same) > 0.9 else None
 
 
-def image(model: Any, number: int) -> np.ndarray:
+def image(model: MjModel, number: int) -> np.ndarray:
     """A texture of a model: uint8, `[height, width, 3]`."""
     shape = model.tex_height[number], model.tex_width[number], model.tex_nchannel[number]
     first = model.tex_adr[number]

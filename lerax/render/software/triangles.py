@@ -2,9 +2,11 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+
+from lerax.render.mujoco_types import MjModel
 
 from .view import Canvas
 
@@ -88,7 +90,7 @@ def _outlines(corners: np.ndarray, near: float) -> np.ndarray:
     return np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], 1)
 
 
-def mesh(model: Any, number: int) -> Triangles:
+def mesh(model: MjModel, number: int) -> Triangles:
     """A mesh of a model."""
     first = model.mesh_faceadr[number]
     faces = slice(first, first + model.mesh_facenum[number])
@@ -100,7 +102,7 @@ def mesh(model: Any, number: int) -> Triangles:
     return Triangles(corners, np.where(bent, flat, smooth))
 
 
-def height_field(model: Any, number: int) -> Triangles:
+def height_field(model: MjModel, number: int) -> Triangles:
     """A height field of a model, with the walls around it."""
     rows, columns, first = model.hfield_nrow[number], model.hfield_ncol[number], model.hfield_adr[number]
     reach_x, reach_y, top, bottom = model.hfield_size[number]

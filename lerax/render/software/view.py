@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from lerax.render.mujoco_types import MjvGLCamera
+
 from .solids import Pose, Vector
 
 SAMPLES = ((-0.125, -0.375), (0.375, -0.125), (-0.375, 0.125), (0.125, 0.375))  # in a pixel, from its centre
@@ -38,7 +40,7 @@ class View:
         column, row: The first of them.
     """
 
-    def __init__(self, camera: Any, width: int, height: int):
+    def __init__(self, camera: MjvGLCamera, width: int, height: int):
         self.width, self.height, self.column, self.row = width, height, 0, 0
         forward, up = (np.array(axis, float) for axis in (camera.forward, camera.up))
         self.axes = np.stack([np.cross(forward, up), up, forward])
