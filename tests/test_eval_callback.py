@@ -39,7 +39,8 @@ def test_every_n_iterations_on_the_same_episodes_and_the_best_is_kept(env, polic
     assert_bitwise_equal(best.best_policy, best_by_hand[1])
     assert_bitwise_equal(checkpoint.load(tmp_path / "best.eqx", policy), best_by_hand[1])
     assert checkpoint.read_metadata(tmp_path / "best.eqx")["return"] == best_by_hand[0]
-    alone = policies.load(policies.Source("best", tmp_path / "best.eqx"), env)  # the file says what it is
+    source, subject = policies.Source("best", tmp_path / "best.eqx"), policies.find_subject(env.name, [])
+    alone = policies.load(source, env, subject)  # the file says what it is
     assert_bitwise_equal(alone, best_by_hand[1])
 
 
