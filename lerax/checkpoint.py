@@ -25,6 +25,9 @@ from .settings import check_instance
 MAGIC = b"lerax-1 "
 LARGEST_HEADER = 2**24  # bytes; a policy's has hundreds
 
+Form = tuple[str, tuple[int, ...]]
+"""The dtype and the shape of a leaf."""
+
 
 class CheckpointError(ValueError):
     """A file is damaged, or does not fit what is to be loaded.
@@ -104,7 +107,7 @@ def load(path: str | Path, like: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf: arrays[next(names)] if _is_array(leaf) else leaf, like)
 
 
-def _check_fit(path: str | Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+def _check_fit(path: str | Path, found: dict[str, Form], wanted: dict[str, Form]) -> None:
     """Refuses leaves that differ from those wanted, and says in which way `like` is another one."""
     strange = bool(found and wanted) and not found.keys() & wanted.keys()
     for name in sorted(found.keys() | wanted.keys()):
@@ -183,15 +186,15 @@ def _as(leaf: Any, values: np.ndarray) -> Any:
     return jr.wrap_key_data(numbers, impl=kinds[0])
 
 
-def _is_key(leaf: Any) -> bool:
+def _is_key(leaf: PyTree) -> bool:
     return _is_array(leaf) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _is_form(leaf: Any) -> bool:
+def _is_form(leaf: object) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
-def _is_array(leaf: Any) -> bool:
+def _is_array(leaf: object) -> bool:
     # NumPy's are arrays to some versions of Equinox only.
     return eqx.is_array(leaf) or isinstance(leaf, np.ndarray | np.generic) or _is_form(leaf)
 

@@ -1,18 +1,18 @@
 """Compiled evaluation of a policy: whole episodes for the score, single steps to look at."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
 
 from lerax import tree
 from lerax.collect import Fresh, Standing, Steps, begin, begin_all, step
-from lerax.env import AbstractEnvLike
+from lerax.env import AbstractEnvLike, AbstractEnvLikeState
 from lerax.env.base_env import unstack
 from lerax.env.contract import check_values
 from lerax.env.step import check_contract
@@ -46,7 +46,7 @@ class Rollout(eqx.Module):
         dones: Whether an episode ended with the step; the state after it begins the next.
     """
 
-    states: Any
+    states: AbstractEnvLikeState
     rewards: Float[Array, " time"]
     dones: Bool[Array, " time"]
 
@@ -78,7 +78,7 @@ def rollout(
         count, standing = carry
         fresh = Fresh(None, start.policy_state)
         key = jr.fold_in(step_key, count)
-        standing, steps, _ = _play(env, policy, standing, fresh, key=key, deterministic=deterministic)
+        standing, steps = _play(env, policy, standing, fresh, key=key, deterministic=deterministic)[:2]
         return (count + 1, standing), (standing.env_state, steps.reward, steps.done)
 
     _, (states, rewards, dones) = tree.scan(next_step, (jnp.array(0, jnp.int32), start), length=num_steps)
@@ -95,7 +95,7 @@ class Step(NamedTuple):
         done: Whether the episode ended with it.
     """
 
-    state: Any
+    state: AbstractEnvLikeState
     reward: float
     done: bool
 
@@ -177,7 +177,7 @@ def evaluate(
     def next_step(carry: tuple) -> tuple:
         count, standing, returns, lengths, over = carry
 
-        def one(standing: Standing, row: Int[Array, ""]) -> tuple[Standing, Steps, Any]:
+        def one(standing: Standing, row: Int[Array, ""]) -> tuple[Standing, Steps, AbstractEnvLikeState]:
             key = jr.fold_in(jr.fold_in(step_key, row), count)
             return _play(env, policy, standing, _same(standing), key=key, deterministic=deterministic)
 
@@ -237,10 +237,12 @@ def _play(
     *,
     key: Key[Array, ""],
     deterministic: bool,
-) -> tuple[Standing, Steps, Any]:
+) -> tuple[Standing, Steps, AbstractEnvLikeState]:
     """One step of a policy at play."""
 
-    def act(state: Any, observation: Any, mask: Any, key: Array) -> tuple[Any, Any, None]:
+    def act(
+        state: PyTree, observation: PyTree, mask: Bool[Array, "..."] | None, key: Array
+    ) -> tuple[PyTree, PyTree, None]:
         return *policy(state, observation, key=None if deterministic else key, action_mask=mask), None
 
     act_key, env_key, mask_key = jr.split(key, 3)

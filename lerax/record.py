@@ -10,12 +10,13 @@ from jax import random as jr
 from jaxtyping import PRNGKeyArray
 
 from lerax import tree
-from lerax.env import AbstractEnvLike
+from lerax.env import AbstractEnvLike, AbstractEnvLikeState
 from lerax.env.contract import check_env
 from lerax.evaluate import episode
 from lerax.policy import AbstractPolicy, RandomPolicy
 from lerax.policy.base_policy import check_policy
 from lerax.render import (
+    AbstractFrameSource,
     Spread,
     VideoFacts,
     side_by_side,
@@ -81,7 +82,7 @@ def record(
     path: str | Path,
     env: AbstractEnvLike,
     policies: Sequence[tuple[str, AbstractPolicy]],
-    renderer: Any,
+    renderer: AbstractFrameSource,
     *,
     key: PRNGKeyArray,
     episodes: int = 1,
@@ -137,7 +138,7 @@ def take_picture(
     path: str | Path,
     env: AbstractEnvLike,
     policies: Sequence[tuple[str, AbstractPolicy]],
-    renderer: Any,
+    renderer: AbstractFrameSource,
     *,
     key: PRNGKeyArray,
     steps: int | None = None,
@@ -203,7 +204,7 @@ class _Moment(NamedTuple):
         words: What is written on it.
     """
 
-    state: Any
+    state: AbstractEnvLikeState
     step: int
     words: tuple[str, ...]
 
@@ -217,7 +218,7 @@ def _check(**numbers: int | None) -> None:
 def _players(
     env: AbstractEnvLike,
     policies: Sequence[tuple[str, AbstractPolicy]],
-    renderer: Any,
+    renderer: AbstractFrameSource,
     key: PRNGKeyArray,
     deterministic: bool,
     overlay: bool,
@@ -243,9 +244,9 @@ class _Player:
 
     name: str
     policy: AbstractPolicy
-    env: Any
+    env: AbstractEnvLike
     env_on_host: Any  # the environment with NumPy's arrays
-    renderer: Any
+    renderer: AbstractFrameSource
     key: PRNGKeyArray
     deterministic: bool
     overlay: bool

@@ -117,7 +117,7 @@ class Setting(NamedTuple):
             return "{'distance': 4.0}, behind --set and in a file {distance = 4.0}"
         return f"[{','.join(map(repr, value))}]" if isinstance(value, tuple) else repr(value)
 
-    def convert(self, value: Any) -> Any:
+    def convert(self, value: object) -> Any:
         """Brings a value to the setting's type and checks its range.
 
         Raises:
@@ -138,7 +138,7 @@ class Setting(NamedTuple):
 
 
 def setting(
-    default: Any,
+    default: object,
     help: str,
     *,
     kind: str = "",
@@ -197,12 +197,12 @@ def data_of(cls: type) -> frozenset[str]:
     return frozenset(name for name in settings_of(cls) if not fields[name].metadata.get("static", False))
 
 
-def setting_values(module: Any) -> dict[str, Any]:
+def setting_values(module: object) -> dict[str, Any]:
     """The values that an instance's settings have."""
     return {name: getattr(module, name) for name in settings_of(type(module))}
 
 
-def check_settings(module: Any) -> None:
+def check_settings(module: object) -> None:
     """Converts and checks every setting of a module that is being constructed.
 
     Data that is being traced stays as it is: so a caller's `jax.vmap` may map over it.
@@ -226,7 +226,7 @@ def _without_arrays(value: Any) -> Any:
         return value
 
 
-def _kind_of(default: Any) -> str:
+def _kind_of(default: object) -> str:
     """The type of a setting in words, as its default has it."""
     if isinstance(default, Mapping):
         return TABLE
@@ -238,7 +238,7 @@ def _kind_of(default: Any) -> str:
     return type(default).__name__
 
 
-def _convert(value: Any, kinds: list[str]) -> Any:
+def _convert(value: object, kinds: list[str]) -> Any:
     """The value as the first kind that it has."""
     for kind in kinds:
         try:
@@ -279,14 +279,14 @@ def _items(value: Any) -> Any:
     return value
 
 
-def _pairs(table: Any) -> tuple:
+def _pairs(table: object) -> tuple:
     """A mapping, or its pairs, as pairs that can be hashed."""
     kinds = lambda value: ["float"] if isinstance(value, float) else ["int", "float", "list of float"]
     pairs = dict(_items(table) or ()).items()
     return tuple((_as_kind(name, "str"), _convert(value, kinds(value))) for name, value in pairs)
 
 
-def check_instance(name: str, value: Any, wanted: type, form: str) -> None:
+def check_instance(name: str, value: object, wanted: type, form: str) -> None:
     """Refuses an argument that is no instance of a class; a class itself is taken for one easily.
 
     Args:
@@ -308,7 +308,7 @@ def check_instance(name: str, value: Any, wanted: type, form: str) -> None:
         raise SettingTypeError(name, value, wrong=f"not an {wanted.__name__}", hint=hint)
 
 
-def check_count(name: str, value: Any, example: int = 1000) -> int:
+def check_count(name: str, value: object, example: int = 1000) -> int:
     """An argument that is a whole number of at least 1.
 
     Raises:
@@ -317,7 +317,7 @@ def check_count(name: str, value: Any, example: int = 1000) -> int:
     return check_value(name, value, example, at_least=1)
 
 
-def check_value(name: str, value: Any, example: Any, **limits: Any) -> Any:
+def check_value(name: str, value: object, example: object, **limits: Any) -> Any:
     """An argument of the type of `example` and within `Limits(**limits)`.
 
     Raises:

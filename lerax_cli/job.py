@@ -12,11 +12,14 @@ from shlex import quote
 from typing import Any
 
 import numpy as np
+from jaxtyping import Array
 
 from lerax import checkpoint, tree
-from lerax.backend import BackendError, ConsoleBackend, JSONLBackend, VideoBackend
+from lerax.backend import AbstractLoggingBackend, BackendError, ConsoleBackend, JSONLBackend, VideoBackend
 from lerax.callback import LoggingCallback, StopOnNonFinite, VideoCounts
+from lerax.callback.stop import NonFiniteState
 from lerax.evaluate import evaluate
+from lerax.policy import AbstractPolicy
 from lerax.registry import OBJECT
 from lerax.run import RunDirectory, claim, generated_name
 
@@ -183,7 +186,7 @@ class Job:
 
     def _logger(self) -> LoggingCallback:
         path = self.directory.path
-        backends: list[Any] = [JSONLBackend(self.out), *self.backends]
+        backends: list[AbstractLoggingBackend] = [JSONLBackend(self.out), *self.backends]
         if self.plan.video_interval:
             backends.append(VideoBackend(self.out))
         if self.console is not None:
@@ -250,21 +253,23 @@ class Job:
             outcome |= self._with_videos(logger, outcome["status"])
         return outcome | {"seconds": round(time.monotonic() - self.began, 3)}
 
-    def _last_good(self, policy: Any, found: Any) -> Any:
+    def _last_good(self, policy: AbstractPolicy, found: NonFiniteState) -> AbstractPolicy:
         report.say(
             f"lerax: error: training diverged: a loss or a parameter is not finite at iteration "
             f"{int(found.iteration)}; the policy before it is saved; try a smaller learning rate"
         )
         return tree.ravel(policy)[1](found.parameters)
 
-    def _save(self, policy: Any, outcome: dict[str, Any]) -> None:
+    def _save(self, policy: AbstractPolicy, outcome: dict[str, Any]) -> None:
         parts = self.parts
         metadata = {"policy": parts.policy.name, "settings": parts.plain("policy")} | outcome
         metadata["env_settings"] = parts.plain("env")
         write = lambda path, data: self.directory.write(path.name, data)
         checkpoint.save(self.directory.path / POLICY, policy, metadata, write=write)
 
-    def _evaluated(self, policy: Any, key: Any, logger: LoggingCallback, steps: int) -> dict[str, Any]:
+    def _evaluated(
+        self, policy: AbstractPolicy, key: Array, logger: LoggingCallback, steps: int
+    ) -> dict[str, Any]:
         """What the evaluation adds to the outcome. The policy is saved: a signal ends it at once."""
         found: dict[str, Any] = {}
         with contextlib.suppress(Interrupted):
@@ -296,7 +301,7 @@ class Job:
         self.videos = logger.finish_videos(drop=True)
         return {"status": status, "videos": self.videos._asdict()}
 
-    def _evaluate(self, policy: Any, key: Any) -> dict[str, Any]:
+    def _evaluate(self, policy: AbstractPolicy, key: Array) -> dict[str, Any]:
         result = evaluate(self.parts.env, policy, key=key, num_episodes=EVALUATION_EPISODES)
         returns, lengths = np.asarray(result.returns, float), np.asarray(result.lengths, float)
         mean = float(returns.mean())

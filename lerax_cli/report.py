@@ -5,7 +5,7 @@ import os
 import select
 import sys
 import warnings
-from typing import Any
+from typing import IO, Any
 
 from lerax.errors import LossWarning
 
@@ -62,7 +62,7 @@ class Warnings:
         for about_code in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", about_code)
 
-        def show(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+        def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
             text = " ".join(str(message).split())
             if issubclass(category, LossWarning):
                 self.lost.append(text)
@@ -156,7 +156,7 @@ def result(text: str) -> None:
     output.flush()
 
 
-def result_json(value: Any) -> None:
+def result_json(value: object) -> None:
     """A JSON value to standard output."""
     import json  # not for the list of commands
 
@@ -171,7 +171,7 @@ def table(rows: list[tuple[str, ...]]) -> None:
     result("\n".join(lines))
 
 
-def _printable(text: str, stream: Any) -> str:
+def _printable(text: str, stream: IO[str]) -> str:
     """The text with everything escaped that would steer a terminal or that the stream cannot encode."""
     text = "\n".join(_one_line(line) for line in text.split("\n"))
     encoding = getattr(stream, "encoding", None) or "utf-8"

@@ -30,7 +30,7 @@ def interrupt(number: int, frame: FrameType | None) -> None:
     raise Interrupted(number)
 
 
-def _quiet_unraisable(problem: Any) -> None:
+def _quiet_unraisable(problem: "sys.UnraisableHookArgs") -> None:
     """Says nothing where the interpreter drops the handler's exception, as it does in a finalizer."""
     if problem.exc_type is not Interrupted:
         sys.__unraisablehook__(problem)

@@ -1,10 +1,16 @@
 """The clips of a training that wait to be made."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from lerax.env import AbstractEnvLike, AbstractEnvLikeState
 
 MAX_CLIPS = 128  # that wait; a clip takes from half a second to some seconds when training is over
 MAX_BYTES = 2**28  # that they keep in memory
+
+Played = tuple[AbstractEnvLike, AbstractEnvLikeState]
+"""What is to be drawn: an environment, and its states with a leading time axis."""
+Play = Callable[[], Played]
 
 
 class Clip(NamedTuple):
@@ -19,7 +25,7 @@ class Clip(NamedTuple):
 
     number: int
     step: int
-    play: Callable[[], tuple[Any, Any]]
+    play: Play
     size: int
 
 
@@ -47,7 +53,7 @@ class ClipQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, step: int, play: Callable[[], tuple[Any, Any]], size: int) -> None:
+    def put(self, step: int, play: Play, size: int) -> None:
         """Adds the clip that is due now."""
         self._waiting.append(Clip(self.due, step, play, size))
         self.due += 1

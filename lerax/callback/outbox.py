@@ -52,7 +52,7 @@ class _Place(threading.local):
 
     collector: "Collector | None" = None
     closed: str | None = None
-    condition: Any = True
+    condition: Bool[Array, ""] | bool = True
     trace: Any = None
 
 
@@ -60,7 +60,7 @@ _place = _Place()
 
 
 @contextlib.contextmanager
-def _set(name: str, value: Any) -> Iterator[None]:
+def _set(name: str, value: object) -> Iterator[None]:
     previous = getattr(_place, name)
     setattr(_place, name, value)
     try:
@@ -219,7 +219,7 @@ def _send(static: PyTree, lanes: int | None, sent: PyTree) -> None:
     send(sent)
 
 
-def _receive(static: PyTree, packing: tree.Packing, packed: dict[str, Any]) -> None:
+def _receive(static: PyTree, packing: tree.Packing, packed: dict[str, Array]) -> None:
     number, when, values = packing.unpack({name: np.asarray(array)[None] for name, array in packed.items()})
     receiver = receiver_of(int(number.flat[0]))
     if receiver is not None and when.any():

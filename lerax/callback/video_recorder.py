@@ -8,18 +8,23 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
+import numpy as np
+from jaxtyping import Array
 
 from lerax import tree
 from lerax.backend import ClipSink, Dispatcher
+from lerax.env import AbstractEnvLike
 from lerax.env.base_env import unstack
 from lerax.errors import LeraxWarning
+from lerax.policy import AbstractPolicy
+from lerax.render import AbstractFrameSource
 
 from .base_callback import next_multiple
-from .clips import Clip, ClipQueue
+from .clips import Clip, ClipQueue, Play, Played
 from .video import PlayedClip, VideoSettings
 
 TAG = "eval/video"
@@ -108,14 +113,14 @@ class VideoRecorder:
         """The first iteration after `iteration` at which a clip is due."""
         return next_multiple(iteration, self.settings.interval)
 
-    def record(self, env: Any, policy: Any, step: int) -> None:
+    def record(self, env: AbstractEnvLike, policy: AbstractPolicy, step: int) -> None:
         """Records a clip of a policy that has learned for `step` environment steps.
 
         It is played later: to copy the policy takes training a fiftieth of the time of playing it, or less.
         """
         kept = tree.HostCopy((env, policy))
 
-        def played() -> tuple[Any, Any]:
+        def played() -> Played:
             env, policy = kept.restored()
             return tree.on_host((env, self.settings.play(env, policy).states))
 
@@ -195,7 +200,7 @@ class VideoRecorder:
             self._closed = True
             self._changed.notify_all()
 
-    def _put(self, step: int, play: Callable[[], tuple[Any, Any]], kept: list[Any]) -> None:
+    def _put(self, step: int, play: Play, kept: Sequence[Array | np.ndarray]) -> None:
         self.tell()
         size = sum(leaf.nbytes for leaf in kept)
         with self._changed:
@@ -218,7 +223,7 @@ class VideoRecorder:
     def _work(self) -> None:
         with contextlib.suppress(_Dropped):
             self._rest(FIRST_SECONDS)
-        renderer: Any = None  # lives on this thread: a GL context belongs to one
+        renderer: AbstractFrameSource | None = None  # lives on this thread: a GL context belongs to one
         while (clip := self._take()) is not None:
             try:
                 renderer = self._make(clip, renderer)
@@ -240,7 +245,7 @@ class VideoRecorder:
             self._in_hand = self._clips.take(in_order=in_order)
             return self._in_hand
 
-    def _make(self, clip: Clip, renderer: Any) -> Any:
+    def _make(self, clip: Clip, renderer: AbstractFrameSource | None) -> AbstractFrameSource:
         """Plays, draws and hands over a clip; returns the renderer, which is made for the first one."""
         with self._piece():
             env, states = clip.play()
@@ -277,7 +282,7 @@ class VideoRecorder:
         else:
             self._fail("no backend takes them any more", told=True)  # which they say themselves
 
-    def _renderer(self, env: Any) -> Any:
+    def _renderer(self, env: AbstractEnvLike) -> AbstractFrameSource:
         from lerax.render import headless_renderer
 
         renderer = headless_renderer(env, self.settings.width, self.settings.height, fastest=True)

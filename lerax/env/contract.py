@@ -106,7 +106,7 @@ def observation(env: AbstractEnvLike, value: PyTree) -> PyTree:
     return value
 
 
-def number(env: AbstractEnvLike, method: str, value: Any) -> Array:
+def number(env: AbstractEnvLike, method: str, value: PyTree) -> Array:
     """One real number."""
     shape, dtype = _form(value)
     if shape != () or not _is_real(dtype):
@@ -114,7 +114,7 @@ def number(env: AbstractEnvLike, method: str, value: Any) -> Array:
     return jnp.asarray(value)
 
 
-def flag(env: AbstractEnvLike, method: str, value: Any) -> Array:
+def flag(env: AbstractEnvLike, method: str, value: PyTree) -> Array:
     """One boolean."""
     shape, dtype = _form(value)
     if shape != () or not _is_bool(dtype):
@@ -123,7 +123,7 @@ def flag(env: AbstractEnvLike, method: str, value: Any) -> Array:
     return jnp.asarray(value)
 
 
-def mask(env: AbstractEnvLike, value: Any) -> Any:
+def mask(env: AbstractEnvLike, value: PyTree) -> PyTree:
     """None, or a boolean for each action."""
     space, shape, dtype = env.action_space, *_form(value)
     fits = _is_bool(dtype) and (not isinstance(space, Discrete) or shape == (space.n,))
@@ -147,12 +147,12 @@ def check_values(env: AbstractEnvLike, observations: PyTree) -> None:
             raise EnvContractError(env, "observation", str(outside[0]), f"an integer from 0 to {space.n - 1}")
 
 
-def _classes(env: Any) -> str:
+def _classes(env: object) -> str:
     inner = getattr(env, "env", None)
     return type(env).__name__ + (f"({_classes(inner)})" if isinstance(inner, AbstractEnvLike) else "")
 
 
-def _form(value: Any) -> tuple[Any, Any]:
+def _form(value: PyTree) -> tuple[Any, Any]:
     """Shape and dtype; of what is no array neither."""
     if not eqx.is_array_like(value):
         return None, None

@@ -1,15 +1,17 @@
 """What wrappers share: they change one thing of an environment and pass on all others."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from lerax.env import AbstractEnv, AbstractEnvLike
+from lerax.env import AbstractEnv, AbstractEnvLike, AbstractEnvLikeState
+from lerax.env.base_env import StateT
+from lerax.render import AbstractFrameSource
 from lerax.space import AbstractSpace
 
 
-class AbstractWrapper(AbstractEnvLike[Any]):
+class AbstractWrapper(AbstractEnvLike[StateT]):
     """An environment around another one.
 
     A wrapper says how its actions, states and rewards become those of the environment in it, and back; by
@@ -25,19 +27,19 @@ class AbstractWrapper(AbstractEnvLike[Any]):
         """The action that the environment in it gets."""
         return action
 
-    def inner_state(self, state: Any) -> Any:
+    def inner_state(self, state: StateT) -> AbstractEnvLikeState:
         """The state of the environment in it."""
         return state
 
-    def outer_state(self, inner: Any, before: Any) -> Any:
+    def outer_state(self, inner: AbstractEnvLikeState, before: StateT | None) -> StateT:
         """The wrapper's own state; `before` is that before the step, None where an episode begins."""
-        return inner
+        return inner  # pyright: ignore[reportReturnType]  # by default it is the same
 
     def outer_reward(self, reward: Float[Array, ""]) -> Float[Array, ""]:
         """The reward that the wrapper gives."""
         return reward
 
-    def outer_truncate(self, state: Any, truncated: Bool[Array, ""]) -> Bool[Array, ""]:
+    def outer_truncate(self, state: StateT, truncated: Bool[Array, ""]) -> Bool[Array, ""]:
         """Whether time is up, given whether it is in the environment in it."""
         return truncated
 
@@ -71,37 +73,39 @@ class AbstractWrapper(AbstractEnvLike[Any]):
         """The space of the wrapper's actions."""
         return space
 
-    def draw(self, *, key: Key[Array, ""]) -> Any:
+    def draw(self, *, key: Key[Array, ""]) -> StateT:
         return self.outer_state(self.env.draw(key=key), None)
 
-    def begin(self, state: Any) -> Any:
+    def begin(self, state: StateT) -> StateT:
         return eqx.tree_at(self.inner_state, state, self.env.begin(self.inner_state(state)))
 
-    def initial(self, *, key: Key[Array, ""]) -> Any:
+    def initial(self, *, key: Key[Array, ""]) -> StateT:
         return self.outer_state(self.env.initial(key=key), None)
 
-    def transition(self, state: Any, action: PyTree, *, key: Key[Array, ""]) -> Any:
+    def transition(self, state: StateT, action: PyTree, *, key: Key[Array, ""]) -> StateT:
         inner = self.env.transition(self.inner_state(state), self.inner_action(action), key=key)
         return self.outer_state(inner, state)
 
-    def observation(self, state: Any, *, key: Key[Array, ""]) -> PyTree:
+    def observation(self, state: StateT, *, key: Key[Array, ""]) -> PyTree:
         return self.env.observation(self.inner_state(state), key=key)
 
-    def reward(self, state: Any, action: PyTree, next_state: Any, *, key: Key[Array, ""]) -> Float[Array, ""]:
+    def reward(
+        self, state: StateT, action: PyTree, next_state: StateT, *, key: Key[Array, ""]
+    ) -> Float[Array, ""]:
         states = self.inner_state(state), self.inner_state(next_state)
         return self.outer_reward(self.env.reward(states[0], self.inner_action(action), states[1], key=key))
 
-    def terminal(self, state: Any, *, key: Key[Array, ""]) -> Bool[Array, ""]:
+    def terminal(self, state: StateT, *, key: Key[Array, ""]) -> Bool[Array, ""]:
         return self.env.terminal(self.inner_state(state), key=key)
 
-    def truncate(self, state: Any) -> Bool[Array, ""]:
+    def truncate(self, state: StateT) -> Bool[Array, ""]:
         return self.outer_truncate(state, self.env.truncate(self.inner_state(state)))
 
-    def action_mask(self, state: Any, *, key: Key[Array, ""]) -> Bool[Array, "..."] | None:
+    def action_mask(self, state: StateT, *, key: Key[Array, ""]) -> Bool[Array, "..."] | None:
         return self.env.action_mask(self.inner_state(state), key=key)
 
-    def render(self, state: Any, renderer: Any) -> None:
+    def render(self, state: StateT, renderer: AbstractFrameSource) -> None:
         self.env.render(self.inner_state(state), renderer)
 
-    def default_renderer(self) -> Any:
+    def default_renderer(self) -> AbstractFrameSource:
         return self.env.default_renderer()

@@ -1,7 +1,5 @@
 """A time limit for environments that have none."""
 
-from typing import Any
-
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Int
 
@@ -22,7 +20,7 @@ class TimeLimitState(AbstractEnvLikeState):
         return self.inner.unwrapped
 
 
-class TimeLimit(AbstractWrapper):
+class TimeLimit(AbstractWrapper[TimeLimitState]):
     """Truncates episodes after a number of steps, if the environment has not done so before."""
 
     env: AbstractEnvLike
@@ -30,10 +28,10 @@ class TimeLimit(AbstractWrapper):
         REQUIRED, "Steps after which an episode is truncated.", kind="int", at_least=1, at_most=2**31 - 1
     )
 
-    def inner_state(self, state: TimeLimitState) -> Any:
+    def inner_state(self, state: TimeLimitState) -> AbstractEnvLikeState:
         return state.inner
 
-    def outer_state(self, inner: Any, before: TimeLimitState | None) -> TimeLimitState:
+    def outer_state(self, inner: AbstractEnvLikeState, before: TimeLimitState | None) -> TimeLimitState:
         return TimeLimitState(inner, jnp.array(0, jnp.int32) if before is None else before.steps + 1)
 
     def outer_truncate(self, state: TimeLimitState, truncated: Bool[Array, ""]) -> Bool[Array, ""]:
