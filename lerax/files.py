@@ -18,6 +18,7 @@ from typing import Any
 LARGEST_TEXT = 2**16  # bytes; what people write has thousands
 LONGEST_LINE = 2_000  # characters; a key of many parts takes tomllib the square of their number
 UNFINISHED = ".lerax.tmp"  # ends the hidden names of files that are not complete
+BLOCK = 2**12
 PIPE_SECONDS = 5.0  # that a pipe may take to say all it has
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)  # full, broken, read-only
 MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32"} | {
@@ -196,3 +197,53 @@ def is_terminal(stream: Any) -> bool:
         return os.isatty(stream.fileno())
     except (OSError, ValueError, AttributeError):
         return False
+
+
+class Reserve:
+    """Room on the disk for a file, held by a hidden file beside it that becomes the file.
+
+    Args:
+        path: The file.
+        size: Bytes.
+
+    Raises:
+        OSError: There is too little room.
+    """
+
+    def __init__(self, path: Path, size: int):
+        self._path = path
+        with naming(path):
+            self._room = Unfinished(path)
+            try:
+                _allocate(self._room.file, size)
+            except OSError:
+                self.release()
+                raise
+
+    def write(self, data: bytes) -> None:
+        """Writes the file, whole or not at all, and ends the reservation.
+
+        Raises:
+            OSError: It cannot be written; what was there before is still there.
+        """
+        with naming(self._path), self._room:
+            with open(self._room.file, "wb", closefd=False) as file:
+                file.write(data)
+                file.truncate()
+            self._room.publish()
+
+    def release(self) -> None:
+        """Gives the room up."""
+        with contextlib.suppress(OSError), self._room:
+            pass
+
+
+def _allocate(file: int, size: int) -> None:
+    """Has the file system set so many bytes aside for a new file."""
+    try:
+        os.posix_fallocate(file, 0, size)
+    except (AttributeError, OSError) as error:  # not everywhere
+        if getattr(error, "errno", errno.EOPNOTSUPP) not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
+        for place in range(0, size, BLOCK):
+            os.pwrite(file, bytes(BLOCK), place)

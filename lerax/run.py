@@ -1,7 +1,5 @@
 """The run directory: whose it is, and what it tells of the run."""
 
-import contextlib
-import errno
 import itertools
 import json
 import os
@@ -16,7 +14,7 @@ from typing import Any
 
 import tomli_w
 
-from .files import Unfinished, naming, write_atomically
+from .files import Reserve, write_atomically
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
 """What a run may be called: nothing that leaves the folder or upsets a shell."""
@@ -25,7 +23,6 @@ ENDING_BYTES = 4096  # that `finish` adds to run.json
 HEARTBEAT_SECONDS = 15.0
 SILENT_SECONDS = 8 * HEARTBEAT_SECONDS  # after which a process on another machine counts as gone
 LONGEST_LINE = 2**16  # of metrics.jsonl
-BLOCK = 2**12
 
 
 def generated_name(*parts: str) -> str:
@@ -154,45 +151,6 @@ class RunDirectory:
                 pass
 
 
-class Reserve:
-    """Room on the disk for a file, held by a hidden file beside it that becomes the file.
-
-    Args:
-        path: The file.
-        size: Bytes.
-
-    Raises:
-        OSError: There is too little room.
-    """
-
-    def __init__(self, path: Path, size: int):
-        self._path = path
-        with naming(path):
-            self._room = Unfinished(path)
-            try:
-                _allocate(self._room.file, size)
-            except OSError:
-                self.release()
-                raise
-
-    def write(self, data: bytes) -> None:
-        """Writes the file, whole or not at all, and ends the reservation.
-
-        Raises:
-            OSError: It cannot be written; what was there before is still there.
-        """
-        with naming(self._path), self._room:
-            with open(self._room.file, "wb", closefd=False) as file:
-                file.write(data)
-                file.truncate()
-            self._room.publish()
-
-    def release(self) -> None:
-        """Gives the room up."""
-        with contextlib.suppress(OSError), self._room:
-            pass
-
-
 def read_facts(path: str | Path) -> dict[str, Any]:
     """What `run.json` says of a run, and what it cannot say itself.
 
@@ -269,14 +227,3 @@ def _last_step(path: Path) -> int:
             return int(json.loads(file.read().split(b"\n")[-2])["step"])
     except (OSError, ValueError, LookupError, TypeError):
         return 0
-
-
-def _allocate(file: int, size: int) -> None:
-    """Has the file system set so many bytes aside for a new file."""
-    try:
-        os.posix_fallocate(file, 0, size)
-    except (AttributeError, OSError) as error:  # not everywhere
-        if getattr(error, "errno", errno.EOPNOTSUPP) not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
-            raise
-        for place in range(0, size, BLOCK):
-            os.pwrite(file, bytes(BLOCK), place)

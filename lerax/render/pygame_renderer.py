@@ -6,7 +6,7 @@ import warnings
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from lerax.errors import SettingError
 
 from .base_renderer import WHITE, AbstractRenderer, Color, Point, RenderError, Transform, check_size, imported
+from .outlines import Pixels, circle, grid, stroke
 
 # Stencils are drawn this many times as large and scaled down, which smooths edges; fewer for large ones.
 FINE, COARSE = 4, 2
@@ -23,10 +24,8 @@ STENCIL_PIXELS = 2**21  # what the cache of stencils may hold: 8 MiB
 DEFAULT_FONT = 0.6875  # pygame takes its own font this much smaller than asked
 FAR = 2**20  # pixels; what reaches further is not drawn
 
-Pixels = tuple[float, float]
 
-
-def import_pygame() -> Any:
+def import_pygame() -> ModuleType:
     """Imports pygame without its greeting and its warnings.
 
     Raises:
@@ -71,11 +70,11 @@ class AbstractPygameRenderer(AbstractRenderer):
         self.background_color = background_color
         self._size = width, height
         self._surface: Any = None
-        self._stencils: OrderedDict[Any, Any] = OrderedDict()
+        self._stencils: OrderedDict[tuple, Any] = OrderedDict()
         self._stencil_pixels = 0
 
     @abstractmethod
-    def _prepare(self, pygame: Any) -> None:
+    def _prepare(self, pygame: ModuleType) -> None:
         """Gets what is needed to show frames."""
 
     def open(self) -> None:
@@ -103,7 +102,7 @@ class AbstractPygameRenderer(AbstractRenderer):
     def draw_ellipse(self, center: Point, w: float, h: float, color: Color) -> None:
         x, y = self.transform.world_to_px(center)
         across, down = (max(self.transform.scale_length(side) / 2 - RIM, 0) for side in (w, h))
-        self._fill([[(x + across * a, y + down * b) for a, b in _circle(max(across, down))]], color)
+        self._fill([[(x + across * a, y + down * b) for a, b in circle(max(across, down))]], color)
 
     def draw_line(self, start: Point, end: Point, color: Color, width: float = 1) -> None:
         self.draw_polyline([start, end], color, width)
@@ -123,7 +122,7 @@ class AbstractPygameRenderer(AbstractRenderer):
             raise SettingError("draw_polyline", len(points), wrong="needs at least 2 points")
         pixels = [self.transform.world_to_px(point) for point in points]
         half = max(width / 2 - RIM, 0)
-        self._fill([_stroke(*ends, half) for ends in zip(pixels, pixels[1:], strict=False)], color)
+        self._fill([stroke(*ends, half) for ends in zip(pixels, pixels[1:], strict=False)], color)
 
     def draw_text(self, center: Point, text: str, color: Color, size: int = 12) -> None:
         canvas = self._canvas
@@ -156,7 +155,7 @@ class AbstractPygameRenderer(AbstractRenderer):
             return
         size = right - left, bottom - top
         fineness = FINE if size[0] * size[1] <= FINE_PIXELS else COARSE
-        shape = tuple(_grid(part, left, top, fineness) for part in parts)
+        shape = tuple(grid(part, left, top, fineness) for part in parts)
         key = (shape, size, color)
         stencil = self._stencils.get(key)
         if stencil is None:
@@ -181,7 +180,7 @@ class AbstractPygameRenderer(AbstractRenderer):
                 pygame.draw.polygon(large, (*rgb, 255), part)
         return pygame.transform.smoothscale(large, size)
 
-    def _keep(self, key: Any, stencil: Any) -> None:
+    def _keep(self, key: tuple, stencil: Any) -> None:
         self._stencils[key] = stencil
         self._stencil_pixels += stencil.get_width() * stencil.get_height()
         while self._stencil_pixels > STENCIL_PIXELS and len(self._stencils) > 1:
@@ -197,7 +196,7 @@ class PygameRenderer(AbstractPygameRenderer):
 
     _window: Any = None
 
-    def _prepare(self, pygame: Any) -> None:
+    def _prepare(self, pygame: ModuleType) -> None:
         try:
             pygame.display.init()
             self._window = pygame.display.set_mode(self._size)
@@ -234,7 +233,7 @@ class HeadlessPygameRenderer(AbstractPygameRenderer):
     that whatever initialises pygame later does not fail; otherwise neither is touched.
     """
 
-    def _prepare(self, pygame: Any) -> None:
+    def _prepare(self, pygame: ModuleType) -> None:
         display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         if not (display or pygame.get_init() or pygame.display.get_init()):
             os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -247,34 +246,3 @@ class HeadlessPygameRenderer(AbstractPygameRenderer):
 
     def draw(self) -> None:
         self.open()
-
-
-def _grid(part: list[Pixels], left: int, top: int, fineness: int) -> tuple[tuple[int, int], ...]:
-    """The points on a stencil's finer grid: cells' corners for a rectangle, else the cells they are in."""
-    nearest = 0.5 if len(part) == 2 else 0.0
-    dx, dy = nearest - left * fineness, nearest - top * fineness
-    return tuple([(math.floor(x * fineness + dx), math.floor(y * fineness + dy)) for x, y in part])
-
-
-@lru_cache(maxsize=256)
-def _corners(count: int) -> list[Pixels]:
-    return [
-        (math.cos(turn), math.sin(turn)) for turn in np.linspace(0, math.tau, count, endpoint=False).tolist()
-    ]
-
-
-def _circle(radius: float) -> list[Pixels]:
-    """A unit circle's corners: so many that they are less than a fifth of a pixel off at this radius."""
-    return _corners(4 * math.ceil(1 + 1.25 * math.sqrt(radius)))
-
-
-def _stroke(start: Pixels, end: Pixels, half: float) -> list[Pixels]:
-    """The outline of a line with round ends."""
-    angle = math.atan2(end[1] - start[1], end[0] - start[0])
-    along, down = half * math.cos(angle), half * math.sin(angle)
-    circle = _circle(half)
-    quarter = len(circle) // 4
-    caps = (end, circle[-quarter:] + circle[: quarter + 1]), (start, circle[quarter : -quarter + 1])
-    return [
-        (x + a * along - b * down, y + a * down + b * along) for (x, y), corners in caps for a, b in corners
-    ]
