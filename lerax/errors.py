@@ -1,7 +1,6 @@
 """What is refused, as an object with its parts, and what lerax warns of."""
 
 import datetime
-from typing import Any
 
 
 class SettingError(ValueError):
@@ -17,7 +16,7 @@ class SettingError(ValueError):
     """
 
     def __init__(
-        self, name: str, got: Any, allowed: str = "", *, wrong: str = "", hint: str = "", said: str = ""
+        self, name: str, got: object, allowed: str = "", *, wrong: str = "", hint: str = "", said: str = ""
     ):
         self.name, self.got, self.allowed = name, got, allowed
         self.wrong, self.hint, self.said = wrong, hint, said
@@ -50,7 +49,7 @@ class NotFiniteWarning(LeraxWarning):
     """A logged value is NaN or infinite."""
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value in one short line."""
     is_date = isinstance(value, (datetime.date, datetime.time))  # which TOML has, too
     line = value.isoformat() if is_date else " ".join(repr(value).split())

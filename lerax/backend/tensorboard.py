@@ -94,5 +94,5 @@ class TensorBoardBackend(AbstractLoggingBackend):
             self._writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
 
 
-def _in_table(value: Any) -> str:
+def _in_table(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")

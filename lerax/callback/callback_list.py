@@ -16,6 +16,7 @@ from lerax.settings import check_instance
 
 from .base_callback import (
     AbstractCallback,
+    CallbackContext,
     IterationContext,
     OwnState,
     ResetContext,
@@ -53,7 +54,7 @@ class CallbackList(AbstractCallback):
             for i, kind in enumerate(kinds)
         )
 
-    def _each(self, hook: str, ctx: Any, key: Key[Array, ""]) -> tuple:
+    def _each(self, hook: str, ctx: CallbackContext, key: Key[Array, ""]) -> tuple:
         """Calls a hook of every callback with its own part of the context."""
         results = []
         for i, callback in enumerate(self.callbacks):
@@ -137,7 +138,7 @@ def as_callback(callback: Sequence[AbstractCallback] | AbstractCallback | None) 
     return CallbackList(members)
 
 
-def _check(callback: Any) -> None:
+def _check(callback: object) -> None:
     form = "LoggingCallback(ConsoleBackend()), or a class of your own with its hooks"
     check_instance("callback", callback, AbstractCallback, form)
 

@@ -150,6 +150,6 @@ class _Best:
         self.evaluations: list[tuple[int, float, float]] = []
         self.steps_per_iteration = 1
 
-    def receive(self, message: _Steps, times: np.ndarray, running: Any) -> None:
+    def receive(self, message: _Steps, times: np.ndarray, running: np.ndarray | None) -> None:
         """Takes what is known when training begins."""
         self.steps_per_iteration = message.per_iteration

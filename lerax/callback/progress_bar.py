@@ -85,7 +85,9 @@ class _Bar:
         self._progress: Any = None
         self._task: Any = None
 
-    def receive(self, message: "TrainingStart | _Done", times: Any, running: Any) -> None:
+    def receive(
+        self, message: "TrainingStart | _Done", times: np.ndarray, running: np.ndarray | None
+    ) -> None:
         """Takes what the traced half emits; several mapped trainings are as far as the one ahead."""
         done = int(np.max(message.done))
         if isinstance(message, TrainingStart):

@@ -11,7 +11,9 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Int
 
 from lerax import tree
+from lerax.env import AbstractEnvLike, AbstractEnvLikeState
 from lerax.evaluate import Rollout, rollout
+from lerax.policy import AbstractPolicy
 from lerax.settings import check_value
 
 from . import outbox
@@ -39,7 +41,7 @@ class VideoSettings(NamedTuple):
     fps: float | None
     deterministic: bool
 
-    def play(self, env: Any, policy: Any) -> Rollout:
+    def play(self, env: AbstractEnvLike, policy: AbstractPolicy) -> Rollout:
         """The steps of a clip."""
         return rollout(
             env, policy, key=jr.key(SEED), num_steps=self.num_steps, deterministic=self.deterministic
@@ -70,8 +72,8 @@ class PlayedClip(eqx.Module):
     """
 
     iteration: Int[Array, "*lane"]
-    env: Any
-    states: Any
+    env: AbstractEnvLike
+    states: AbstractEnvLikeState
 
 
 def send_clip(handle: Int[Array, ""], ctx: IterationContext, settings: VideoSettings) -> None:

@@ -1,7 +1,6 @@
 """What every policy offers."""
 
 from abc import abstractmethod
-from typing import Any
 
 import equinox as eqx
 from jaxtyping import Array, Bool, Key, PyTree
@@ -61,7 +60,7 @@ class AbstractPolicy(eqx.Module):
         return None
 
 
-def check_policy(policy: Any, env: AbstractEnvLike) -> None:
+def check_policy(policy: object, env: AbstractEnvLike) -> None:
     """Refuses what is no policy, or one that another environment's spaces were made for.
 
     Raises:
