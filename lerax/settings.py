@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from .errors import SettingError, SettingTypeError
 
 LONGEST_LIST = 100
+LARGEST = 3.4028235e38  # that 32 bits hold, in which numbers are computed
 REQUIRED = dataclasses.MISSING
 """In place of a default: the setting has none, and must be given."""
 INTERVAL, TABLE = "interval", "table"
@@ -53,12 +54,12 @@ class Limits(NamedTuple):
         return " and ".join(said)
 
     def allow(self, value: Any) -> bool:
-        """Whether `value` lies in the range; NaN and infinities never do."""
+        """Whether `value` lies in the range; NaN, infinities and what 32 bits cannot hold never do."""
         if isinstance(value, tuple):
             return 1 <= len(value) <= LONGEST_LIST and all(self.allow(item) for item in value)
         if self.choices or isinstance(value, str):
             return value in self.choices or not self.choices
-        if isinstance(value, float) and not math.isfinite(value):
+        if isinstance(value, float) and not abs(value) <= LARGEST:
             return False
         return (
             (self.above is None or value > self.above)

@@ -1,5 +1,6 @@
 """From names, of the command line or a file, to entries of the registry, and on to classes and objects."""
 
+import contextlib
 import os
 import sys
 from typing import Any
@@ -58,7 +59,8 @@ def load(where: str, kind: Kind, entry: Entry) -> Any:
     if entry.name == entry.target and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:
-        return kind.load(entry)
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results alone
+            return kind.load(entry)
     except (Exception, SystemExit) as error:  # others' code may raise what it likes
         what = f"not available (got {entry.name!r}); {type(error).__name__}: {error}"
         raise BadInput(where, what) from error
@@ -88,3 +90,5 @@ def make(where: str, cls: Any, values: dict[str, Any], given: dict[str, Given]) 
         raise BadInput(f"{source.where}: {source.name}" if source else error.name, error.reason) from None
     except (ValueError, TypeError, LookupError, OSError, ImportError) as error:
         raise BadInput(where, str(error) or type(error).__name__) from error
+    except Exception as error:  # others' code may raise what it likes
+        raise BadInput(where, f"{type(error).__name__}: {error}") from error

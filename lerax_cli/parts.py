@@ -11,6 +11,7 @@ from jax import random as jr
 
 from lerax import registry, tree
 from lerax.algorithm import footprint
+from lerax.env.contract import EnvContractError
 from lerax.errors import SettingError
 from lerax.settings import Setting, settings_of
 
@@ -111,6 +112,8 @@ def build(plan: TrainingPlan) -> Parts:
     try:
         algorithm.num_iterations(plan.steps)
     except SettingError as error:
+        if error.name != "total_timesteps":
+            raise BadInput(places["algorithm"], str(error)) from None
         raise BadInput(plan.steps_from, error.reason) from None
     except ValueError as error:  # of an algorithm of somebody else
         raise BadInput(places["algorithm"], f"{plan.algorithm.name}: {error}") from error
@@ -126,6 +129,10 @@ def build(plan: TrainingPlan) -> Parts:
         footprint.check(algorithm, env, policy_form)
     except MemoryError as error:
         raise Failure("memory", str(error)) from None
+    except EnvContractError as error:
+        raise BadInput(places["env"], str(error)) from error
+    except SettingError as error:  # of what an algorithm gives
+        raise BadInput(places["algorithm"], str(error)) from error
     return Parts(plan, algorithm, env, policy, policy_class, policy_form, declared, settings)
 
 

@@ -394,3 +394,31 @@ def test_a_host_method_sees_all_and_its_own(env, policy):
     state = algorithm.init(env, policy, key=jr.key(0))
     algorithm.run(state, 30, callback=[CountsDouble(), Looks()])
     assert seen == [(1, 1, (2, 1)), (2, 2, (4, 2))]
+
+
+class WithoutOwn(EmptyCallback):
+    def on_host(self, state, iteration):
+        pass
+
+
+class WithoutKey(EmptyCallback):
+    def on_iteration(self, ctx):
+        return ctx.state
+
+
+@pytest.mark.parametrize(
+    ("callback", "said"),
+    [
+        (
+            WithoutOwn(),
+            "on_host: must be def on_host(self, state, own, iteration) (got on_host(self, state, it",
+        ),
+        (
+            WithoutKey(),
+            "on_iteration: must be def on_iteration(self, ctx, *, key) (got on_iteration(self, ctx))",
+        ),
+    ],
+)
+def test_a_hook_of_another_signature_is_refused_before_training(env, policy, callback, said):
+    with pytest.raises(TypeError, match=re.escape(said)):
+        Idle().learn(env, policy, 10, key=jr.key(0), callback=callback)

@@ -1,6 +1,7 @@
 """Learners that share nothing with PPO: one off-policy, and a policy with a memory."""
 
 import json
+import re
 from pathlib import Path
 
 import jax
@@ -10,7 +11,7 @@ import terminal
 from jax import numpy as jnp
 from jax import random as jr
 from test_plugins import install, path
-from toys import Late, Remembers, Replays, Steered, Target, assert_bitwise_equal, untimed
+from toys import Idle, Late, Remembers, Replays, Steered, Target, assert_bitwise_equal, untimed
 
 from lerax.algorithm import PPO
 from lerax.callback import (
@@ -143,3 +144,25 @@ def test_the_command_trains_them(tmp_path):
     lines = [json.loads(line) for line in metrics.read_text().splitlines()][:6]
     assert ["train/loss" in line for line in lines] == [False, False, True, True, True, True]
     assert all(line["train/learning_rate"] == pytest.approx(1e-2) for line in lines)
+
+
+class Says(Idle):
+    """An iteration that gives something else."""
+
+    def iteration(self, state, *, key):
+        return RESULTS[self.nan_from](state)
+
+
+RESULTS = {
+    1: lambda state: state,
+    2: lambda state: (state, {"loss": jnp.array(0.0)}),
+    3: lambda state: (state, None, {"loss": "text"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("which", "said"), [(1, "three things"), (2, "three things"), (3, "log['loss']: must be")]
+)
+def test_what_an_iteration_gives_is_held_against_what_it_has_to_give(env, policy, which, said):
+    with pytest.raises(TypeError, match=f"Says.iteration.*{re.escape(said)}"):
+        Says(nan_from=which).learn(env, policy, 10, key=jr.key(0))

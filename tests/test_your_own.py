@@ -60,3 +60,54 @@ def test_an_installed_package_names_them(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["steps"] == 1024 and result["evaluation"]["mean_return"] == pytest.approx(0.98)
+
+
+FAULTY = """
+from corridor import Corridor
+from lerax.policy import MLPActorCriticPolicy
+from policy_gradient import PolicyGradient
+print("not a result")
+
+class WholeTerminal(Corridor):
+    def terminal(self, state, *, key):
+        return state.place
+
+class Branches(Corridor):
+    def transition(self, state, action, *, key):
+        return state if action else super().transition(state, action, key=key)
+
+class Unlicensed(Corridor):
+    def __check_init__(self):
+        raise RuntimeError("no licence")
+
+class NoLearner(PolicyGradient):
+    def init_learner(self, env, policy, *, key):
+        return policy
+
+class NoSteps(PolicyGradient):
+    @property
+    def steps_per_iteration(self):
+        return 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "algorithm", "said"),
+    [
+        ("faulty:WholeTerminal", "policy_gradient:PolicyGradient", "ENV: WholeTerminal.terminal of Corridor"),
+        ("faulty:Branches", "policy_gradient:PolicyGradient", "ENV: Branches.transition of Corridor"),
+        ("faulty:Unlicensed", "policy_gradient:PolicyGradient", "ENV: RuntimeError: no licence"),
+        ("corridor:Corridor", "faulty:NoLearner", "--algo: NoLearner.init_learner: not an AbstractLearner"),
+        ("corridor:Corridor", "faulty:NoSteps", "--algo: steps_per_iteration: out of range (got 0)"),
+    ],
+)
+def test_a_fault_in_one_is_a_line_that_names_it(tmp_path: Path, env: str, algorithm: str, said: str):
+    """Before anything is compiled; and what its file prints is no result."""
+    for file in FILES.glob("*.py"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    parts = [env, "--algo", algorithm, "--policy", "linear:Linear"]
+    done = terminal.run("train", *parts, "--steps", "1024", "-q", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"lerax: error: {said}") and "Traceback" not in done.stderr

@@ -20,10 +20,10 @@ from lerax.env import AbstractEnvLike
 from lerax.env.contract import check_env, check_values
 from lerax.env.step import check_contract
 from lerax.errors import SettingError, SettingTypeError
-from lerax.learner import Log
+from lerax.learner import AbstractLearner, Log
 from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
-from lerax.settings import Limits, Setting, check_instance, setting_values
+from lerax.settings import Limits, Setting, check_count, check_instance, setting_values
 
 from . import footprint, loop
 from .state import AlgorithmState, LearnerT
@@ -112,6 +112,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
             ValueError: There are fewer steps than one iteration takes, or more than can be counted.
         """
         total_timesteps = Setting("total_timesteps", 1_000_000, "", Limits()).convert(total_timesteps)
+        check_count("steps_per_iteration", self.steps_per_iteration)
         least, most = self.steps_per_iteration, (2**31 - 1) * self.steps_per_iteration
         if not least <= total_timesteps <= most:
             what = "fewer than one iteration takes" if total_timesteps < least else "too many iterations"
@@ -293,11 +294,14 @@ def _init(
     check_contract(env)  # here it is done once for each program
     env, policy, key, total = tree.copy_arrays((env, policy, key, total_iterations))
     *keys, run_key = jr.split(key, 4)
+    learner = algorithm.init_learner(env, policy, key=jr.fold_in(run_key, INIT))
+    form = "class Learner(AbstractLearner) with the fields policy and opt_state"
+    check_instance(f"{algorithm.name}.init_learner", learner, AbstractLearner, form)
     return AlgorithmState(
         iteration_count=jnp.array(0, jnp.int32),
         total_iterations=total,
         key=run_key,
         env=env,
         standing=begin_all(env, policy, algorithm.num_envs, keys),
-        learner=algorithm.init_learner(env, policy, key=jr.fold_in(run_key, INIT)),
+        learner=learner,
     )

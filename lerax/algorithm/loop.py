@@ -24,8 +24,8 @@ from lerax.callback.base_callback import CallbackContext, OwnState
 from lerax.callback.callback_list import CallbackList, overrides
 from lerax.callback.outbox import Collector, closed, sending
 from lerax.collect import Steps
-from lerax.errors import LeraxWarning
-from lerax.learner import Maybe
+from lerax.errors import LeraxWarning, SettingTypeError
+from lerax.learner import Log, Maybe
 
 from .state import AlgorithmState
 
@@ -117,7 +117,7 @@ def iterate(
     """One iteration with its hooks: the state after it, and whether to go on."""
     key, hook_key, stop_key = jr.split(jr.fold_in(state.key, state.iteration_count), 3)
     before = state
-    state, steps, log = algorithm.iteration(state, key=key)
+    state, steps, log = _given(algorithm, algorithm.iteration(state, key=key))
     state = dataclasses.replace(state, iteration_count=state.iteration_count + 1)
     if steps is not None and overrides(callback, "on_step"):
         own = _step_hooks(algorithm, before, callback, steps, jr.fold_in(key, STEP_HOOKS))
@@ -130,6 +130,20 @@ def iterate(
         go_on = callback.continue_training(dataclasses.replace(ctx, state=callback_state), key=stop_key)
     state = dataclasses.replace(state, callback_state=callback_state)
     return tree.strongly_typed(state), jnp.asarray(go_on, bool)
+
+
+def _given(algorithm: AbstractAlgorithm, result: Any) -> tuple[AlgorithmState, Steps | None, Log]:
+    """What an iteration gave, held against what it has to give."""
+    whole = isinstance(result, tuple) and len(result) == 3 and isinstance(result[0], AlgorithmState)
+    if not (whole and isinstance(result[1], Steps | None) and isinstance(result[2], dict)):
+        wanted = "a state from state.after(...), the steps of collect or None, and a dict of scalars"
+        raise SettingTypeError(
+            f"{algorithm.name}.iteration", result, f"three things: {wanted}", said=tree.text(result)
+        )
+    for name, entry in result[2].items():
+        if not eqx.is_array_like(entry.value if isinstance(entry, Maybe) else entry):
+            raise SettingTypeError(f"{algorithm.name}.iteration: log[{name!r}]", entry, "a number or a Maybe")
+    return result
 
 
 def _context(algorithm: AbstractAlgorithm, now: AlgorithmState, **parts: Any) -> CallbackContext:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -141,6 +142,19 @@ def as_callback(callback: Sequence[AbstractCallback] | AbstractCallback | None) 
 def _check(callback: object) -> None:
     form = "LoggingCallback(ConsoleBackend()), or a class of your own with its hooks"
     check_instance("callback", callback, AbstractCallback, form)
+    for name, hook in vars(AbstractCallback).items():
+        own = getattr(type(callback), name)
+        if name.startswith("_") or own is hook or not callable(hook):
+            continue
+        wanted = inspect.signature(hook)
+        by_place = [p.name for p in wanted.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+        by_name = [p.name for p in wanted.parameters.values() if p.kind is p.KEYWORD_ONLY]
+        try:
+            inspect.signature(own).bind(*by_place, **dict.fromkeys(by_name))
+        except TypeError:
+            said = f"{name}{inspect.signature(own)}"
+            form = f"def {name}({', '.join(by_place + ['*', *by_name] * bool(by_name))})"
+            raise SettingTypeError(f"{type(callback).__name__}.{name}", own, form, said=said) from None
 
 
 def overrides(callback: AbstractCallback, hook: str) -> bool:
