@@ -4,7 +4,7 @@ import functools
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, ParamSpec, TypeVar
 
 import equinox as eqx
@@ -218,6 +218,12 @@ def text(tree: PyTree) -> str:
     """A tree in one line of at most 200 characters, its arrays by dtype and shape."""
     line = re.sub(r"\bweak_(?=\w+\[)", "", " ".join(eqx.tree_pformat(tree).split()))
     return line if len(line) <= 200 else line[:197] + "..."
+
+
+def form(tree: PyTree) -> Hashable:
+    """Structure, shapes and dtypes of a tree: what decides on the program that takes it."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, tuple((jnp.shape(leaf), dtype_of(leaf)) for leaf in leaves)
 
 
 def difference(one: PyTree, other: PyTree) -> tuple[str, str] | None:

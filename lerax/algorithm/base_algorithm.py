@@ -2,7 +2,7 @@
 
 import functools
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
 
 import equinox as eqx
@@ -30,6 +30,7 @@ from .state import AlgorithmState, LearnerT
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_fitting: set[Hashable] = set()  # forms of algorithms with learners that they have made
 INIT = 2**31  # folded into the key for the learner's: no iteration has this number
 
 
@@ -269,14 +270,23 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
             wrong, said = "a template, which holds no values", "forms of arrays"
             hint = "load a state into it, such as lerax.checkpoint.load(path, template)"
             raise SettingTypeError("state", state, wrong=wrong, hint=hint, said=said)
-        form = eqx.filter_eval_shape(self.init_learner, state.env, state.policy, key=state.key)
         num_envs = jnp.shape(jax.tree.leaves(state.standing.observation)[0])[0]
         others = num_envs != self.num_envs
-        if others or tree.difference(state.learner, form) is not None:
+        if others or not self._keeps_such(state):
             differs = f"num_envs {num_envs} against {self.num_envs}" if others else "another learner"
             wrong = "of an algorithm with other settings"
             hint = "go on with the algorithm that made it, or make one with init"
             raise SettingError("state", state, wrong=wrong, hint=hint, said=differs)
+
+    def _keeps_such(self, state: AlgorithmState[LearnerT]) -> bool:
+        """Whether the algorithm's learner has the form of the state's; it is traced once for each form."""
+        forms = tree.form((self, state.env, state.learner))
+        if forms not in _fitting:
+            own = eqx.filter_eval_shape(self.init_learner, state.env, state.policy, key=state.key)
+            if tree.difference(state.learner, own) is not None:
+                return False
+            _fitting.add(forms)
+        return True
 
     def progress(self, state: AlgorithmState) -> Float[Array, ""]:
         """The part of the whole training that is done, from 0 towards 1."""

@@ -73,7 +73,8 @@ def run_from_host(
     chunk_length: int | None = None,
 ) -> AlgorithmState:
     """The whole training in compiled chunks; `chunk_length` fixes their length, which time chooses else."""
-    fixed, last = (algorithm, callback), np.int32(total)
+    fixed = tree.settings_as_data((algorithm, callback))  # once, for all that is called below
+    last = np.int32(total)
     callback.on_phase("compiling")
     before = state
     state, records, collector = _start(fixed, state, last)
