@@ -1,5 +1,6 @@
 """Saved modules: whole and verified, or an error."""
 
+import json
 import os
 import pickle
 import struct
@@ -35,6 +36,18 @@ def test_what_was_saved_is_loaded(saved, policy, other):
     assert_bitwise_equal(loaded, policy)
     assert jax.tree.structure(loaded) == jax.tree.structure(policy)
     assert checkpoint.read_metadata(saved) == {"env": "CartPole-v1", "steps": 3, "nested": {"a": [1, None]}}
+
+
+def test_a_policys_file_keeps_its_names(env, tmp_path):
+    """Files of earlier runs are read by them."""
+    policy = MLPActorCriticPolicy(env, hidden_sizes=(8,), normalize_observations=True, key=jr.key(0))
+    checkpoint.save(tmp_path / "policy.eqx", policy, {})
+    with open(tmp_path / "policy.eqx", "rb") as file:
+        header = json.loads(file.read().split(b"\n", 2)[1])
+    parts = [f"{part}[{i}]" for part in ("weights", "biases") for i in (0, 1)]
+    networks = [f".{network}.{part}" for network in ("actor", "critic") for part in parts]
+    statistics = [f".seen.{name}" for name in ("mean", "variance", "count")]
+    assert [name for name, _, _ in header["leaves"]] == [*networks, *statistics]
 
 
 @pytest.mark.parametrize(

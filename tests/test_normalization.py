@@ -67,7 +67,7 @@ def test_a_policy_learns_the_statistics_of_all_that_it_saw(normalizing):
     algorithm = PPO(**SETTINGS)
     state = algorithm.run(algorithm.init(Target(), normalizing, key=jr.key(1)), 64 * 3, callback=Observer())
     count, total, squares = np.asarray(state.step_state.callback_state[0], np.float64).sum(axis=0)
-    seen = state.policy.observation_statistics
+    seen = state.policy.seen
     assert seen.count == count[0] == 64 * 3
     np.testing.assert_allclose(seen.mean, total / count, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(seen.variance, squares / count - (total / count) ** 2, rtol=1e-3)
@@ -77,7 +77,7 @@ def test_normalizing_makes_a_policy_blind_to_shift_and_scale(normalizing):
     observations = np.random.default_rng(0).normal([3, -100], [5, 0.01], (1000, 2)).astype(np.float32)
     policy = normalizing.after_rollout(jnp.asarray(observations))
     standard = jnp.asarray((observations[0] - observations.mean(axis=0)) / observations.std(axis=0))
-    fresh = eqx.tree_at(lambda p: p.observation_statistics, normalizing, None, is_leaf=lambda x: x is None)
+    fresh = eqx.tree_at(lambda p: p.seen, normalizing, None, is_leaf=lambda x: x is None)
     np.testing.assert_allclose(
         policy.value(None, jnp.asarray(observations[0]))[1],
         fresh.value(None, standard)[1],
@@ -89,20 +89,20 @@ def test_normalizing_makes_a_policy_blind_to_shift_and_scale(normalizing):
 def test_gradients_leave_the_statistics_alone(normalizing):
     policy = normalizing.after_rollout(jr.normal(jr.key(1), (10, 2)))
     gradient = eqx.filter_grad(lambda p: p.value(None, jnp.ones(2))[1])(policy)
-    statistics = gradient.observation_statistics
+    statistics = gradient.seen
     assert not np.any(statistics.mean) and not np.any(statistics.variance)
     assert np.any(gradient.critic.weights[0])
 
 
 def test_statistics_stay_as_they_are_in_evaluation_and_travel_with_a_saved_policy(tmp_path, normalizing):
     policy = PPO(**SETTINGS).learn(Target(), normalizing, 256, key=jr.key(0))
-    before = jax.tree.map(np.array, policy.observation_statistics)
+    before = jax.tree.map(np.array, policy.seen)
     first = evaluate(Target(), policy, key=jr.key(1), num_episodes=4)
-    assert_bitwise_equal(before, policy.observation_statistics)
+    assert_bitwise_equal(before, policy.seen)
     save(tmp_path / "policy.eqx", policy)
     loaded = load(tmp_path / "policy.eqx", normalizing)
     assert_bitwise_equal(policy, loaded)
-    assert loaded.observation_statistics.count == 256
+    assert loaded.seen.count == 256
     again = evaluate(Target(), loaded, key=jr.key(1), num_episodes=4)
     np.testing.assert_array_equal(first.returns, again.returns)
 

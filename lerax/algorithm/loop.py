@@ -36,9 +36,9 @@ else:
 
 CHUNK_SECONDS = 0.25  # how often the host gets a word in
 CHUNK_RECORDS = 1024  # most iterations in a chunk
+CHUNK_BYTES = 2**24  # most memory that a chunk's records may take
 STEP_HOOKS = 2**31  # folded into an iteration's key for those of `on_step`
 STEP_LOCALS = ("observation", "action", "next_observation", "terminal", "truncated")  # by `on_step`
-CHUNK_BYTES = 2**24  # most memory that a chunk's records may take
 
 
 def run_traced(

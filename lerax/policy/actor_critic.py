@@ -118,7 +118,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
     actor: MLP
     critic: MLP
     log_std: Float[Array, "..."] | None
-    observation_statistics: RunningStatistics | None
+    seen: RunningStatistics | None
     action_space: AbstractSpace = eqx.field(static=True)
     observation_space: AbstractSpace = eqx.field(static=True)
     hidden_sizes: tuple[int, ...] = setting(
@@ -157,7 +157,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
             raise SettingTypeError("MLPActorCriticPolicy", self.action_space, "Discrete, Box", wrong=wrong)
         layers = (self.observation_space.flat_size, *self.hidden_sizes)
         normalizes = self.normalize_observations
-        self.observation_statistics = RunningStatistics.empty(layers[0]) if normalizes else None
+        self.seen = RunningStatistics.empty(layers[0]) if normalizes else None
         self.actor, self.critic = _networks(tree.typed_key(key), layers, outputs, activation)
 
     def distribution(
@@ -209,11 +209,11 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
         return None, self.critic(self._input(observation))[0]
 
     def after_rollout(self, observation: PyTree) -> "MLPActorCriticPolicy":
-        statistics = self.observation_statistics
+        statistics = self.seen
         if statistics is None:
             return self
         updated = statistics.updated(jax.vmap(self.observation_space.flatten)(observation))
-        return eqx.tree_at(lambda policy: policy.observation_statistics, self, updated)
+        return eqx.tree_at(lambda policy: policy.seen, self, updated)
 
     def _distribution(
         self, flat: Float[Array, " size"], action_mask: Bool[Array, "..."] | None = None
@@ -225,7 +225,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
 
     def _input(self, observation: PyTree) -> Float[Array, " size"]:
         flat = self.observation_space.flatten(observation)
-        statistics = self.observation_statistics
+        statistics = self.seen
         return flat if statistics is None else statistics.normalize(flat, MOST)
 
 
