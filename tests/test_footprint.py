@@ -13,7 +13,7 @@ from jax import numpy as jnp
 from jax import random as jr
 from test_cli_inputs import refuse
 
-from lerax.algorithm import PPO, footprint, loop
+from lerax.algorithm import PPO, footprint, hooks, loop
 from lerax.callback.callback_list import as_callback
 from lerax.env.classic_control import CartPole
 from lerax.policy import MLPActorCriticPolicy
@@ -34,7 +34,7 @@ def planned(algorithm: PPO, policy) -> int:
 
     def chunk(shapes, seed):
         policy, callback = eqx.combine(shapes, static), as_callback(None)
-        state = loop.start(algorithm, algorithm.init(ENV, policy, key=jr.key(seed)), callback, 1)
+        state = hooks.start(algorithm, algorithm.init(ENV, policy, key=jr.key(seed)), callback, 1)
         return eqx.filter(
             loop._chunk((algorithm, callback), state, jnp.array(1, jnp.int32))[:4], eqx.is_array
         )

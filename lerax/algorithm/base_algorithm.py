@@ -25,7 +25,7 @@ from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
 from lerax.settings import Limits, Setting, check_count, check_instance, setting_values
 
-from . import footprint, loop
+from . import footprint, hooks, loop
 from .state import AlgorithmState, LearnerT
 
 P = ParamSpec("P")
@@ -186,7 +186,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         members = as_callback(callback)
 
         def form(seed: Any) -> AlgorithmState:
-            return loop.form(self, self.init(env, policy, key=jr.key(seed)), members)
+            return hooks.form(self, self.init(env, policy, key=jr.key(seed)), members)
 
         return eqx.filter_eval_shape(form, np.uint32(0))
 

@@ -123,13 +123,13 @@ CHANGES = [
         "test_loop::test_steps_are_rounded_up_to_whole_iterations",
     ),
     change(
-        "algorithm/loop",
+        "algorithm/hooks",
         "state.total_iterations > 0, state",
         "state.total_iterations < 0, state",
         "test_pieces::test_schedules_fall_once_however_training_is_cut",
     ),
     change(
-        "algorithm/loop",
+        "algorithm/hooks",
         "most // steps, most, total *",
         "most // steps, most, 1 + total *",
         "test_pieces::test_callbacks_are_told_the_length_of_the_whole_training",
@@ -689,13 +689,13 @@ CHANGES = [
         RATES,
     ),
     change(
-        "algorithm/loop",
+        "algorithm/hooks",
         "state.iteration_count + 1)",
         "state.iteration_count + 2)",
         "test_loop::test_training_stops_at_exactly_the_iteration_that_says_so",
     ),
     change(
-        "algorithm/loop",
+        "algorithm/hooks",
         "jnp.maximum(state.total_iterations, total)",
         "total",
         "test_pieces::test_callbacks_are_told_the_length_of_the_whole_training",
