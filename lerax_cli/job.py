@@ -187,7 +187,7 @@ class Job:
     def _logger(self) -> LoggingCallback:
         path = self.directory.path
         backends: list[AbstractLoggingBackend] = [JSONLBackend(self.out), *self.backends]
-        if self.plan.video_interval:
+        if self.plan.records_videos:
             backends.append(VideoBackend(self.out))
         if self.console is not None:
             self.console.describe(device=self.device.device_kind, files=str(path))
@@ -198,7 +198,7 @@ class Job:
                 backends,
                 name=path.name,
                 hparams=hparams,
-                video_interval=self.plan.video_interval,
+                **self.plan.videos,
                 resume=True,  # the directory is there, made for this run
                 strict=True,
             )
@@ -249,7 +249,7 @@ class Job:
             self.signals.phase = "evaluating"
             logger.on_phase("evaluating")
             outcome |= self._evaluated(policy, evaluation_key, logger, steps)
-        if self.plan.video_interval and POLICY in self.saved:
+        if self.plan.records_videos and POLICY in self.saved:
             outcome |= self._with_videos(logger, outcome["status"])
         return outcome | {"seconds": round(time.monotonic() - self.began, 3)}
 

@@ -34,7 +34,7 @@ class TrainingPlan:
         steps_from: What to call the steps in an error.
         backends: Names of the logging backends, without the dashboard.
         nan: What to do about values that are not finite.
-        video_interval: Iterations from one video to the next; 0 for no videos.
+        videos: When videos are recorded, in the words of a config and of `LoggingCallback`.
         score: Mean return that counts as solved; None where the environment has none.
         settings: Values by table (`env`, `policy`, `algorithm`) and name, as they were given.
     """
@@ -48,9 +48,14 @@ class TrainingPlan:
     steps_from: str
     backends: list[str]
     nan: str
-    video_interval: int
+    videos: dict[str, Any]
     score: float | None
     settings: dict[str, dict[str, Given]] = field(default_factory=dict)
+
+    @property
+    def records_videos(self) -> bool:
+        """Whether videos are recorded at all."""
+        return any(self.videos.values())
 
 
 def plan(
@@ -65,9 +70,9 @@ def plan(
     settings: list[tuple[str, str, Any]],
     num_envs: Any,
     nan: str | None,
-    video_interval: int | None,
     warn: Any,
     policy: str | None = None,
+    **videos: int | None,
 ) -> TrainingPlan:
     """Decides everything that can be decided without importing JAX.
 
@@ -101,7 +106,7 @@ def plan(
         steps_from=steps_from,
         backends=read_backends(*pick("--backend", backends or None, layers, []), warn),
         nan=pick("--nan", nan, layers, KEYS["nan"].default)[1],
-        video_interval=pick("--video-interval", video_interval, layers, 0)[1],
+        videos={key: pick(f"--{key}", value, layers, KEYS[key].default)[1] for key, value in videos.items()},
         score=find_score(layers[0] if config is not None else None, env_entry, algorithm),
         settings=merged,
     )

@@ -70,7 +70,7 @@ class Parts:
             "preset": "none",
             "backend": plan.backends or ["none"],
             "nan": plan.nan,
-            "video_interval": plan.video_interval,
+            **plan.videos,
             **score,
             **{table: {"name": entry.name} | self.plain(table) for table, entry in named.items()},
         }

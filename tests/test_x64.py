@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import terminal
 from jax import random as jr
-from lerax.algorithm.hooks import start
 from toys import arrays
 
 import lerax
 from lerax import checkpoint, registry
 from lerax.algorithm import PPO
+from lerax.algorithm.hooks import start
 from lerax.callback import StopOnNonFinite, StopOnReturn
 from lerax.callback.callback_list import as_callback
 from lerax.env import advance

@@ -1,14 +1,15 @@
-"""What is logged of each iteration: running statistics of episodes, and the algorithm's scalars."""
+"""What is logged of a training: its settings, running statistics of episodes, and the algorithm's scalars."""
 
 from typing import Any
 
+import equinox as eqx
 from jax import numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
-from lerax.settings import setting
+from lerax.settings import setting, setting_values
 
-from .base_callback import AbstractCallbackStepState, IterationContext, StepContext
-from .records import IterationScalars
+from .base_callback import AbstractCallbackStepState, IterationContext, StepContext, TrainingContext
+from .records import IterationScalars, TrainingStart
 
 
 class EpisodeStatistics(AbstractCallbackStepState):
@@ -86,6 +87,20 @@ class EpisodeStatistics(AbstractCallbackStepState):
 def alpha_setting() -> Any:
     """Declares the weight of the newest episode."""
     return setting(0.9, "Weight of the newest episode in the moving averages.", above=0, at_most=1)
+
+
+def training_start(ctx: TrainingContext, **settings: Any) -> TrainingStart:
+    """Everything that is logged of a training that begins; `settings` beside the algorithm's."""
+    algorithm, known = ctx.algorithm, setting_values(ctx.algorithm) | settings
+    numbers = {name: value for name, value in known.items() if eqx.is_array(value)}
+    return TrainingStart(
+        done=ctx.iteration_count,
+        total=ctx.locals["total_iterations"],
+        names=(algorithm.name, ctx.policy.name, ctx.env.name),
+        steps_per_iteration=algorithm.steps_per_iteration,
+        settings=tuple((known | dict.fromkeys(numbers)).items()),
+        numbers=numbers,
+    )
 
 
 def iteration_scalars(ctx: IterationContext) -> IterationScalars:

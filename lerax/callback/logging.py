@@ -3,19 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
-from jaxtyping import Array, Int
 
 from lerax.backend import AbstractLoggingBackend
 from lerax.env import AbstractEnvLike
 from lerax.policy import AbstractPolicy
-from lerax.run import generated_name
-from lerax.settings import check_instance, check_settings
+from lerax.settings import check_instance
 
-from .episode import alpha_setting
-from .run_callback import AbstractRunCallback, watched_by
-from .run_log import RunLog, check_buildable
+from .run_callback import AbstractRunCallback
 from .video import VideoSettings
 from .video_recorder import VideoCounts
 
@@ -54,10 +49,6 @@ class LoggingCallback(AbstractRunCallback):
         lerax.backend.BackendError: With `strict`, a backend cannot be opened.
     """
 
-    handle: Int[Array, ""]
-    video: VideoSettings | None = eqx.field(static=True)
-    alpha: float = alpha_setting()
-
     def __init__(
         self,
         backend: AbstractLoggingBackend | Sequence[AbstractLoggingBackend],
@@ -76,24 +67,15 @@ class LoggingCallback(AbstractRunCallback):
         resume: bool = False,
         strict: bool = False,
     ):
-        check_buildable("LoggingCallback", name)
-        self.alpha = alpha
-        check_settings(self)
-        self.video = VideoSettings(
-            video_interval, video_num_steps, video_width, video_height, video_fps, video_deterministic
-        ).check()
         several = isinstance(backend, Iterable) and not isinstance(backend, str | type)
         backends: list[Any] = list(backend) if several else [backend]  # pyright: ignore[reportArgumentType]
         for one in backends:
             check_instance("backend", one, AbstractLoggingBackend, 'TensorBoardBackend("logs")')
-        run = RunLog(backends, hparams, claimed=resume, strict=strict)
-        run.record_videos(self.video)
-        if name is not None:
-            run.open(name, explicit=True, stacklevel=3)
-        elif env is not None or policy is not None:
-            parts = [part.name for part in (policy, env) if part is not None]
-            run.open(generated_name(*parts), stacklevel=3)
-        self.handle = watched_by(run)
+        video = VideoSettings(
+            video_interval, video_num_steps, video_width, video_height, video_fps, video_deterministic
+        )
+        options = {"hparams": hparams, "claimed": resume, "strict": strict}
+        super().__init__(backends, name, env, policy, alpha, video, **options)
 
     @property
     def name(self) -> str | None:

@@ -16,8 +16,8 @@ from lerax.policy import AbstractPolicy
 
 from . import outbox
 from .base_callback import AbstractCallback, IterationContext, TrainingContext
+from .episode import training_start
 from .records import TrainingStart
-from .run_log import emit_start
 
 
 class ProgressBarCallback(AbstractCallback):
@@ -53,7 +53,7 @@ class ProgressBarCallback(AbstractCallback):
         self._bar.stop()
 
     def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> Any:
-        emit_start(self.handle, ctx)
+        outbox.emit(self.handle, training_start(ctx))
         return ctx.state
 
     def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> Any:

@@ -1,11 +1,20 @@
-"""What the callbacks share that log a run: the hooks, and the door to its log on the host."""
+"""What the callbacks share that log a run: arguments, hooks, and the door to its log on the host."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 import equinox as eqx
 import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Int, Key
+
+from lerax.backend import AbstractLoggingBackend
+from lerax.env import AbstractEnvLike
+from lerax.errors import SettingError
+from lerax.policy import AbstractPolicy
+from lerax.run import NAME, generated_name
+from lerax.settings import check_settings
+from lerax.tree import is_traced
 
 from . import outbox
 from .base_callback import (
@@ -16,9 +25,9 @@ from .base_callback import (
     StepContext,
     TrainingContext,
 )
-from .episode import EpisodeStatistics
-from .run_log import RunLog, emit_iteration, emit_start
-from .video import VideoSettings
+from .episode import EpisodeStatistics, alpha_setting, iteration_scalars, training_start
+from .run_log import RunLog
+from .video import VideoSettings, send_clip
 
 CallbackT = TypeVar("CallbackT", bound="AbstractRunCallback")
 
@@ -32,9 +41,49 @@ class AbstractRunCallback(AbstractCallback):
         alpha: Weight of the newest episode in the moving averages of each environment.
     """
 
-    handle: eqx.AbstractVar[Int[Array, ""]]
-    video: eqx.AbstractVar[VideoSettings | None]
-    alpha: eqx.AbstractVar[float]
+    handle: Int[Array, ""]
+    video: VideoSettings | None = eqx.field(static=True)
+    alpha: float = alpha_setting()
+
+    def __init__(
+        self,
+        backends: Sequence[AbstractLoggingBackend],
+        name: str | None,
+        env: AbstractEnvLike | None,
+        policy: AbstractPolicy | None,
+        alpha: float,
+        video: VideoSettings,
+        *,
+        otherwise: Sequence[str] = (),
+        **options: Any,
+    ):
+        """Begins the run, if its name is known by now.
+
+        Args:
+            backends: Where it is logged.
+            name: Its name.
+            env: The environment, for a name.
+            policy: The policy, for a name.
+            alpha: Weight of the newest episode.
+            video: When and how videos are to be recorded.
+            otherwise: The parts of its name where neither environment nor policy is given; none to begin it
+                with the training.
+            options: Those of `RunLog`.
+        """
+        if is_traced():
+            what = type(self).__name__
+            raise RuntimeError(f"{what}: built inside a JAX transformation; build it outside")
+        if name is not None and not NAME.fullmatch(name):
+            raise SettingError("name", name, "letters, digits, . _ = + -", wrong="not a run's name")
+        self.alpha = alpha
+        check_settings(self)
+        self.video = video.check()
+        run = RunLog(backends, self.video, **options)
+        parts = [part.name for part in (policy, env) if part is not None] or otherwise
+        wanted = name or (generated_name(*parts) if parts else None)
+        if wanted is not None:
+            run.open(wanted, explicit=name is not None, stacklevel=4)
+        self.handle = jnp.array(outbox.register(run), jnp.int32)
 
     def close(self) -> None:
         """Makes the videos that wait, writes what is left and closes the backends, these within 10 seconds.
@@ -59,11 +108,13 @@ class AbstractRunCallback(AbstractCallback):
         return ctx.state.after(ctx, self.alpha)
 
     def on_training_start(self, ctx: TrainingContext, *, key: Key[Array, ""]) -> Any:
-        emit_start(self.handle, ctx, alpha=self.alpha)
+        outbox.emit(self.handle, training_start(ctx, alpha=self.alpha))
         return ctx.state
 
     def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> Any:
-        emit_iteration(self.handle, ctx, self.video)
+        outbox.emit(self.handle, iteration_scalars(ctx))
+        if self.video is not None and not outbox.collecting():  # else the host drives the loop and records
+            send_clip(self.handle, ctx, self.video)
         return ctx.state
 
     def next_due(self, iteration: int) -> int | None:
@@ -84,8 +135,3 @@ class AbstractRunCallback(AbstractCallback):
         if self._log.closed:
             raise RuntimeError(f"{type(self).__name__}: already closed; build a new one")
         return self._log
-
-
-def watched_by(log: RunLog) -> Int[Array, ""]:
-    """The number by which a callback knows a log."""
-    return jnp.array(outbox.register(log), jnp.int32)

@@ -8,20 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Int
 
 from lerax.backend import AbstractLoggingBackend, BackendError, Forwarder
 from lerax.backend.dispatch import CLOSE_SECONDS
 from lerax.errors import LeraxWarning, NotFiniteWarning, SettingError
-from lerax.run import NAME, claim, generated_name
-from lerax.settings import setting_values
-from lerax.tree import is_traced
+from lerax.run import claim, generated_name
 
-from . import outbox
-from .base_callback import IterationContext, TrainingContext
-from .episode import iteration_scalars
 from .records import (
     IterationScalars,
     Lap,
@@ -33,7 +26,7 @@ from .records import (
     records_of,
     with_learning_rate,
 )
-from .video import PlayedClip, VideoSettings, send_clip
+from .video import PlayedClip, VideoSettings
 from .video_recorder import VideoCounts, VideoRecorder
 
 
@@ -42,6 +35,7 @@ class RunLog:
 
     Args:
         backends: At least one.
+        videos: When and how videos are recorded; None for never.
         hparams: Hyperparameters to log beside the algorithm's own.
         claimed: The name that is given is kept, whatever is there: it is the caller's, or that of a run to go
             on with.
@@ -58,8 +52,9 @@ class RunLog:
     def __init__(
         self,
         backends: Sequence[AbstractLoggingBackend],
-        hparams: Mapping[str, Any] | None = None,
+        videos: VideoSettings | None = None,
         *,
+        hparams: Mapping[str, Any] | None = None,
         claimed: bool = False,
         strict: bool = False,
         plain: bool = False,
@@ -72,7 +67,7 @@ class RunLog:
         given = [getattr(backend, "log_dir", None) for backend in backends]
         self.folders = [Path(folder).absolute() for folder in given if folder is not None]
         self._forwarder = Forwarder(backends)
-        self.video: VideoRecorder | None = None
+        self.video = None if videos is None else VideoRecorder(videos, self._forwarder.dispatchers)
         self._hparams = dict(hparams or {})
         self._claimed, self._strict, self._plain = claimed, strict, plain
         self._steps = StepCounter()
@@ -148,11 +143,6 @@ class RunLog:
         if found is not None:
             tag, value = next(iter(found[1].items()))
             raise ValueError(f"{tag}: not finite at step {records[found[0]][0]} (got {value})")
-
-    def record_videos(self, settings: VideoSettings | None) -> None:
-        """Lets `video` record; with None there are no videos."""
-        if settings is not None:
-            self.video = VideoRecorder(settings, self._forwarder.dispatchers)
 
     def next_due(self, iteration: int) -> int | None:
         """The first iteration after `iteration` at which a video is due."""
@@ -261,44 +251,6 @@ class RunLog:
         with_learning_rate(records)
         lap.add_to(records)
         return records
-
-
-def check_buildable(what: str, name: str | None) -> None:
-    """Refuses to begin a run where it would go wrong.
-
-    Raises:
-        ValueError: The run's name could leave its folder.
-        RuntimeError: A JAX transformation is tracing the caller.
-    """
-    if is_traced():
-        raise RuntimeError(f"{what}: built inside a JAX transformation; build it outside")
-    if name is not None and not NAME.fullmatch(name):
-        raise SettingError("name", name, "letters, digits, . _ = + -", wrong="not a run's name")
-
-
-def emit_start(handle: Int[Array, ""], ctx: TrainingContext, **settings: Any) -> None:
-    """Tells a `RunLog` that training begins, from `on_training_start`, with further settings."""
-    algorithm, known = ctx.algorithm, setting_values(ctx.algorithm) | settings
-    numbers = {name: value for name, value in known.items() if eqx.is_array(value)}
-    message = TrainingStart(
-        done=ctx.iteration_count,
-        total=ctx.locals["total_iterations"],
-        names=(algorithm.name, ctx.policy.name, ctx.env.name),
-        steps_per_iteration=algorithm.steps_per_iteration,
-        settings=tuple((known | dict.fromkeys(numbers)).items()),
-        numbers=numbers,
-    )
-    outbox.emit(handle, message)
-
-
-def emit_iteration(handle: Int[Array, ""], ctx: IterationContext, video: VideoSettings | None) -> None:
-    """Sends a `RunLog` an iteration's scalars, from `on_iteration`.
-
-    And a clip when one is due, where no host drives the loop that would record it.
-    """
-    outbox.emit(handle, iteration_scalars(ctx))
-    if video is not None and not outbox.collecting():
-        send_clip(handle, ctx, video)
 
 
 def _warn(text: str, stacklevel: int) -> None:

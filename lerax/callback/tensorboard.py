@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, UInt8
@@ -14,12 +13,11 @@ from lerax.backend import TensorBoardBackend
 from lerax.env import AbstractEnvLike
 from lerax.policy import AbstractPolicy
 from lerax.run import generated_name
-from lerax.settings import check_settings
 from lerax.tree import is_traced
 
-from .episode import EpisodeStatistics, alpha_setting
-from .run_callback import AbstractRunCallback, watched_by
-from .run_log import RunLog, check_buildable
+from .episode import EpisodeStatistics
+from .run_callback import AbstractRunCallback
+from .run_log import RunLog
 from .video import VideoSettings
 
 TensorBoardCallbackStepState = EpisodeStatistics
@@ -171,10 +169,6 @@ class TensorBoardCallback(AbstractRunCallback):
         RuntimeError: It is built inside a JAX transformation.
     """
 
-    handle: Int[Array, ""]
-    video: VideoSettings | None = eqx.field(static=True)
-    alpha: float = alpha_setting()
-
     def __init__(
         self,
         name: str | None = None,
@@ -189,17 +183,11 @@ class TensorBoardCallback(AbstractRunCallback):
         video_fps: float | None = None,
         video_deterministic: bool = True,
     ):
-        check_buildable("TensorBoardCallback", name)
-        self.alpha = alpha
-        check_settings(self)
-        self.video = VideoSettings(
+        backends = [TensorBoardBackend(log_dir)]
+        video = VideoSettings(
             video_interval, video_num_steps, video_width, video_height, video_fps, video_deterministic
-        ).check()
-        parts = [part.name for part in (policy, env) if part is not None]
-        run_log = RunLog([TensorBoardBackend(log_dir)], plain=True)
-        run_log.record_videos(self.video)
-        run_log.open(name or generated_name(*parts or ["training"]), explicit=name is not None, stacklevel=3)
-        self.handle = watched_by(run_log)
+        )
+        super().__init__(backends, name, env, policy, alpha, video, otherwise=["training"], plain=True)
 
     @property
     def tb_writer(self) -> JITSummaryWriter:
