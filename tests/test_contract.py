@@ -175,6 +175,7 @@ def test_a_later_choice_outside_of_its_space_is_noticed():
     policy = MLPActorCriticPolicy(env, hidden_sizes=(4,), key=KEY)
     state = ALGORITHM.run(ALGORITHM.init(env, policy, key=KEY), 800, callback=StopOnNonFinite())
     assert int(state.callback_state[0].iteration) == 2
+    assert "the environment gave what is not finite (observation" in state.callback_state[0].reason
     assert np.isnan(Discrete(5).flatten(jnp.array(-1))).all()
 
 

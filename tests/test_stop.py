@@ -50,6 +50,7 @@ def test_a_nan_ends_training_in_its_iteration_and_the_last_good_policy_is_kept(i
     assert int(last.iteration_count) == 2 and int(found.iteration) == 2
     assert_bitwise_equal(found.parameters, ravel(good.policy)[0])
     assert not all(np.isfinite(x).all() for x in arrays(last.policy))
+    assert "the environment gave what is not finite (reward)" in found.reason
 
 
 def test_nothing_happens_while_all_is_finite(initial):
@@ -62,7 +63,9 @@ def test_nothing_happens_while_all_is_finite(initial):
 def test_a_parameter_that_is_not_finite_ends_training_too(initial):
     bad = jax.tree.map(lambda x: x.at[0].set(jnp.inf) if x.ndim == 1 else x, initial.policy)
     state = ALGORITHM.init(initial.env, bad, key=jr.key(0))
-    assert int(train(state, 10).iteration_count) == 1
+    last = train(state, 10)
+    assert int(last.iteration_count) == 1
+    assert last.callback_state[0].reason.endswith("try a smaller learning rate")
 
 
 def test_a_return_that_is_reached_ends_training(env, policy, algorithm):

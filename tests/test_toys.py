@@ -157,11 +157,19 @@ RESULTS = {
     1: lambda state: state,
     2: lambda state: (state, {"loss": jnp.array(0.0)}),
     3: lambda state: (state, None, {"loss": "text"}),
+    4: lambda state: (state, None, {"loss": jnp.zeros(2)}),
 }
+LOSS = "log['loss']: must be one number or a Maybe of one (got "
 
 
 @pytest.mark.parametrize(
-    ("which", "said"), [(1, "three things"), (2, "three things"), (3, "log['loss']: must be")]
+    ("which", "said"),
+    [
+        (1, "three things"),
+        (2, "three things"),
+        (3, LOSS),
+        (4, LOSS + "f32[2])"),
+    ],
 )
 def test_what_an_iteration_gives_is_held_against_what_it_has_to_give(env, policy, which, said):
     with pytest.raises(TypeError, match=f"Says.iteration.*{re.escape(said)}"):

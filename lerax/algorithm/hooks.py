@@ -59,8 +59,11 @@ def _given(algorithm: AbstractAlgorithm, result: Any) -> tuple[AlgorithmState, S
             f"{algorithm.name}.iteration", result, f"three things: {wanted}", said=tree.text(result)
         )
     for name, entry in result[2].items():
-        if not eqx.is_array_like(entry.value if isinstance(entry, Maybe) else entry):
-            raise SettingTypeError(f"{algorithm.name}.iteration: log[{name!r}]", entry, "a number or a Maybe")
+        parts = (entry.value, entry.there) if isinstance(entry, Maybe) else (entry,)
+        if not all(eqx.is_array_like(part) and jnp.shape(part) == () for part in parts):
+            where, wanted = f"{algorithm.name}.iteration: log[{name!r}]", "one number or a Maybe of one"
+            hint = "of an array log for example jnp.mean"
+            raise SettingTypeError(where, entry, wanted, hint=hint, said=tree.text(entry))
     return result
 
 

@@ -6,6 +6,7 @@ from types import FrameType
 from typing import Any
 
 import equinox as eqx
+import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
@@ -16,12 +17,25 @@ from . import outbox
 from .base_callback import (
     AbstractCallback,
     AbstractCallbackState,
+    AbstractCallbackStepState,
     IterationContext,
     ResetContext,
     StepContext,
     TrainingContext,
 )
 from .episode import EpisodeStatistics, alpha_setting
+
+
+class GivenState(AbstractCallbackStepState):
+    """Whether all that an environment has given was finite.
+
+    Attributes:
+        observation: Whether all observations were.
+        reward: Whether all rewards were.
+    """
+
+    observation: Bool[Array, "*env"]
+    reward: Bool[Array, "*env"]
 
 
 class NonFiniteState(AbstractCallbackState):
@@ -31,17 +45,39 @@ class NonFiniteState(AbstractCallbackState):
         parameters: All parameters of the policy after the last iteration in which everything was finite, as
             one vector; `lerax.tree.ravel(policy)[1]` makes a policy of it.
         iteration: The first iteration in which something was not; 0 for none.
+        given: Whether the environments had given finite observations and rewards until then.
     """
 
     parameters: Float[Array, " parameters"]
     iteration: Int[Array, ""]
+    given: GivenState
+
+    @property
+    def reason(self) -> str:
+        """What was not finite first, and what to do, on the host."""
+        given = {"observation": self.given.observation, "reward": self.given.reward}
+        wrong = " and ".join(name for name, finite in given.items() if not finite)
+        if wrong and jnp.all(jnp.isfinite(self.parameters)):  # else they were not from the beginning
+            what = f"the environment gave what is not finite ({wrong}), before any loss was not"
+            return f"{what}; mend the environment: the learning rate is not at fault"
+        return "a loss or a parameter is not finite; try a smaller learning rate"
 
 
 class StopOnNonFinite(AbstractCallback):
     """Ends training when a logged scalar or a parameter is not finite, and keeps the last good policy."""
 
     def reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> NonFiniteState:
-        return NonFiniteState(tree.ravel(ctx.policy)[0], jnp.array(0, jnp.int32))
+        given = GivenState(jnp.array(True), jnp.array(True))
+        return NonFiniteState(tree.ravel(ctx.policy)[0], jnp.array(0, jnp.int32), given)
+
+    def step_reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> GivenState:
+        return GivenState(jnp.array(True), jnp.array(True))
+
+    def on_step(self, ctx: StepContext, *, key: Key[Array, ""]) -> GivenState:
+        # What is in no space becomes NaN.
+        flat = ctx.env.observation_space.flatten(ctx.locals["next_observation"])
+        finite = jnp.all(jnp.isfinite(flat))
+        return GivenState(ctx.state.observation & finite, ctx.state.reward & jnp.isfinite(ctx.reward))
 
     def on_iteration(self, ctx: IterationContext, *, key: Key[Array, ""]) -> NonFiniteState:
         parameters, log = tree.ravel(ctx.policy)[0], ctx.training_log
@@ -50,7 +86,9 @@ class StopOnNonFinite(AbstractCallback):
         finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(parameters)), *fine]))
         good = finite & (ctx.state.iteration == 0)
         iteration = jnp.where(good, ctx.state.iteration, ctx.iteration_count)
-        return NonFiniteState(jnp.where(good, parameters, ctx.state.parameters), iteration)
+        given = jax.tree.map(jnp.all, ctx.step_state)
+        given = tree.where(ctx.state.iteration == 0, given, ctx.state.given)
+        return NonFiniteState(jnp.where(good, parameters, ctx.state.parameters), iteration, given)
 
     def continue_training(self, ctx: IterationContext, *, key: Key[Array, ""]) -> Bool[Array, ""]:
         return ctx.state.iteration == 0
