@@ -1,20 +1,15 @@
 """Videos of policies at play, streamed to a file frame by frame, and pictures of them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jax import random as jr
 from jaxtyping import PRNGKeyArray
 
-from lerax import tree
-from lerax.env import AbstractEnvLike, AbstractEnvLikeState
-from lerax.env.contract import check_env
-from lerax.evaluate import episode
-from lerax.policy import AbstractPolicy, RandomPolicy
-from lerax.policy.base_policy import check_policy
+from lerax.env import AbstractEnvLike
+from lerax.player import Episode, Moment, players_of
+from lerax.policy import AbstractPolicy
 from lerax.render import (
     AbstractFrameSource,
     Spread,
@@ -22,32 +17,10 @@ from lerax.render import (
     side_by_side,
     tiled,
     together,
-    write_caption,
     write_picture,
     write_video,
 )
 from lerax.settings import check_count
-
-from .errors import SettingError
-
-EPISODE_STEPS = 10_000  # after which an episode that does not end is cut
-BY_IMPORTANCE = 2, 0, 1  # return, step, reward: of the words on a frame
-
-
-class Episode(NamedTuple):
-    """How an episode went.
-
-    Attributes:
-        policy: Name of the policy.
-        total: Sum of the rewards.
-        length: Steps.
-        finished: Whether it ended before the step limit.
-    """
-
-    policy: str
-    total: float
-    length: int
-    finished: bool
 
 
 class Recording(NamedTuple):
@@ -119,7 +92,7 @@ def record(
         OSError: The video cannot be written.
     """
     _check(episodes=episodes, steps=steps)
-    players = _players(env, policies, renderer, key, deterministic, overlay)
+    players = players_of(env, policies, renderer, key, deterministic, overlay)
 
     def frames() -> Iterator[np.ndarray]:
         for number in range(episodes if steps is None else 1):
@@ -174,8 +147,8 @@ def take_picture(
     """
     columns, rows = sheet or (1, 1)
     _check(steps=steps, columns=columns, rows=rows)
-    players = _players(env, policies, renderer, key, deterministic, overlay)
-    kept = Spread[list[_Moment]]()
+    players = players_of(env, policies, renderer, key, deterministic, overlay)
+    kept = Spread[list[Moment]]()
     for moments in together([player.play(0, steps) for player in players]):
         if on_frame is not None:
             on_frame()
@@ -195,96 +168,7 @@ def take_picture(
     return Picture(steps_shown, picture.shape[1], picture.shape[0], episodes)
 
 
-class _Moment(NamedTuple):
-    """What can be drawn.
-
-    Attributes:
-        state: State of the environment.
-        step: Steps of the episode until then.
-        words: What is written on it.
-    """
-
-    state: AbstractEnvLikeState
-    step: int
-    words: tuple[str, ...]
-
-
 def _check(**numbers: int | None) -> None:
     for name, value in numbers.items():
         if value is not None:
             check_count(name, value, 1)
-
-
-def _players(
-    env: AbstractEnvLike,
-    policies: Sequence[tuple[str, AbstractPolicy]],
-    renderer: AbstractFrameSource,
-    key: PRNGKeyArray,
-    deterministic: bool,
-    overlay: bool,
-) -> "list[_Player]":
-    check_env(env)
-    pairs: list[Any] = [] if isinstance(policies, AbstractPolicy | type) else list(policies)
-    if not pairs or any(not isinstance(pair, tuple) or len(pair) != 2 for pair in pairs):
-        hint = 'write [("trained", policy)]'
-        raise SettingError("policies", policies, wrong="not policies with their names", hint=hint)
-    for _, policy in policies:
-        check_policy(policy, env)
-    key = tree.typed_key(key)
-    env_on_host, several = tree.on_host(env), len(policies) > 1
-    return [
-        _Player(name, policy, env, env_on_host, renderer, key, deterministic, overlay, several)
-        for name, policy in policies
-    ]
-
-
-@dataclass
-class _Player:
-    """One policy at play, as frames."""
-
-    name: str
-    policy: AbstractPolicy
-    env: AbstractEnvLike
-    env_on_host: Any  # the environment with NumPy's arrays
-    renderer: AbstractFrameSource
-    key: PRNGKeyArray
-    deterministic: bool
-    overlay: bool
-    labelled: bool
-    played: list[Episode] = field(default_factory=list)
-
-    def play(self, number: int, steps: int | None) -> Iterator[_Moment]:
-        """An episode; or so many steps: episodes one after the other, the last one cut."""
-        if steps is None:
-            yield from self._episode(number, EPISODE_STEPS)
-            return
-        while steps > 0:
-            yield from self._episode(number, steps)
-            steps -= self.played[-1].length
-            number += 1
-
-    def _episode(self, number: int, limit: int) -> Iterator[_Moment]:
-        """One episode, which is then in `played`."""
-        steps = episode(
-            self.env,
-            self.policy,
-            key=jr.fold_in(self.key, number),
-            deterministic=self.deterministic and not isinstance(self.policy, RandomPolicy),
-            max_steps=limit,
-        )
-        total, length, finished = 0.0, 0, False
-        for length, step in enumerate(steps):
-            total, finished = total + step.reward, step.done
-            words = f"step {length}", f"reward {step.reward:.2f}", f"return {total:.1f}"
-            yield _Moment(step.state, length, words if self.overlay else ())
-        self.played.append(Episode(self.name, total, length, finished))
-
-    def picture(self, moment: _Moment) -> np.ndarray:
-        """Draws a moment: uint8, `[height, width, 3]`."""
-        self.env_on_host.render(moment.state, self.renderer)
-        frame = self.renderer.as_array()
-        if moment.words:
-            write_caption(frame, moment.words, importance=BY_IMPORTANCE)
-        if self.labelled:
-            write_caption(frame, [self.name], at_bottom=True)
-        return frame

@@ -1,17 +1,17 @@
 """Pictures and videos; host only, never JAX."""
 
-from .base_renderer import BLACK as BLACK
-from .base_renderer import BLUE as BLUE
-from .base_renderer import GRAY as GRAY
-from .base_renderer import GREEN as GREEN
-from .base_renderer import RED as RED
-from .base_renderer import WHITE as WHITE
 from .base_renderer import AbstractFrameSource as AbstractFrameSource
 from .base_renderer import AbstractRenderer as AbstractRenderer
-from .base_renderer import Color as Color
 from .base_renderer import RenderError as RenderError
 from .base_renderer import Transform as Transform
 from .caption import write_caption as write_caption
+from .color import BLACK as BLACK
+from .color import BLUE as BLUE
+from .color import GRAY as GRAY
+from .color import GREEN as GREEN
+from .color import RED as RED
+from .color import WHITE as WHITE
+from .color import Color as Color
 from .gif import encode_gif as encode_gif
 from .grid import Spread as Spread
 from .grid import grid_shape as grid_shape

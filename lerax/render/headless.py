@@ -4,7 +4,7 @@ from typing import Any
 
 from lerax.errors import SettingError
 
-from .base_renderer import WHITE
+from .color import WHITE
 from .mujoco_renderer import HeadlessMujocoRenderer
 from .pygame_renderer import HeadlessPygameRenderer
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from lerax.errors import SettingError
 
-from .base_renderer import WHITE, AbstractRenderer, Color, Point, RenderError, Transform, check_size, imported
+from .base_renderer import AbstractRenderer, Point, RenderError, Transform, check_size, imported
+from .color import WHITE, Color
 from .outlines import Pixels, circle, grid, stroke
 
 # Stencils are drawn this many times as large and scaled down, which smooths edges; fewer for large ones.

@@ -513,13 +513,13 @@ CHANGES = [
         f"{OPTIONS}[Hopper-options24]",
     ),
     change(
-        "env/mujoco/native",
+        "env/mujoco/steppers",
         "mj_step(model, data, nstep=frame_skip)",
         "mj_step(model, data, nstep=frame_skip + 1)",
         f"{EPISODES}[Ant]",
     ),
     change(
-        "env/mujoco/native",
+        "env/mujoco/steppers",
         "self._batch.step(nstep=frame_skip)",
         "self._batch.step(nstep=frame_skip + 1)",
         f"{EPISODES}[Hopper]",
@@ -587,7 +587,7 @@ CHANGES = [
         "test_record::test_an_episode_without_an_end_is_cut",
     ),
     change(
-        "record",
+        "player",
         "steps -= self.played[-1].length",
         "steps -= self.played[-1].length + 1",
         "test_record::test_steps_are_played_in_as_many_episodes_as_they_take",
@@ -599,7 +599,7 @@ CHANGES = [
         "test_record::test_a_picture_is_the_middle_of_an_episode",
     ),
     change(
-        "record",
+        "player",
         "total + step.reward, step.done",
         "step.reward, step.done",
         "test_record::test_a_video_shows_every_state_of_an_episode",

@@ -3,11 +3,10 @@
 import dataclasses
 import hashlib
 from abc import abstractmethod
-from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
-import jax
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
@@ -15,15 +14,16 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from lerax import tree
 from lerax.env.timed import AbstractTimedEnv, AbstractTimedState, time_limit
-from lerax.errors import SettingError, SettingTypeError
+from lerax.errors import SettingTypeError
 from lerax.render import HeadlessMujocoRenderer, RenderError
 from lerax.render.mujoco_types import MjData, MjModel, MjvCamera
 from lerax.settings import check_settings, data_of, setting
 from lerax.space import Box
 
 from .data import Data, Judged, Tracked
+from .loaded import loaded
 from .model import engine, free_camera, load_model, model_bytes, set_up
-from .physics import Physics, Row, make_physics
+from .physics import Row
 
 PHYSICS = ("native", "mjx")
 
@@ -110,7 +110,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         model = load_model(self.xml_file)
         digest = hashlib.sha256(model_bytes(model)).hexdigest()
         object.__setattr__(self, "_model_digest", digest)  # what else is known of it may be of another model
-        _loaded(self, model)
+        loaded(self, model)
 
     @abstractmethod
     def observe(self, data: Data) -> Float[Array, " size"]:
@@ -141,7 +141,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
     @property
     def mujoco_model(self) -> MjModel:
         """The `mujoco.MjModel`; never change it."""
-        return _loaded(self).model
+        return loaded(self).model
 
     @property
     def mujoco_camera(self) -> MjvCamera | None:
@@ -170,12 +170,12 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
 
         @property
         def observation_space(self) -> Box:
-            return Box(-jnp.inf, jnp.inf, shape=(_loaded(self).observation_size,))
+            return Box(-jnp.inf, jnp.inf, shape=(loaded(self).observation_size,))
 
     def draw(self, *, key: Key[Array, ""]) -> MujocoState:
-        loaded = _loaded(self)
-        row = loaded.physics.displaced(*self.offsets(key=key))
-        outcome = jnp.zeros(loaded.observation_size + 2, jnp.float32)
+        known = loaded(self)
+        row = known.physics.displaced(*self.offsets(key=key))
+        outcome = jnp.zeros(known.observation_size + 2, jnp.float32)
         return MujocoState(row, outcome, jnp.array(0, jnp.int32))
 
     def begin(self, state: MujocoState) -> MujocoState:
@@ -188,7 +188,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         self, state: MujocoState, action: Float[Array, " nu"], *, key: Key[Array, ""] | None = None
     ) -> MujocoState:
         action = jnp.asarray(action, jnp.float32)
-        row, fields, moved, failed = _loaded(self).physics.step(state.row, action)
+        row, fields, moved, failed = loaded(self).physics.step(state.row, action)
         reward, terminal = self.judge(self._data(fields), action, moved)
         outcome = self._outcome(fields, (jnp.where(failed, 0, reward), failed | terminal))
         return MujocoState(row, outcome, state.steps + 1)
@@ -211,7 +211,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
 
     def mujoco_data(self, state: MujocoState) -> MjData:
         """A new `mujoco.MjData` in this state, brought up to date with `mj_forward`."""
-        return _loaded(self).physics.data(np.asarray(state.row))
+        return loaded(self).physics.data(np.asarray(state.row))
 
     def render(self, state: MujocoState, renderer: Any) -> None:
         if not hasattr(renderer, "render_data"):
@@ -224,7 +224,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         return HeadlessMujocoRenderer(self.mujoco_model, camera=self.mujoco_camera)
 
     def _begun(self, state: MujocoState) -> MujocoState:
-        row, fields = _loaded(self).physics.begin(state.row)
+        row, fields = loaded(self).physics.begin(state.row)
         return MujocoState(row, self._outcome(fields, (0.0, False)), state.steps)
 
     def _data(self, fields: Mapping[str, Array]) -> Data:
@@ -234,45 +234,6 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         shown = self.observe(self._data(fields))
         end = jnp.stack([jnp.asarray(part, jnp.float32) for part in judged])
         return jnp.concatenate([shown.astype(jnp.float32), end])
-
-
-class _Loaded(NamedTuple):
-    """What the arguments of an environment stand for.
-
-    Attributes:
-        model: Its `mujoco.MjModel`.
-        physics: What simulates it.
-        observation_size: Numbers in an observation.
-    """
-
-    model: MjModel
-    physics: Physics
-    observation_size: int
-
-
-_known: dict[Hashable, _Loaded] = {}
-
-
-def _loaded(env: AbstractMujocoEnv, model: MjModel | None = None) -> _Loaded:
-    """The model of an environment, and its physics; `model` if it has none yet."""
-    static = {name: value for name, value in vars(env).items() if name not in data_of(type(env))}
-    key = (type(env), tuple(static.items()))
-    if key not in _known:
-        model = load_model(env.xml_file) if model is None else model
-        physics = make_physics(env.physics, _without_data(env), model, env.threads, key)
-        shown = lambda fields: env.observe(Data(model, env.frame_skip, fields))
-        fields = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in physics.shapes.items()}
-        shape = jax.eval_shape(shown, fields).shape
-        if len(shape) != 1:
-            said = f"the shape {shape}"
-            raise SettingError(env.name, shape, wrong="observe must return a vector", said=said)
-        _known[key] = _Loaded(model, physics, shape[0])
-    return _known[key]
-
-
-def _without_data(env: AbstractMujocoEnv) -> AbstractMujocoEnv:
-    """The task as the host knows it, shared by all whose settings differ in data alone: these are None."""
-    return jax.tree.map(lambda leaf: None, env)
 
 
 def _can_be_hashed(value: object) -> bool:

@@ -6,29 +6,22 @@ travels through JAX's float32 programs as uint32 words, bit for bit: rounded to 
 drift within a few hundred steps.
 """
 
-import contextlib
 import functools
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from lerax.render.mujoco_types import MjData, MjModel
 
 from .data import Data, Tracked
-from .model import engine, gave_up, model_bytes, tell_warnings
+from .model import engine, model_bytes, tell_warnings
+from .steppers import AFTER_STEP, Batched, Threaded, carried
 
-AFTER_STEP = ("cacc", "cfrc_int", "cfrc_ext")  # fields that only mj_rnePostConstraint computes
 KEPT_SIZES = 8  # numbers of rows for which simulations are kept
-
-Copies = list[tuple[np.ndarray, np.ndarray]]
-"""Arrays that are filled after a step, each with the one that it is a copy of."""
-Worker = tuple[MjData, Copies]
 
 
 @runtime_checkable
@@ -66,7 +59,7 @@ class Native:
         self._mujoco, self._task, self._model = engine(), task, model
         self._threads = threads or len(os.sched_getaffinity(0))
         mujoco = self._mujoco
-        self._kind = _carried(model)
+        self._kind = carried(model)
         data = mujoco.MjData(model)
         self.shapes = {name: np.shape(getattr(data, name)) for name in fields_of(task)}
         # Methods of a Module are bound anew, slowly, each time they are asked for.
@@ -80,7 +73,7 @@ class Native:
         self.ends: list[int] = np.cumsum(sizes).tolist()
         self._others = list(zip(self.shapes, self.ends, strict=False))[2:]  # than positions and velocities
         self._lock = threading.Lock()
-        self._simulations: dict[int, _Batched | _Threaded] = {}
+        self._simulations: dict[int, Batched | Threaded] = {}
         self.key = model_bytes(model) + repr((task, self.row_size, mujoco.__version__)).encode()
 
     def begin(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
@@ -138,7 +131,7 @@ class Native:
 
     def _fill(
         self,
-        simulations: "_Batched | _Threaded",
+        simulations: Batched | Threaded,
         rows: Float[np.ndarray, "row size"],
         read: Float[np.ndarray, "row numbers"],
     ) -> None:
@@ -153,12 +146,12 @@ class Native:
             read[:, start:end].reshape(field.shape)[...] = field
             start = end
 
-    def _of_size(self, count: int) -> "_Batched | _Threaded":
+    def _of_size(self, count: int) -> Batched | Threaded:
         """Scratch simulations, as many as there are rows."""
         if count not in self._simulations:
             if len(self._simulations) == KEPT_SIZES:
                 del self._simulations[next(iter(self._simulations))]
-            kind = _Threaded if set(AFTER_STEP) & set(self._task.fields) else _Batched
+            kind = Threaded if set(AFTER_STEP) & set(self._task.fields) else Batched
             threads, size = min(count, self._threads), len(self._template)
             self._simulations[count] = kind(
                 self._model, count, threads, self.shapes, self._task.frame_skip, size
@@ -166,117 +159,6 @@ class Native:
         return self._simulations[count]
 
 
-class _Batched:
-    """Simulations that MuJoCo's own thread pool steps."""
-
-    def __init__(self, model: MjModel, count: int, threads: int, fields: Iterable[str], skip: int, size: int):
-        from mujoco import batch  # type: ignore[attr-defined]
-
-        self._batch = batch.Batch(model, count, nthread=threads)
-        self._failures = batch.SimulationError
-        self.state: np.ndarray = self._batch.state[:, :size]
-        self.controls: np.ndarray = self._batch.bind("ctrl")
-        self.data = Data(model, skip, {name: self._batch.bind(name) for name in fields})
-
-    def forward(self, which: Int[np.ndarray, " some"]) -> None:
-        """Computes the fields of some simulations from their states."""
-        self._batch.forward(which)
-
-    def step(self, frame_skip: int) -> Int[np.ndarray, " some"]:
-        """Steps all. Returns those in which the engine gave up; they stay as they were."""
-        try:
-            self._batch.step(nstep=frame_skip)
-        except self._failures as error:
-            gave_up(self._batch.error(int(error.ids[0])))
-            return error.ids
-        return np.empty(0, int)
-
-
-class _Threaded:
-    """Simulations of which contact forces are wanted, which have to be asked for after each step."""
-
-    def __init__(self, model: MjModel, count: int, threads: int, fields: Iterable[str], skip: int, size: int):
-        self._mujoco, self._model = engine(), model
-        self._kind = _carried(model)
-        self.state = np.zeros((count, size))
-        self._rows = list(self.state)
-        in_state = {name: self._where(name) for name in ("qpos", "qvel", "ctrl")}
-        arrays = {name: self.state[:, start : start + size] for name, (start, size) in in_state.items()}
-        derived = [name for name in fields if name not in in_state]
-        datas = [self._mujoco.MjData(model) for _ in range(threads)]
-        # With each data the arrays to copy after a step, and where: asking for one by name makes it anew.
-        self._workers: list[Worker] = []
-        for name in derived:
-            arrays[name] = np.zeros((count, *np.shape(getattr(datas[0], name))))
-        for data in datas:
-            self._workers.append((data, [(arrays[name], getattr(data, name)) for name in derived]))
-        self.controls, self.data = arrays["ctrl"], Data(model, skip, arrays)
-        self._pool = ThreadPoolExecutor(max(1, threads - 1))  # whose threads start when they are asked for
-
-    def _where(self, name: str) -> tuple[int, int]:
-        """Where in a state a part of it lies, and how long it is."""
-        bit = getattr(self._mujoco.mjtState, f"mjSTATE_{name.upper()}").value
-        before = self._mujoco.mj_stateSize(self._model, self._kind & (bit - 1))
-        return before, self._mujoco.mj_stateSize(self._model, bit)
-
-    def forward(self, which: Int[np.ndarray, " some"]) -> None:
-        """Computes the fields of some simulations from their states."""
-        mujoco, model, (data, derived) = self._mujoco, self._model, self._workers[0]
-        for i in which.tolist():
-            mujoco.mj_resetData(model, data)
-            mujoco.mj_setState(model, data, self._rows[i], self._kind)
-            mujoco.mj_forward(model, data)
-            self._take(i, data, derived)
-
-    def step(self, frame_skip: int) -> Int[np.ndarray, " some"]:
-        """Steps all. Returns those in which the engine gave up; they stay as they were."""
-        waiting = iter(range(len(self._rows)))  # whoever is free takes the next: some take longer than others
-        failed: list[int] = []
-        own, *others = self._workers
-        running = []
-        with contextlib.suppress(
-            RuntimeError
-        ):  # Python is ending and pools start nothing: this thread does all
-            for other in others:
-                running.append(self._pool.submit(self._steps, other, waiting, frame_skip, failed))
-        self._steps(own, waiting, frame_skip, failed)
-        for future in running:
-            future.result()
-        return np.array(failed, int)
-
-    def _steps(self, worker: Worker, waiting: Iterator[int], frame_skip: int, failed: list[int]) -> None:
-        mujoco, model, (data, derived) = self._mujoco, self._model, worker
-        for i in waiting:
-            mujoco.mj_setState(model, data, self._rows[i], self._kind)
-            try:
-                mujoco.mj_step(model, data, nstep=frame_skip)
-                mujoco.mj_rnePostConstraint(model, data)
-            except mujoco.FatalError as error:
-                gave_up(str(error))
-                failed.append(i)
-                continue
-            self._take(i, data, derived)
-
-    def _take(self, i: int, data: MjData, derived: Copies) -> None:
-        self._mujoco.mj_getState(self._model, data, self._rows[i], self._kind)
-        for array, field in derived:
-            array[i] = field
-
-
 def fields_of(task: Task) -> tuple[str, ...]:
     """The fields of a simulation that are read, in their order."""
     return ("qpos", "qvel", *task.fields)
-
-
-def _carried(model: MjModel) -> int:
-    """The parts of an engine's state that a step changes, as bits of `mjtState`.
-
-    For most models these are those up to the controls. Forces applied by hand, constraints switched off and
-    the like, more than half of it, stay as the model has them.
-    """
-    mujoco = engine()
-    parts = mujoco.mjtState
-    whole = parts.mjSTATE_INTEGRATION.value
-    if mujoco.mj_stateSize(model, parts.mjSTATE_PLUGIN.value | parts.mjSTATE_PLASTIC.value):
-        return whole
-    return whole & (2 * parts.mjSTATE_CTRL.value - 1)
