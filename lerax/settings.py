@@ -108,14 +108,18 @@ class Setting(NamedTuple):
 
     @property
     def example(self) -> str:
-        """How a value is written, in Python as on the command line; booleans differ."""
+        """How a value is written, in Python as on the command line; booleans and tables differ."""
+        python = {"bool": "True", TABLE: "{'distance': 4.0}"}.get(self.alternatives[0])
+        return f"{python}, behind --set and in a file {self.written}" if python else self.written
+
+    @property
+    def written(self) -> str:
+        """How a value is written behind `--set` and in a file."""
         kind, value = self.alternatives[0], self.default
         if value is REQUIRED or value is None:
-            value = EXAMPLES.get(kind, ())
-        if isinstance(value, bool):
-            return "True, behind --set and in a file true"
-        if kind == TABLE:
-            return "{'distance': 4.0}, behind --set and in a file {distance = 4.0}"
+            value = self.limits.choices[0] if self.limits.choices else EXAMPLES.get(kind, ())
+        if kind in ("bool", TABLE):
+            return {"bool": "true", TABLE: "{distance = 4.0}"}[kind]
         return f"[{','.join(map(repr, value))}]" if isinstance(value, tuple) else repr(value)
 
     def convert(self, value: object) -> Any:
@@ -215,8 +219,17 @@ def check_settings(module: object) -> None:
 
     for name, declared in settings_of(type(module)).items():
         value = getattr(module, name)
-        if not (isinstance(value, Tracer) and name in data_of(type(module))):
+        if isinstance(value, Tracer) and name in data_of(type(module)):
+            continue
+        try:
             object.__setattr__(module, name, declared.convert(value))
+        except SettingError as error:
+            if value is not declared.default:
+                raise
+            field, wrong = f"{type(module).__name__}.{name}", f"its own default is {error.wrong}"
+            raise SettingError(
+                field, value, error.allowed, wrong=wrong, hint="mend its declaration"
+            ) from None
 
 
 def _without_arrays(value: Any) -> Any:

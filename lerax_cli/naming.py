@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from pathlib import PurePath
 from typing import Any
 
 from lerax.errors import SettingError
@@ -37,7 +38,8 @@ def find(
     Raises:
         Failure: There is none of that name, or it would have to be imported for a file.
     """
-    if OBJECT.fullmatch(name):
+    by_place = kind.word in NAMED_BY and _place(where, name, error)
+    if by_place:
         if not trusted:
             hint = f"{option or NAMED_BY[kind.word]} {name}"
             raise error(where, f"imported only if the command line names it, too (got {name!r}); add {hint}")
@@ -46,6 +48,24 @@ def find(
         return kind.find(name)
     except UnknownName as unknown:
         raise error(where, str(unknown)) from None
+
+
+def _place(where: str, name: str, error: type[Failure]) -> bool:
+    """Whether a name is the place of a class.
+
+    Raises:
+        Failure: It is meant to be one, and is a file or has another form.
+    """
+    module, colon, cls = name.partition(":")
+    path = PurePath(module)
+    if path.suffix == ".py":
+        folder = [] if {"..", path.root} & {*path.parts} else path.parts[:-1]
+        own = f"{'.'.join((*folder, path.stem))}:{cls or 'CLASS'}"
+        there = "" if folder or len(path.parts) == 1 else f" in the folder {path.parent}"
+        raise error(where, f"a file, and no MODULE:CLASS (got {name!r}); write {own}{there}")
+    if colon and not OBJECT.fullmatch(name):
+        raise error(where, f"not MODULE:CLASS (got {name!r}); such as my_package.my_module:MyClass")
+    return bool(colon)
 
 
 def load(where: str, kind: Kind, entry: Entry) -> Any:

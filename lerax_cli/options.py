@@ -12,11 +12,12 @@ from lerax.run import NAME
 from lerax.settings import REQUIRED, Setting
 
 from . import naming
-from .declared import DEFAULT_ALGORITHM, TABLES, declared, from_plain, is_ours
+from .declared import DEFAULT_ALGORITHM, TABLES, declared, from_plain, is_ours, setting_name
 from .report import BadInput
 from .values import DEFAULT_STEPS, KEYS, SHORT, Given, Layer, checked, read_config, read_settings
 
 NO_BACKEND = {"none": registry.Entry("none", "", "Nothing but the run's directory.")}
+BESIDE_THE_TASK = ("default_camera_config", "physics", "threads")  # how an environment is computed and seen
 ALWAYS = ("none", "console", "jsonl")  # what changes nothing where it is named as a backend
 
 
@@ -91,10 +92,11 @@ def plan(
     at_policy, policy_entry = _named("policy", "--policy", policy, layers, default)
     named = {"env": env_entry, "policy": policy_entry, "algorithm": algorithm}
     own = read_settings(settings, num_envs)
-    merged = {table: _merged(table, entry, layers) | own[table] for table, entry in named.items()}
+    inherited = {table: _merged(table, entry, layers) for table, entry in named.items()}
+    merged = {table: inherited[table] | own[table] for table in named}
     for table, entry in named.items():
         if entry is not None and is_ours(table, entry):
-            resolve(entry, declared(table, entry), merged[table])
+            resolve(table, entry, declared(table, entry), merged[table])
     steps_from, wanted_steps = pick("--steps", steps, layers, DEFAULT_STEPS)
     return TrainingPlan(
         env=env_entry,
@@ -107,7 +109,9 @@ def plan(
         backends=read_backends(*pick("--backend", backends or None, layers, []), warn),
         nan=pick("--nan", nan, layers, KEYS["nan"].default)[1],
         videos={key: pick(f"--{key}", value, layers, KEYS[key].default)[1] for key, value in videos.items()},
-        score=find_score(layers[0] if config is not None else None, env_entry, algorithm),
+        score=find_score(
+            layers[0] if config is not None else None, env_entry, algorithm, inherited["env"], merged["env"]
+        ),
         settings=merged,
     )
 
@@ -169,17 +173,41 @@ def find_preset(where: str, name: str, env: registry.Entry, algorithm: registry.
     return found
 
 
-def find_score(config: Layer | None, env: registry.Entry, algorithm: registry.Entry) -> float | None:
+def find_score(
+    config: Layer | None,
+    env: registry.Entry,
+    algorithm: registry.Entry,
+    inherited: dict[str, Given],
+    given: dict[str, Given],
+) -> float | None:
     """The mean return that counts as solved: it belongs to an environment, and goes to no other one.
 
     A config's counts for the environment that it names, or for any if it names none; else that of the
-    environment's own preset counts, whichever settings are taken.
+    environment's own preset counts, whichever settings of the algorithm are taken. Where the environment has
+    other settings than it is of, none counts: it may be out of reach, or no feat.
+
+    Args:
+        config: The config, if there is one.
+        env: The environment.
+        algorithm: The algorithm.
+        inherited: The environment's settings of config and preset.
+        given: These and those of the command line.
     """
-    if config is not None and "score" in config.keys:
-        of = config.names.get("env")
-        if of is None or of.value.lower() == env.name.lower():
-            return config.keys["score"]
-    return find_preset("--preset", "auto", env, algorithm).keys.get("score")
+    layer, base = config, inherited
+    of = config.names.get("env") if config is not None else None
+    others = of is not None and of.value.lower() != env.name.lower()
+    if layer is None or others or "score" not in layer.keys:
+        layer = find_preset("--preset", "auto", env, algorithm)
+        base = layer.tables["env"]
+    return layer.keys.get("score") if _task(env, base) == _task(env, given) else None
+
+
+def _task(env: registry.Entry, given: dict[str, Given]) -> dict[str, Any]:
+    """The settings of an environment that decide on what can be reached in it."""
+    values = {name: setting.value for name, setting in given.items()}
+    if is_ours("env", env):
+        values = resolve("env", env, declared("env", env), given)
+    return {name: value for name, value in values.items() if name not in BESIDE_THE_TASK}
 
 
 def read_backends(where: str, names: list[str], warn: Any) -> list[str]:
@@ -240,7 +268,9 @@ def _elsewhere(table: str, key: str, where: str) -> str:
     return f"it is the option --{key.replace('_', '-')}"
 
 
-def resolve(entry: registry.Entry, declared: dict[str, Setting], given: dict[str, Given]) -> dict[str, Any]:
+def resolve(
+    table: str, entry: registry.Entry, declared: dict[str, Setting], given: dict[str, Given]
+) -> dict[str, Any]:
     """Every setting of something: the given ones converted to their types, and the others' defaults.
 
     Raises:
@@ -258,5 +288,6 @@ def resolve(entry: registry.Entry, declared: dict[str, Setting], given: dict[str
             raise BadInput(f"{where}: {name}", error.reason) from None
     missing = [name for name, value in values.items() if value is REQUIRED]
     if missing:
-        raise BadInput(what, f"has no default for {', '.join(missing)}; give it with --set")
+        written = " ".join(f"--set {setting_name(table, name)}={declared[name].written}" for name in missing)
+        raise BadInput(what, f"has no default for {', '.join(missing)}; give for example {written}")
     return values

@@ -106,7 +106,8 @@ def build(plan: TrainingPlan) -> Parts:
     }
     declared = {table: settings_of(cls) for table, (_, cls) in named.items()}
     settings = {
-        table: options.resolve(entry, declared[table], given[table]) for table, (entry, _) in named.items()
+        table: options.resolve(table, entry, declared[table], given[table])
+        for table, (entry, _) in named.items()
     }
     algorithm = naming.make(places["algorithm"], algorithm_class, settings["algorithm"], given["algorithm"])
     try:

@@ -114,7 +114,7 @@ def _record(
 def _env(subject: policies.Subject) -> Any:
     """The environment, with the settings of the run."""
     cls = naming.load("ENV|RUN", registry.ENV, subject.env)
-    values = options.resolve(subject.env, settings_of(cls), subject.settings)
+    values = options.resolve("env", subject.env, settings_of(cls), subject.settings)
     return naming.make("ENV|RUN", cls, values, subject.settings)
 
 

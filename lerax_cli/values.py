@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import typer
 
 from lerax import registry
-from lerax.errors import SettingError
+from lerax.errors import SettingError, shown
 from lerax.files import parse_toml, read_toml
 from lerax.settings import Limits, Setting
 
@@ -187,16 +187,26 @@ def checked(where: str, content: dict[str, Any]) -> Layer:
                     name(key, full, inner)
                 else:
                     layer.tables[key][setting] = Given(inner, where, full)
-        elif key in SHORT:
+        elif key in SHORT and isinstance(value, str):
             name(SHORT[key], key, value)
-        elif key in TABLES:
-            raise BadInput(where, f"{key}: not a table (got {value!r}); write its settings below [{key}]")
+        elif key in SHORT or key in TABLES:
+            raise BadInput(where, _of_wrong_kind(key, value))
         elif key in KEYS:
             layer.keys[key] = convert(f"{where}: {key}", KEYS[key], value)
         else:
             known = dict.fromkeys([*KEYS, *SHORT, *TABLES])
             raise BadInput(where, f"unknown key (got {key!r}); {registry.hint(key, known)}")
     return layer
+
+
+def _of_wrong_kind(key: str, value: Any) -> str:
+    """What to say of a key that names something or is its table, where its value can be neither."""
+    table = SHORT.get(key, key)
+    several = isinstance(value, list) and value and isinstance(value[0], dict)
+    got = f"[{key}]" if isinstance(value, dict) else f"[[{key}]]" if several else shown(value)
+    example = next(iter(TABLES[table].entries))
+    wanted = " or ".join(["a name (a str)"] * (key in SHORT) + ["a table"] * (key in TABLES))
+    return f'{key}: not {wanted} (got {got}); write name = "{example}" and settings below [{table}]'
 
 
 def check_quiet(quiet: bool, progress: str) -> None:

@@ -14,8 +14,11 @@ from test_plugins import install, path
 
 from lerax import registry
 from lerax.algorithm import PPO
-from lerax.settings import settings_of
+from lerax.env.classic_control import CartPole
+from lerax.errors import SettingError
+from lerax.settings import REQUIRED, setting, settings_of
 from lerax_cli import declared, options
+from lerax_cli.report import BadInput
 
 OWN = """
 from lerax.algorithm import PPO
@@ -119,11 +122,80 @@ def test_setting_is_refused(tmp_path: Path, text: str, words: list[str]):
         ("algo = 'ppo'\n[algorithm]\nname = 'ppo'\n", ["algo and algorithm.name", "one of them"]),
         ("env = 'Hopper-v5'\npolicy = 'MLP'\n", ["policy", "'MLP'", "MLPActorCriticPolicy"]),
         ("env = 'Hopper-v5'\n[env]\nhealthy_reward = 2\n", ["line 2", "name ="]),
+        (
+            "[algo]\nname = 'ppo'\n",
+            ["algo: not a name (a str) (got [algo])", 'name = "ppo"', "below [algorithm]"],
+        ),
+        ("algo = 3\n", ["algo: not a name (a str) (got 3)", "below [algorithm]"]),
+        ("algorithm = 'ppo'\n", ["algorithm: not a table (got 'ppo')", 'name = "ppo"', "below [algorithm]"]),
+        (
+            "[[env]]\nname = 'Hopper-v5'\n",
+            ["env: not a name (a str) or a table (got [[env]])", "below [env]"],
+        ),
+        ("env = 3\n", ["env: not a name (a str) or a table (got 3)", 'name = "CartPole-v1"', "below [env]"]),
+        ("policy = ['x']\n", ["policy: not a name (a str) or a table (got ['x'])", "below [policy]"]),
+        ("env = 'corridor.py:Corridor'\n", ["env: a file", "write corridor:Corridor"]),
+        ("env = 'corridor:Corridor'\n", ["imported only if the command line names it"]),
     ],
 )
 def test_config_is_refused(tmp_path: Path, content: str, words: list[str]):
     (tmp_path / "own.toml").write_text(content)
     refuse(in_process.run("train", "--config", "own.toml", cwd=tmp_path), 2, ["--config", *words])
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("corridor.py:Corridor", "write corridor:Corridor"),
+        ("corridor.py", "write corridor:CLASS"),
+        ("./mine/corridor.py:Corridor", "write mine.corridor:Corridor"),
+        ("../mine/corridor.py:Corridor", "write corridor:Corridor in the folder ../mine"),
+        ("/mine/corridor.py:Corridor", "write corridor:Corridor in the folder /mine"),
+        ("corridor:", "my_module:MyClass"),
+        (":Corridor", "my_module:MyClass"),
+        ("mine/corridor:Corridor", "my_module:MyClass"),
+    ],
+)
+@pytest.mark.parametrize("option", ["ENV", "--algo", "--policy"])
+def test_a_place_of_another_form_is_answered_with_the_right_one(tmp_path, option, word, said):
+    words = [word] if option == "ENV" else ["CartPole-v1", option, word]
+    done = in_process.run("train", *words, cwd=tmp_path)
+    refuse(done, 2, [f"{option}: ", "MODULE:CLASS", f"(got {word!r}); ", said])
+
+
+class Odd(CartPole):
+    must: int = setting(REQUIRED, "Has no default.", kind="int", kw_only=True)
+    on: bool = setting(REQUIRED, "Has none, either.", kind="bool", kw_only=True)
+    few: int = setting(5, "Has one that it cannot have.", at_most=3)
+
+
+def test_a_setting_without_a_default_is_asked_for_as_it_is_given():
+    with pytest.raises(BadInput, match=r"no default for must, on;.* --set env.must=1 --set env.on=true$"):
+        options.resolve("env", registry.Entry("Odd", "own:Odd", ""), settings_of(Odd), {})
+
+
+def test_a_default_that_cannot_be_is_the_fault_of_its_declaration():
+    with pytest.raises(SettingError, match="^Odd.few: its own default is out of range .got 5.; allowed: at "):
+        Odd(must=1, on=True)
+    with pytest.raises(SettingError, match="^few: out of range"):
+        Odd(must=1, on=True, few=4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "config", "score"),
+    [
+        ({}, "", 475.0),
+        ({"max_episode_steps": 200}, "", None),
+        ({"max_episode_steps": 500}, "", 475.0),
+        ({}, "[env]\nmax_episode_steps = 200\n", None),
+        ({}, "score = 9\n[env]\nmax_episode_steps = 200\n", 9.0),
+        ({"max_episode_steps": 300}, "score = 9\n[env]\nmax_episode_steps = 200\n", None),
+    ],
+)
+def test_a_score_counts_for_the_environment_with_its_settings_alone(tmp_path, settings, config, score):
+    (tmp_path / "own.toml").write_text(config)
+    chosen = plan("CartPole-v1", tmp_path / "own.toml", settings=settings)
+    assert chosen.score == score
 
 
 def test_settings_are_refused_before_jax_is_imported(tmp_path: Path):
@@ -132,12 +204,15 @@ def test_settings_are_refused_before_jax_is_imported(tmp_path: Path):
     assert done.returncode == 0 and "not a float" in done.stderr, done.stderr
 
 
-def plan(env: str | None, config: Path, policy: str | None = None) -> options.TrainingPlan:
-    """What a run would be."""
+def plan(
+    env: str | None, config: Path, policy: str | None = None, settings: dict[str, int] | None = None
+) -> options.TrainingPlan:
+    """What a run would be, with settings of the environment."""
     given = dict.fromkeys(
         ("algo", "steps", "seed", "backends", "preset", "num_envs", "nan", "video_interval")
     )
-    more = {"config": str(config), "settings": [], "warn": pytest.fail, "policy": policy}
+    own = [("env", name, value) for name, value in (settings or {}).items()]
+    more = {"config": str(config), "settings": own, "warn": pytest.fail, "policy": policy}
     return options.plan(env, **given, **more)  # type: ignore[arg-type]
 
 
