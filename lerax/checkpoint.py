@@ -1,13 +1,8 @@
 """Modules on disk: complete and verified, or not there at all.
 
-A file is one line `lerax-1 <SHA-256 of the rest>`, one line of JSON (the leaves' names, types and shapes,
-and metadata), and the leaves' bytes. Nothing in it is ever executed.
+`lerax/archive.py` says what a file looks like. Nothing in it is ever executed.
 """
 
-import hashlib
-import json
-import operator
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +13,15 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import PyTree
 
+from . import archive
+from .archive import MAGIC as MAGIC
+from .archive import Archive, CheckpointError, Entry, Segments, Write
 from .errors import SettingTypeError
 from .files import write_atomically
 from .settings import check_instance
 
-MAGIC = b"lerax-1 "
-LARGEST_HEADER = 2**24  # bytes; a policy's has hundreds
-
 Form = tuple[str, tuple[int, ...]]
 """The dtype and the shape of a leaf."""
-
-
-class CheckpointError(ValueError):
-    """A file is damaged, or does not fit what is to be loaded.
-
-    Attributes:
-        path: The file.
-        reason: Why it cannot be loaded.
-    """
-
-    def __init__(self, path: str | Path, reason: str):
-        super().__init__(path, reason)
-        self.path, self.reason = path, reason
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
 
 
 def save(
@@ -50,7 +29,8 @@ def save(
     module: PyTree,
     metadata: dict[str, Any] | None = None,
     *,
-    write: Callable[[Path, bytes], None] = write_atomically,
+    segments: Segments | None = None,
+    write: Write = write_atomically,
 ) -> None:
     """Saves the arrays of a module, JAX's and NumPy's.
 
@@ -58,21 +38,39 @@ def save(
         path: The file.
         module: Any tree; only its arrays are saved.
         metadata: Anything that JSON can hold.
+        segments: Takes large arrays, in the folder `segments` beside the file; without it the file holds all.
         write: Writes the file.
 
     Raises:
         TypeError: An array holds Python objects, or the metadata something that JSON cannot hold.
         OSError: The file cannot be written; what was there before is still there.
     """
-    named = _named_arrays(module)
-    for name, leaf in named:
+    archive.write(Path(path), arrays_of(module), metadata or {}, segments=segments, write=write)
+
+
+def arrays_of(module: PyTree, *, copy: bool = False) -> list[tuple[Entry, memoryview]]:
+    """The arrays of a module as bytes, with what is to be said of them.
+
+    Args:
+        module: Any tree.
+        copy: They stay as they are, whatever becomes of the module's.
+
+    Raises:
+        TypeError: An array holds Python objects.
+    """
+    found = []
+    for name, leaf in _named_arrays(module):
         if _is_form(leaf) or _plain(leaf).dtype.hasobject:
             got = "the form of an array" if _is_form(leaf) else "an array of Python objects"
             raise SettingTypeError(name, leaf, wrong="cannot be saved", hint="use numbers", said=got)
-    leaves = [[name, str(leaf.dtype), leaf.shape] for name, leaf in named]
-    header = json.dumps({"leaves": leaves, "metadata": metadata or {}}).encode() + b"\n"
-    body = header + b"".join(np.asarray(_plain(leaf)).tobytes() for _, leaf in named)
-    write(Path(path), MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        values = np.array(_plain(leaf), order="C", copy=copy or None)
+        found.append((Entry(name, str(leaf.dtype), tuple(leaf.shape)), _bytes(values)))
+    return found
+
+
+def _bytes(values: np.ndarray) -> memoryview:
+    """The memory of a contiguous array."""
+    return values.reshape(-1).view(np.uint8).data if values.nbytes else memoryview(b"")
 
 
 def load(path: str | Path, like: PyTree) -> PyTree:
@@ -89,22 +87,22 @@ def load(path: str | Path, like: PyTree) -> PyTree:
         TypeError: `like` is a class.
     """
     check_instance("like", like, object, "MLPActorCriticPolicy(env, key=key)")
-    header, payload = _read(Path(path))
-    found = {name: (dtype, shape) for name, dtype, shape in header["leaves"]}
+    return load_with_metadata(path, like)[0]
+
+
+def load_with_metadata(path: str | Path, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
+    """As `load`, with what was saved beside the module."""
     named = dict(_named_arrays(like))
     wanted = {name: (str(leaf.dtype), tuple(leaf.shape)) for name, leaf in named.items()}
-    _check_fit(path, found, wanted)
-    size = sum(_plain(leaf).size * _plain(leaf).dtype.itemsize for leaf in named.values())
-    if len(payload) != size or len(found) != len(header["leaves"]):
-        raise CheckpointError(path, f"damaged (it holds {len(payload)} bytes, its header names {size})")
-    arrays, offset = {}, 0
-    for name in found:
-        plain = _plain(named[name])
-        values = np.frombuffer(payload, plain.dtype, plain.size, offset).reshape(plain.shape)
-        offset += values.nbytes
-        arrays[name] = _as(named[name], values)
-    names = iter(named)
-    return jax.tree.map(lambda leaf: arrays[next(names)] if _is_array(leaf) else leaf, like)
+    with Archive(path) as file:
+        _check_fit(path, {entry.name: (entry.dtype, entry.shape) for entry in file.entries}, wanted)
+        plain = {name: _plain(leaf) for name, leaf in named.items()}
+        file.fit({name: leaf.size * leaf.dtype.itemsize for name, leaf in plain.items()})
+        values = {name: np.empty(leaf.shape, leaf.dtype) for name, leaf in plain.items()}
+        file.read({name: _bytes(array) for name, array in values.items()})
+    arrays = (_as(named[name], values[name]) for name in named)
+    loaded = jax.tree.map(lambda leaf: next(arrays) if _is_array(leaf) else leaf, like)
+    return loaded, file.metadata
 
 
 def _check_fit(path: str | Path, found: dict[str, Form], wanted: dict[str, Form]) -> None:
@@ -125,44 +123,29 @@ def _check_fit(path: str | Path, found: dict[str, Form], wanted: dict[str, Form]
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """The metadata that was saved with a file.
+    """The metadata that was saved with a file; of one with segments, no more than its header is verified.
 
     Raises:
         CheckpointError: The file is damaged.
         OSError: The file cannot be read.
     """
-    return _read(Path(path))[0]["metadata"]
+    with Archive(path) as file:
+        return file.metadata
 
 
-def _read(path: Path) -> tuple[dict[str, Any], bytes]:
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise CheckpointError(path, "not a file, but a device or a pipe")
-    with open(path, "rb") as file:
-        first = file.readline(len(MAGIC) + 65)
-        if not first.startswith(MAGIC):
-            raise CheckpointError(path, "not a file of lerax, or of a newer version")
-        body = file.read()
-    if MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" != first:
-        raise CheckpointError(path, "damaged (its SHA-256 does not match its contents)")
-    header, _, payload = body.partition(b"\n")
-    return _understood(path, header), payload
+def check(path: str | Path) -> dict[str, Any]:
+    """Verifies a file and its segments.
 
+    Returns:
+        The metadata that was saved with it.
 
-def _understood(path: Path, header: bytes) -> dict[str, Any]:
-    """The header of a file whose checksum is right, which says nothing of who made it."""
-    try:
-        if len(header) > LARGEST_HEADER:
-            raise ValueError
-        content = json.loads(header)
-        leaves = [
-            (str(name), str(dtype), tuple(map(operator.index, shape)))
-            for name, dtype, shape in content["leaves"]
-        ]
-        metadata = content["metadata"]
-        repr(metadata)  # an error may have to show it
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise CheckpointError(path, "damaged (it has no header that names its arrays)") from None
-    return {"leaves": leaves, "metadata": metadata}
+    Raises:
+        CheckpointError: The file or a segment is damaged, or a segment is missing.
+        OSError: The file cannot be read.
+    """
+    with Archive(path) as file:
+        file.read()
+        return file.metadata
 
 
 def _plain(leaf: Any) -> Any:
@@ -175,7 +158,7 @@ def _plain(leaf: Any) -> Any:
 def _as(leaf: Any, values: np.ndarray) -> Any:
     """Values from a file as what `leaf` is: a PRNG key, a NumPy array or scalar, or a JAX array."""
     if isinstance(leaf, np.ndarray):
-        return values.copy()
+        return values
     if isinstance(leaf, np.generic):
         return values[()]
     numbers = jnp.asarray(values)

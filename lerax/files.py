@@ -11,9 +11,9 @@ import select
 import stat
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 LARGEST_TEXT = 2**16  # bytes; what people write has thousands
 LONGEST_LINE = 2_000  # characters; a key of many parts takes tomllib the square of their number
@@ -25,6 +25,9 @@ MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32"} | {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
+
+Content = bytes | Callable[[BinaryIO], object]
+"""All that a file holds, or what writes it; that ends at the end of the file."""
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -144,11 +147,7 @@ class Unfinished:
             os.fsync(self.file)
         os.replace(self.path, self._final)
         if durable:
-            folder = os.open(self._final.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._final.parent)
 
     def __enter__(self) -> "Unfinished":
         return self
@@ -158,12 +157,25 @@ class Unfinished:
         os.close(self.file)
 
 
-def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
+def sync_folder(path: Path) -> None:
+    """Has the names in a folder survive a crash of the machine.
+
+    Raises:
+        OSError: They cannot be stored.
+    """
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_atomically(path: Path, data: Content, *, durable: bool = True) -> None:
     """Writes a file so that it is seen either whole or not at all.
 
     Args:
         path: Where to.
-        data: All that it holds.
+        data: All that it holds, or what writes it.
         durable: The file survives a crash of the machine right afterwards, which takes milliseconds.
 
     Raises:
@@ -171,7 +183,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """
     with naming(path), Unfinished(path) as unfinished:
         with open(unfinished.path, "wb") as file:
-            file.write(data)
+            data(file) if callable(data) else file.write(data)
         unfinished.publish(durable=durable)
 
 
@@ -220,7 +232,7 @@ class Reserve:
                 self.release()
                 raise
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Content) -> None:
         """Writes the file, whole or not at all, and ends the reservation.
 
         Raises:
@@ -228,7 +240,7 @@ class Reserve:
         """
         with naming(self._path), self._room:
             with open(self._room.file, "wb", closefd=False) as file:
-                file.write(data)
+                data(file) if callable(data) else file.write(data)
                 file.truncate()
             self._room.publish()
 

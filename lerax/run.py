@@ -14,7 +14,7 @@ from typing import Any
 
 import tomli_w
 
-from .files import Reserve, write_atomically
+from .files import Content, Reserve, write_atomically
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
 """What a run may be called: nothing that leaves the folder or upsets a shell."""
@@ -106,7 +106,7 @@ class RunDirectory:
             self.release()
             raise
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: Content) -> None:
         """Writes one of the run's files, whole or not at all, in the room that is reserved for it.
 
         Raises:

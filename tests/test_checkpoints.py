@@ -1,0 +1,153 @@
+"""The checkpoints of a run: written on a thread of their own, kept, found again."""
+
+import json
+import threading
+
+import jax
+import numpy as np
+import pytest
+from jax import numpy as jnp
+from jax import random as jr
+from toys import assert_bitwise_equal
+
+from lerax import archive, checkpoint
+from lerax.archive import CheckpointError
+from lerax.checkpoints import Checkpoints
+from lerax.errors import LossWarning
+
+SEGMENT = 1000
+
+
+@pytest.fixture(autouse=True)
+def small_segments(monkeypatch):
+    monkeypatch.setattr(archive, "LARGEST_SEGMENT", SEGMENT)
+
+
+def state_of(number, size=5000):
+    """A state with an array of five segments, of which only the first changes from number to number."""
+    ring = jnp.arange(size, dtype=jnp.uint8).at[:3].set(number)
+    return {"ring": ring, "count": jnp.array(number), "key": jr.key(number), "host": np.array([0.5, number])}
+
+
+BLANK = jax.eval_shape(lambda: {name: leaf for name, leaf in state_of(0).items() if name != "host"})
+BLANK["host"] = np.zeros(2)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Checkpoints(tmp_path / "checkpoints")
+
+
+def saved(store, *steps, scores=None):
+    for i, step in enumerate(steps):
+        store.save(state_of(step), {"steps": step, "score": scores[i] if scores else None})
+        assert store.wait(60), store.failures
+
+
+def names(paths):
+    return [int(path.stem) for path in paths]
+
+
+def segments(store):
+    return {path.name for path in (store.folder / "segments").iterdir()}
+
+
+def test_what_was_saved_is_loaded(store):
+    saved(store, 7)
+    state, metadata, skipped = store.load_newest(BLANK)
+    assert_bitwise_equal(state, state_of(7))
+    assert (metadata, skipped) == ({"steps": 7, "score": None}, [])
+    assert [path.name for path in store.all()] == ["000000000007.lerax"]
+    assert store.newest() == store.at(7) == store.all()[0] and store.at(8) is store.best() is None
+    assert checkpoint.check(store.newest()) == checkpoint.read_metadata(store.newest()) == metadata
+
+
+def test_the_newest_and_the_best_are_kept_and_their_segments(store):
+    saved(store, 1, 2, 3, 4, 5, scores=[1.0, 9.0, 3.0, float("-inf"), None])
+    assert names(store.all()) == [2, 4, 5] and names([store.newest(), store.best()]) == [5, 2]
+    for path in store.all():
+        checkpoint.check(path)
+    assert len(segments(store)) == 4 + 3  # the first of each
+
+
+def test_only_segments_that_changed_are_written(store):
+    saved(store, 1)
+    before = {name: (store.folder / "segments" / name).stat().st_mtime_ns for name in segments(store)}
+    assert len(before) == 5
+    saved(store, 2)
+    assert len(segments(store) - before.keys()) == 1
+    assert all((store.folder / "segments" / name).stat().st_mtime_ns == at for name, at in before.items())
+    assert store.newest().stat().st_size < 1500
+
+
+def test_what_is_done_to_the_state_afterwards_does_not_matter(store):
+    """As that JAX takes its memory for the next one."""
+    state = state_of(1)
+    gate = threading.Event()
+    store.save(state, {"steps": 1}, before_publish=gate.wait)
+    state["host"][:] = -1
+    state["ring"].delete()
+    gate.set()
+    assert store.wait(60)
+    assert_bitwise_equal(store.load_newest(BLANK)[0], state_of(1))
+
+
+def test_one_waits_and_a_newer_takes_its_place(store):
+    gate, reached = threading.Event(), threading.Event()
+    store.save(state_of(1), {"steps": 1}, before_publish=lambda: (reached.set(), gate.wait()))
+    assert reached.wait(60) and store.all() == [], "nothing is to be seen before it is published"
+    for step in (2, 3, 4):
+        store.save(state_of(step), {"steps": step})
+    assert not store.wait(0.01)
+    gate.set()
+    assert store.wait(60) and names(store.all()) == [1, 4]
+
+
+def test_a_failure_is_said_and_what_there_was_stays(store):
+    saved(store, 1)
+    told = []
+    store.on_error = told.append
+    store.save(state_of(2), {"steps": 2}, before_publish=lambda: 1 / 0)
+    with pytest.warns(LossWarning, match=r"checkpoint is not saved: .*000000000002.lerax.*division"):
+        assert not store.wait(60)
+    assert told == store.failures == [store.error] and isinstance(told[0].__cause__, ZeroDivisionError)
+    assert names(store.all()) == [1] and len(segments(store)) == 5
+    saved(store, 3)
+    assert names(store.all()) == [1, 3] and store.error is None
+
+
+def test_a_damaged_one_is_skipped(store):
+    saved(store, 1, 2)
+    store.newest().write_bytes(store.newest().read_bytes()[:-1])
+    state, metadata, skipped = store.load_newest(BLANK)
+    assert metadata["steps"] == 1 and [error.path.name for error in skipped] == ["000000000002.lerax"]
+    assert_bitwise_equal(state, state_of(1))
+    store.at(1).write_bytes(b"")
+    with pytest.raises(CheckpointError, match="000000000002.lerax: damaged"):
+        store.load_newest(BLANK)
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        Checkpoints(store.folder / "none").load_newest(BLANK)
+
+
+def test_a_damaged_segment_is_written_again(store):
+    """By another process, or when it was touched."""
+    saved(store, 1)
+    shared = sorted(segments(store))[-1]
+    for other in (store, Checkpoints(store.folder)):
+        (store.folder / "segments" / shared).write_bytes(bytes(SEGMENT))
+        with pytest.raises(CheckpointError, match=f"segment {shared}"):
+            checkpoint.check(store.newest())
+        saved(other, 1)
+        checkpoint.check(store.newest())
+
+
+@pytest.mark.parametrize("metadata", [{}, {"steps": -1}, {"steps": True}, {"steps": 1.5}, {"steps": None}])
+def test_steps_that_name_no_file_are_refused(store, metadata):
+    with pytest.raises(ValueError, match=r"metadata\['steps'\]: must be a whole number"):
+        store.save(state_of(0), metadata)
+
+
+def test_metadata_that_are_no_json_are_refused_at_once(store):
+    with pytest.raises(TypeError):
+        store.save(state_of(0), {"steps": 1, "x": object()})
+    assert json.dumps(store.all()) == "[]"
