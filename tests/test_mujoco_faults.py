@@ -35,6 +35,12 @@ def clean(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
+        (
+            {"xml_file": "ant.xml"},
+            ValueError,
+            "xml_file: a model for another task .got 'ant.xml': free, hinge",
+        ),
+        ({"xml_file": "swimmer.xml"}, ValueError, "xml_file: .*slide x, slide y, .*slide x, slide z, hinge$"),
         ({"xml_file": "nothing.xml"}, FileNotFoundError, "xml_file: not found .*'nothing.xml'.*hopper.xml"),
         ({"frame_skip": 0}, ValueError, "frame_skip: out of range .*0.*at least 1"),
         ({"threads": -1}, ValueError, "threads: out of range .*-1.*at least 0"),

@@ -17,12 +17,12 @@ from lerax.env.timed import AbstractTimedEnv, AbstractTimedState, time_limit
 from lerax.errors import SettingTypeError
 from lerax.render import HeadlessMujocoRenderer, RenderError
 from lerax.render.mujoco_types import MjData, MjModel, MjvCamera
-from lerax.settings import check_settings, data_of, setting
+from lerax.settings import REQUIRED, check_settings, data_of, setting, settings_of
 from lerax.space import Box
 
 from .data import Data, Judged, Tracked
 from .loaded import loaded
-from .model import engine, free_camera, load_model, model_bytes, set_up
+from .model import check_joints, engine, free_camera, load_model, model_bytes, set_up
 from .physics import Row
 
 PHYSICS = ("native", "mjx")
@@ -76,11 +76,14 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         threads: Threads that simulate natively; 0 for one per core that the process may use.
         physics: `native`, or `mjx`: MuJoCo written in JAX, in float32, for accelerators.
         fields: Names of arrays of `mujoco.MjData` that the task reads.
+        joints: How many of the model's first joints the task reads by their place, and every other model must
+            have, too; 0 for those of its first body.
 
     Raises:
         FileNotFoundError: There is no such model.
         ImportError: MJX is asked for and not installed.
-        SettingError: The model is not valid, MJX cannot simulate it, or a number is out of range.
+        SettingError: The model is not valid or not for this task, MJX cannot simulate it, or a number is out
+            of range.
         SettingTypeError: An attribute is not static, or is an array or a list.
     """
 
@@ -95,6 +98,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         "native", "MuJoCo's own engine, or MJX for accelerators.", choices=PHYSICS, kw_only=True
     )
     fields: ClassVar[tuple[str, ...]] = ()
+    joints: ClassVar[int] = 0
     _model_digest: str = eqx.field(default="", init=False, repr=False, static=True)
 
     def __check_init__(self):
@@ -108,6 +112,9 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
                 raise SettingTypeError(field.name, given, "a number, text or a tuple of these")
         set_up(engine().MjvCamera(), self.default_camera_config)
         model = load_model(self.xml_file)
+        declared = settings_of(type(self)).get("xml_file")
+        if declared is not None and declared.default not in ("", REQUIRED, self.xml_file):
+            check_joints(model, self.xml_file, declared.default, self.joints)
         digest = hashlib.sha256(model_bytes(model)).hexdigest()
         object.__setattr__(self, "_model_digest", digest)  # what else is known of it may be of another model
         loaded(self, model)

@@ -28,6 +28,7 @@ class InvertedDoublePendulum(AbstractMujocoEnv):
     reset_noise_scale: float = noise_scale(0.1)
 
     name: ClassVar[str] = "InvertedDoublePendulum-v5"
+    joints: ClassVar[int] = 3
     fields: ClassVar[tuple[str, ...]] = ("site_xpos", "qfrc_constraint")
 
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:

@@ -21,6 +21,7 @@ class InvertedPendulum(AbstractMujocoEnv):
     reset_noise_scale: float = noise_scale(1e-2)
 
     name: ClassVar[str] = "InvertedPendulum-v5"
+    joints: ClassVar[int] = 2
 
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, " nq"], Float[Array, " nv"]]:
         return wobble(self.mujoco_model, self.reset_noise_scale, key=key)

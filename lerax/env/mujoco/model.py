@@ -78,6 +78,34 @@ def load_model(file: str) -> MjModel:
     return model
 
 
+def check_joints(model: MjModel, file: str, usual: str, count: int) -> None:
+    """Holds a task's model against its usual one, whose first joints the task reads by their place.
+
+    Args:
+        model: The `mujoco.MjModel`.
+        file: Its file.
+        usual: The file of the usual one.
+        count: How many joints are read; 0 for those of the usual one's first body.
+
+    Raises:
+        SettingError: It has other joints there.
+    """
+    wanted = load_model(usual)
+    count = count or int(wanted.body_jntnum[1])
+    names, found = _joints(wanted)[:count], _joints(model)[:count]
+    if names != found:
+        allowed = f"models whose first joints are, as in {usual}, {', '.join(names)}"
+        said = f"{file!r}: {', '.join(found) or 'none'}"
+        raise SettingError("xml_file", file, allowed, wrong="a model for another task", said=said)
+
+
+def _joints(model: MjModel) -> list[str]:
+    """The joints of a model in words; of one that slides it matters where to."""
+    axes = np.abs(model.jnt_axis).argmax(axis=1).tolist()
+    words = [("free", "ball", f"slide {'xyz'[axis]}", "hinge") for axis in axes]
+    return [word[kind] for word, kind in zip(words, model.jnt_type.tolist(), strict=True)]
+
+
 def free_camera(model: MjModel, config: Iterable[tuple[str, object]]) -> MjvCamera:
     """A `mujoco.MjvCamera` as Gymnasium sets it up: it looks at the middle of the model's geoms.
 

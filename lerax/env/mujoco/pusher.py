@@ -33,6 +33,7 @@ class Pusher(AbstractMujocoEnv):
     max_episode_steps: int | None = time_limit(100, kw_only=True)
 
     name: ClassVar[str] = "Pusher-v5"
+    joints: ClassVar[int] = 7
     fields: ClassVar[tuple[str, ...]] = ("xpos",)
 
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, "11"], Float[Array, "11"]]:

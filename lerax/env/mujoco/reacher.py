@@ -31,6 +31,7 @@ class Reacher(AbstractMujocoEnv):
     max_episode_steps: int | None = time_limit(50, kw_only=True)
 
     name: ClassVar[str] = "Reacher-v5"
+    joints: ClassVar[int] = 4
     fields: ClassVar[tuple[str, ...]] = ("xpos",)
 
     def offsets(self, *, key: Key[Array, ""]) -> tuple[Float[Array, "4"], Float[Array, "4"]]:
