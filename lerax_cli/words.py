@@ -1,6 +1,7 @@
 """The words that a shell completes, as far as they can be told without importing JAX."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,13 @@ presets = begin(lambda: ("auto", "none", *(name for name in registry.ENVS if reg
 
 def set_option(incomplete: str) -> list[tuple[str, str]]:
     """`key=` for all settings, and behind the `=` what the setting may be, where that can be counted."""
-    named = {word.lower() for word in _line()}
-    known = settings(**{t: next((n for n in rows if n.lower() in named), "") for t, rows in ours().items()})
+    line, config = {word.lower() for word in _line()}, _config_names()
+    named = {
+        table: next((name for name in rows if name.lower() in line), "")
+        or next((name for name in rows if name.lower() == config.get(table, "").lower()), "")
+        for table, rows in ours().items()
+    }
+    known = settings(**named)
     key, equals, value = incomplete.partition("=")
     if equals:
         choices = known[key].limits.choices if key in known else ()
@@ -50,6 +56,21 @@ def set_option(incomplete: str) -> list[tuple[str, str]]:
 def _line() -> list[str]:
     """What is typed so far: the parser stops at an option without a value, so that a context knows little."""
     return os.environ.get("_TYPER_COMPLETE_ARGS", "").split()
+
+
+def _config_names() -> dict[str, str]:
+    """What the config on the line names, by table; nothing without one that can be read."""
+    from .report import BadInput
+    from .values import read_config  # which takes words from here
+
+    line = [
+        part for word in _line() for part in (word.split("=", 1) if word.startswith("--config=") else [word])
+    ]
+    path = next((value for option, value in pairwise(line) if option == "--config"), "")
+    try:
+        return {table: given.value for table, given in read_config(path).names.items()}
+    except BadInput:
+        return {}
 
 
 def subjects(incomplete: str) -> list[str]:

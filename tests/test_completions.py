@@ -38,6 +38,10 @@ WORDS = [
     ("train --set num_s", ["num_steps="]),
     ("train --algo ppo --set policy.act", ["policy.activation="]),
     ("train Hopper-v5 --set env.ph", ["env.physics="]),
+    ("train --config own.toml --set env.ph", ["env.physics="]),
+    ("train --config=own.toml --set env.physics=m", ["mjx"]),
+    ("train CartPole-v1 --config own.toml --set env.su", ["env.sutton_barto_reward="]),
+    ("train --config mine/config.toml --set num_s", ["num_steps="]),
     ("train hopper-V5 --set policy.act", ["policy.activation="]),
     ("list-policies ", ["MLPActorCriticPolicy"]),
     ("list-envs Hop", ["Hopper-v5"]),
@@ -57,6 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "mine" / name).touch()
     for name in ("own.eqx", "other.txt"):
         (folder / name).touch()
+    (folder / "own.toml").write_text("algo = 'ppo'\n[env]\nname = 'hopper-v5'\n")
     return folder
 
 
