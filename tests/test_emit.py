@@ -11,6 +11,7 @@ from toys import Idle
 
 from lerax.algorithm import PPO
 from lerax.callback import AbstractCallback, emit, outbox
+from lerax.errors import LeraxWarning
 
 
 class Inbox:
@@ -92,6 +93,16 @@ def test_records_arrive_as_they_were_sent(inbox, env, policy, traced):
         (5, "end", ()),
     ]
     assert [record for record in inbox.records if isinstance(record, dict)] == expected
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["from the host", "inside jit"])
+def test_a_number_that_nobody_ever_had_is_warned_of_once(env, policy, traced):
+    number = 10**6 + traced
+    with pytest.warns(LeraxWarning) as said:
+        train(Everywhere(jnp.array(number, jnp.int32)), env, policy, traced=traced)
+    assert [str(one.message).partition(", and")[0] for one in said] == [
+        f"emit: nobody was registered with the number {number}"
+    ]
 
 
 class OnStep(Emits):

@@ -45,6 +45,7 @@ class Receiver(Protocol):
 
 _receivers: dict[int, Receiver] = {}
 _numbers = itertools.count(1)
+_known: set[int] = set()  # numbers that a receiver has or had, and those that were warned of
 
 
 class _Place(threading.local):
@@ -91,6 +92,7 @@ def register(receiver: Receiver) -> int:
     """
     number = next(_numbers)
     _receivers[number] = receiver
+    _known.add(number)
     return number
 
 
@@ -107,6 +109,20 @@ def unregister(number: int) -> None:
 def receiver_of(number: int) -> Receiver | None:
     """The receiver with a number, None when there is none."""
     return _receivers.get(number)
+
+
+def _addressed(number: np.ndarray) -> Receiver | None:
+    """The receiver of a message; of a number that never had one, that is said once."""
+    found = receiver_of(wanted := int(number.flat[0]))
+    if wanted not in _known:
+        _known.add(wanted)
+        warnings.warn(
+            f"emit: nobody was registered with the number {wanted}, and what is sent to it is lost; "
+            "give it what `register` returned",
+            LeraxWarning,
+            stacklevel=2,
+        )
+    return found
 
 
 class Collector:
@@ -147,7 +163,7 @@ class Collector:
         assert self.packing is not None
         messages = self.packing.unpack(packed)
         for static, (number, when, values) in zip(self.static, messages, strict=True):
-            receiver = receiver_of(int(number[0])) if when.any() else None
+            receiver = _addressed(number) if when.any() else None
             if receiver is not None:
                 kept = jax.tree.map(operator.itemgetter(when), values)
                 receiver.receive(eqx.combine(kept, static), times[when], None)
@@ -171,7 +187,7 @@ def emit(channel: Int[Array, ""] | int, message: PyTree, *, when: Bool[Array, ""
     Allowed in `on_iteration`, `on_training_start` and `on_training_end`, outside any inner transformation.
 
     Args:
-        channel: The receiver's number, from `register`.
+        channel: The receiver's number, from `register`; one that nobody ever had is warned of once.
         message: Any tree, such as a module or a dict. Its arrays and numbers arrive as NumPy's arrays, all
             else as it is.
         when: Whether the message is really sent.
@@ -221,7 +237,7 @@ def _send(static: PyTree, lanes: int | None, sent: PyTree) -> None:
 
 def _receive(static: PyTree, packing: tree.Packing, packed: dict[str, Array]) -> None:
     number, when, values = packing.unpack({name: np.asarray(array)[None] for name, array in packed.items()})
-    receiver = receiver_of(int(number.flat[0]))
-    if receiver is not None and when.any():
+    receiver = _addressed(number) if when.any() else None
+    if receiver is not None:
         running = when if when.ndim == 2 else None
         receiver.receive(eqx.combine(values, static), np.array([time.monotonic()]), running)
