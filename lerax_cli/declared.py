@@ -5,7 +5,8 @@ import json
 from importlib import resources
 from typing import Any
 
-from lerax.registry import ALGORITHM, ENV, POLICY, Entry
+from lerax.names import Entry
+from lerax.registry import ALGORITHM, ENV, POLICY
 from lerax.settings import TABLE, Limits, Setting, settings_of
 
 TABLES = {"env": ENV, "algorithm": ALGORITHM, "policy": POLICY}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lerax import registry
+from lerax.names import hint
 from lerax.processes import python
 
 from . import report, words
@@ -35,7 +35,7 @@ def doctor(
     checks, required = all_checks(), require or []
     for name in required:
         if name not in checks:
-            raise BadInput("--require", f"unknown (got {name!r}); {registry.hint(name, checks)}")
+            raise BadInput("--require", f"unknown (got {name!r}); {hint(name, checks)}")
     with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as pool:
         rows = list(pool.map(_row, checks, checks.values()))
     found = {row["name"]: row["works"] for row in rows}

@@ -19,8 +19,8 @@ from lerax.backend import AbstractLoggingBackend, BackendError, ConsoleBackend, 
 from lerax.callback import LoggingCallback, StopOnNonFinite, VideoCounts
 from lerax.callback.stop import NonFiniteState
 from lerax.evaluate import evaluate
+from lerax.names import OBJECT
 from lerax.policy import AbstractPolicy
-from lerax.registry import OBJECT
 from lerax.run import RunDirectory, claim, generated_name
 
 from . import report

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lerax.registry import ALGORITHM, BACKEND, POLICIES, Entry, Kind, obstacle
+from lerax.names import Entry, Kind
+from lerax.registry import ALGORITHM, BACKEND, POLICIES, obstacle
 from lerax.settings import REQUIRED, Setting, settings_of
 
 from . import naming, report, words

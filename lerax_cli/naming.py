@@ -7,10 +7,13 @@ from pathlib import PurePath
 from typing import Any
 
 from lerax.errors import SettingError
-from lerax.registry import OBJECT, POLICY, Entry, Kind, UnknownName
+from lerax.names import OBJECT, Entry, Kind, UnknownName, hint
+from lerax.registry import POLICY
+from lerax.settings import REQUIRED, Setting
 
+from .declared import from_plain, setting_name
 from .report import BadInput, Failure
-from .values import Given
+from .values import KEYS, SHORT, Given
 
 NAMED_BY = {"environment": "ENV", "algorithm": "--algo", "policy": "--policy"}
 """What of the command line names a class, which a file must not."""
@@ -112,3 +115,54 @@ def make(where: str, cls: Any, values: dict[str, Any], given: dict[str, Given]) 
         raise BadInput(where, str(error) or type(error).__name__) from error
     except Exception as error:  # others' code may raise what it likes
         raise BadInput(where, f"{type(error).__name__}: {error}") from error
+
+
+def no_run(where: str, env: str) -> str:
+    """The name of an environment, unless it is that of a run, which its config repeats."""
+    config = next((path for path in (env, os.path.join(env, "config.toml")) if os.path.isfile(path)), None)
+    if config is not None and config.endswith(".toml"):
+        raise BadInput(
+            where, f"not an environment (got {env!r}); `lerax train --config {config}` repeats a run"
+        )
+    return env
+
+
+def resolve(
+    table: str, entry: Entry, declared: dict[str, Setting], given: dict[str, Given]
+) -> dict[str, Any]:
+    """Every setting of something: the given ones converted to their types, and the others' defaults.
+
+    Raises:
+        BadInput: One is unknown, of the wrong type, out of range, or missing.
+    """
+    what = entry.target.rpartition(":")[2]
+    values = {name: setting.default for name, setting in declared.items()}
+    for key, (value, where, name) in given.items():
+        if key not in declared:
+            better = _elsewhere(name.partition(".")[0], key, where) or hint(key, declared)
+            raise BadInput(where, f"{name}: {what} has no such setting; {better}")
+        try:
+            values[key] = declared[key].convert(from_plain(declared[key], value))
+        except SettingError as error:
+            raise BadInput(f"{where}: {name}", error.reason) from None
+    missing = [name for name, value in values.items() if value is REQUIRED]
+    if missing:
+        written = " ".join(f"--set {setting_name(table, name)}={declared[name].written}" for name in missing)
+        raise BadInput(what, f"has no default for {', '.join(missing)}; give for example {written}")
+    return values
+
+
+def _elsewhere(table: str, key: str, where: str) -> str:
+    """Where something belongs that is no setting of a class but one of the training; "" for anything else."""
+    if key == "name" or key in SHORT:
+        table = SHORT.get(key, table)
+        return {"env": "it is the argument ENV", "policy": "it is the option --policy"}.get(
+            table, "it is the option --algo"
+        )
+    if key not in KEYS:
+        return ""
+    if where == "--config":
+        return f"in a config {key} stands above all tables"
+    if key == "score":
+        return "it stands in a config, above all tables"
+    return f"it is the option --{key.replace('_', '-')}"

@@ -1,22 +1,20 @@
 """What a run is to be, from the command line, the config file, the preset and the defaults."""
 
-import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lerax import registry
-from lerax.errors import SettingError
+from lerax.names import Entry
 from lerax.run import NAME
-from lerax.settings import REQUIRED, Setting
 
 from . import naming
-from .declared import DEFAULT_ALGORITHM, TABLES, declared, from_plain, is_ours, setting_name
+from .declared import DEFAULT_ALGORITHM, TABLES, declared, is_ours
 from .report import BadInput
-from .values import DEFAULT_STEPS, KEYS, SHORT, Given, Layer, checked, read_config, read_settings
+from .values import DEFAULT_STEPS, KEYS, Given, Layer, checked, read_config, read_settings
 
-NO_BACKEND = {"none": registry.Entry("none", "", "Nothing but the run's directory.")}
+NO_BACKEND = {"none": Entry("none", "", "Nothing but the run's directory.")}
 BESIDE_THE_TASK = ("default_camera_config", "physics", "threads")  # how an environment is computed and seen
 ALWAYS = ("none", "console", "jsonl")  # what changes nothing where it is named as a backend
 
@@ -40,9 +38,9 @@ class TrainingPlan:
         settings: Values by table (`env`, `policy`, `algorithm`) and name, as they were given.
     """
 
-    env: registry.Entry
-    algorithm: registry.Entry
-    policy: registry.Entry | None
+    env: Entry
+    algorithm: Entry
+    policy: Entry | None
     places: dict[str, str]
     seed: int
     steps: int
@@ -96,7 +94,7 @@ def plan(
     merged = {table: inherited[table] | own[table] for table in named}
     for table, entry in named.items():
         if entry is not None and is_ours(table, entry):
-            resolve(table, entry, declared(table, entry), merged[table])
+            naming.resolve(table, entry, declared(table, entry), merged[table])
     steps_from, wanted_steps = pick("--steps", steps, layers, DEFAULT_STEPS)
     return TrainingPlan(
         env=env_entry,
@@ -117,19 +115,19 @@ def plan(
 
 
 def _named(
-    table: str, option: str, value: str | None, layers: list[Layer], default: registry.Entry | None = None
-) -> tuple[str, registry.Entry | None]:
+    table: str, option: str, value: str | None, layers: list[Layer], default: Entry | None = None
+) -> tuple[str, Entry | None]:
     """What to call the name's place in an error, and what is named: by the option, or the first layer."""
     kind = TABLES[table]
     given = Given(value, option, "") if value is not None else None
     given = given or next((layer.names[table] for layer in layers if table in layer.names), None)
     if given is None:
         return option, default
-    name = _no_run(given.where, given.value) if table == "env" else given.value
+    name = naming.no_run(given.where, given.value) if table == "env" else given.value
     return given.where, naming.find(given.where, kind, name, trusted=value is not None)
 
 
-def _merged(table: str, entry: registry.Entry | None, layers: list[Layer]) -> dict[str, Given]:
+def _merged(table: str, entry: Entry | None, layers: list[Layer]) -> dict[str, Given]:
     """The settings of all layers, the first one's before all; those of something else stay behind."""
     found: dict[str, Given] = {}
     for layer in reversed(layers):
@@ -139,16 +137,6 @@ def _merged(table: str, entry: registry.Entry | None, layers: list[Layer]) -> di
     return found
 
 
-def _no_run(where: str, env: str) -> str:
-    """The name of an environment, unless it is that of a run, which its config repeats."""
-    config = next((path for path in (env, os.path.join(env, "config.toml")) if os.path.isfile(path)), None)
-    if config is not None and config.endswith(".toml"):
-        raise BadInput(
-            where, f"not an environment (got {env!r}); `lerax train --config {config}` repeats a run"
-        )
-    return env
-
-
 def pick(option: str, value: Any, layers: list[Layer], default: Any = None) -> tuple[str, Any]:
     """What to call a value in an error, and the value: the option's, or that of the first layer with one."""
     key = option.strip("-").lower().replace("-", "_")
@@ -156,7 +144,7 @@ def pick(option: str, value: Any, layers: list[Layer], default: Any = None) -> t
     return next((source for source in given if source[1] is not None), (option, default))
 
 
-def find_preset(where: str, name: str, env: registry.Entry, algorithm: registry.Entry) -> Layer:
+def find_preset(where: str, name: str, env: Entry, algorithm: Entry) -> Layer:
     """The preset's table for an algorithm: `auto` is the environment's own, if it has one."""
     if name == "none":
         return checked("--preset", {})
@@ -175,8 +163,8 @@ def find_preset(where: str, name: str, env: registry.Entry, algorithm: registry.
 
 def find_score(
     config: Layer | None,
-    env: registry.Entry,
-    algorithm: registry.Entry,
+    env: Entry,
+    algorithm: Entry,
     inherited: dict[str, Given],
     given: dict[str, Given],
 ) -> float | None:
@@ -202,11 +190,11 @@ def find_score(
     return layer.keys.get("score") if _task(env, base) == _task(env, given) else None
 
 
-def _task(env: registry.Entry, given: dict[str, Given]) -> dict[str, Any]:
+def _task(env: Entry, given: dict[str, Given]) -> dict[str, Any]:
     """The settings of an environment that decide on what can be reached in it."""
     values = {name: setting.value for name, setting in given.items()}
     if is_ours("env", env):
-        values = resolve("env", env, declared("env", env), given)
+        values = naming.resolve("env", env, declared("env", env), given)
     return {name: value for name, value in values.items() if name not in BESIDE_THE_TASK}
 
 
@@ -250,44 +238,3 @@ def check_place(text: str, name: str | None) -> Path:
     if name is not None and (out / name).exists():
         raise BadInput("--name", f"a run of that name exists (got {name!r}, {out / name}); choose another")
     return out
-
-
-def _elsewhere(table: str, key: str, where: str) -> str:
-    """Where something belongs that is no setting of a class but one of the training; "" for anything else."""
-    if key == "name" or key in SHORT:
-        table = SHORT.get(key, table)
-        return {"env": "it is the argument ENV", "policy": "it is the option --policy"}.get(
-            table, "it is the option --algo"
-        )
-    if key not in KEYS:
-        return ""
-    if where == "--config":
-        return f"in a config {key} stands above all tables"
-    if key == "score":
-        return "it stands in a config, above all tables"
-    return f"it is the option --{key.replace('_', '-')}"
-
-
-def resolve(
-    table: str, entry: registry.Entry, declared: dict[str, Setting], given: dict[str, Given]
-) -> dict[str, Any]:
-    """Every setting of something: the given ones converted to their types, and the others' defaults.
-
-    Raises:
-        BadInput: One is unknown, of the wrong type, out of range, or missing.
-    """
-    what = entry.target.rpartition(":")[2]
-    values = {name: setting.default for name, setting in declared.items()}
-    for key, (value, where, name) in given.items():
-        if key not in declared:
-            hint = _elsewhere(name.partition(".")[0], key, where) or registry.hint(key, declared)
-            raise BadInput(where, f"{name}: {what} has no such setting; {hint}")
-        try:
-            values[key] = declared[key].convert(from_plain(declared[key], value))
-        except SettingError as error:
-            raise BadInput(f"{where}: {name}", error.reason) from None
-    missing = [name for name, value in values.items() if value is REQUIRED]
-    if missing:
-        written = " ".join(f"--set {setting_name(table, name)}={declared[name].written}" for name in missing)
-        raise BadInput(what, f"has no default for {', '.join(missing)}; give for example {written}")
-    return values

@@ -13,9 +13,10 @@ from lerax import registry, tree
 from lerax.algorithm import footprint
 from lerax.env.contract import EnvContractError
 from lerax.errors import SettingError
+from lerax.names import Entry
 from lerax.settings import Setting, settings_of
 
-from . import naming, options
+from . import naming
 from .declared import TABLES, plain
 from .options import TrainingPlan
 from .report import BadInput, Failure
@@ -41,7 +42,7 @@ class Parts:
     plan: TrainingPlan
     algorithm: Any
     env: Any
-    policy: registry.Entry
+    policy: Entry
     policy_class: Any
     policy_form: Any
     declared: dict[str, dict[str, Setting]]
@@ -106,7 +107,7 @@ def build(plan: TrainingPlan) -> Parts:
     }
     declared = {table: settings_of(cls) for table, (_, cls) in named.items()}
     settings = {
-        table: options.resolve(table, entry, declared[table], given[table])
+        table: naming.resolve(table, entry, declared[table], given[table])
         for table, (entry, _) in named.items()
     }
     algorithm = naming.make(places["algorithm"], algorithm_class, settings["algorithm"], given["algorithm"])

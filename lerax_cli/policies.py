@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from lerax import registry
 from lerax.files import read_toml
+from lerax.names import OBJECT, Entry, Kind, UnknownName
 from lerax.run import read_facts
 from lerax.settings import settings_of
 
@@ -41,7 +42,7 @@ class Subject(NamedTuple):
         trusted: Classes that may be imported although only a file names them.
     """
 
-    env: registry.Entry
+    env: Entry
     settings: dict[str, Given]
     run: Path | None
     policies: list[str]
@@ -56,11 +57,11 @@ def find_subject(text: str, trusted: list[str]) -> Subject:
         Failure: The run's config cannot be read, or the file is no policy.
     """
     path = Path(text)
-    if registry.OBJECT.fullmatch(text):
+    if OBJECT.fullmatch(text):
         return Subject(naming.find("ENV|RUN", registry.ENV, text, trusted=True), {}, None, [], trusted)
     try:
         return Subject(registry.ENV.find(text), {}, None, [], trusted)
-    except registry.UnknownName as unknown:
+    except UnknownName as unknown:
         if os.path.isfile(text):
             name, settings = _env_of(path)
             where, run, own, error = str(path), None, [text], Failure
@@ -75,8 +76,8 @@ def find_subject(text: str, trusted: list[str]) -> Subject:
 
 
 def find_trusted(
-    where: str, kind: registry.Kind, name: str, trusted: list[str], error: type[Failure] = Failure
-) -> registry.Entry:
+    where: str, kind: Kind, name: str, trusted: list[str], error: type[Failure] = Failure
+) -> Entry:
     """The entry of a name in a file; a class is taken by its place if the command line trusts it."""
     return naming.find(where, kind, name, trusted=name in trusted, option="--trust", error=error)
 
@@ -158,7 +159,7 @@ def load(source: Source, env: Any, subject: Subject) -> Any:
         return checkpoint.load(path, _form(entry, metadata, env))
     except checkpoint.CheckpointError as error:
         raise Failure("--policy", str(error)) from error
-    except (ValueError, TypeError, registry.UnknownName) as error:
+    except (ValueError, TypeError, UnknownName) as error:
         raise Failure("--policy", f"{path}: {error}") from error
     except OSError as error:
         raise Failure("--policy", f"{path} cannot be read ({error.strerror})") from None
@@ -209,7 +210,7 @@ def _source(name: str, run: Path | None) -> Source:
     raise BadInput("--policy", f"no such policy (got {name!r}); allowed: {choices}, or a policy's file")
 
 
-def _form(entry: registry.Entry, metadata: dict[str, Any], env: Any) -> Any:
+def _form(entry: Entry, metadata: dict[str, Any], env: Any) -> Any:
     """The form of a policy of the class and the settings that a file names."""
     import equinox as eqx
     import numpy as np

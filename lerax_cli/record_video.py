@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lerax import registry
+from lerax.names import Entry
 from lerax.settings import Limits, Setting
 
 from . import policies, report, words
@@ -185,9 +185,7 @@ def _tiles(sheet: bool, layout: tuple[int, int] | None) -> tuple[int, int] | Non
     return (layout or LAYOUT) if sheet else None
 
 
-def _place(
-    text: str | None, env: registry.Entry, run: Path | None, label: str, ending: str, overwrite: bool
-) -> Path:
+def _place(text: str | None, env: Entry, run: Path | None, label: str, ending: str, overwrite: bool) -> Path:
     """Where the file goes, if it can go there, as far as names tell."""
     if text is None:
         path = run / "videos" / f"{label}{ending}" if run else Path(f"{env.name.rpartition(':')[2]}{ending}")

@@ -9,7 +9,7 @@ from lerax import registry
 from lerax.errors import SettingError
 from lerax.settings import settings_of
 
-from . import naming, options, policies, report, runtime
+from . import naming, policies, report, runtime
 from .policies import Source
 from .progress import FrameCount
 from .report import BadInput, Failure
@@ -114,7 +114,7 @@ def _record(
 def _env(subject: policies.Subject) -> Any:
     """The environment, with the settings of the run."""
     cls = naming.load("ENV|RUN", registry.ENV, subject.env)
-    values = options.resolve("env", subject.env, settings_of(cls), subject.settings)
+    values = naming.resolve("env", subject.env, settings_of(cls), subject.settings)
     return naming.make("ENV|RUN", cls, values, subject.settings)
 
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import typer
 
-from lerax import registry
 from lerax.errors import SettingError, shown
 from lerax.files import parse_toml, read_toml
+from lerax.names import hint
 from lerax.settings import Limits, Setting
 
 from . import words
@@ -195,7 +195,7 @@ def checked(where: str, content: dict[str, Any]) -> Layer:
             layer.keys[key] = convert(f"{where}: {key}", KEYS[key], value)
         else:
             known = dict.fromkeys([*KEYS, *SHORT, *TABLES])
-            raise BadInput(where, f"unknown key (got {key!r}); {registry.hint(key, known)}")
+            raise BadInput(where, f"unknown key (got {key!r}); {hint(key, known)}")
     return layer
 
 

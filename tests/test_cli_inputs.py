@@ -118,7 +118,7 @@ def test_no_command_prints_the_usage(tmp_path: Path):
 
 def test_typo_gets_the_three_nearest_names():
     """More than three would be a list, not a hint."""
-    from lerax.registry import hint
+    from lerax.names import hint
 
     known = ["Hopper-v5", "Walker2d-v5", "HalfCheetah-v5", "Humanoid-v5", "HumanoidStandup-v5", "Ant-v5"]
     said = hint("humanoid-v4", known)

@@ -17,7 +17,7 @@ from lerax.algorithm import PPO
 from lerax.env.classic_control import CartPole
 from lerax.errors import SettingError
 from lerax.settings import REQUIRED, setting, settings_of
-from lerax_cli import declared, options
+from lerax_cli import declared, naming, options
 from lerax_cli.report import BadInput
 
 OWN = """
@@ -171,7 +171,7 @@ class Odd(CartPole):
 
 def test_a_setting_without_a_default_is_asked_for_as_it_is_given():
     with pytest.raises(BadInput, match=r"no default for must, on;.* --set env.must=1 --set env.on=true$"):
-        options.resolve("env", registry.Entry("Odd", "own:Odd", ""), settings_of(Odd), {})
+        naming.resolve("env", registry.Entry("Odd", "own:Odd", ""), settings_of(Odd), {})
 
 
 def test_a_default_that_cannot_be_is_the_fault_of_its_declaration():

@@ -7,7 +7,8 @@ import pytest
 from jax import random as jr
 
 from lerax import registry
-from lerax.registry import ALGORITHMS, BACKENDS, ENVS, POLICIES, UnknownName, find, nearest, presets
+from lerax.names import UnknownName, find, nearest
+from lerax.registry import ALGORITHMS, BACKENDS, ENVS, POLICIES, presets
 from lerax.settings import settings_of
 
 ALL = [entry for entries in (ENVS, ALGORITHMS, POLICIES, BACKENDS) for entry in entries.values()]

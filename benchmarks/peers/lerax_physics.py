@@ -27,7 +27,7 @@ def physics(name: str, calls: int) -> dict[str, float]:
         `bare`: a Python loop around `mujoco.batch`, which takes neither observation nor reward; `scan`: steps
         of the environment in a compiled scan; `advance`: the same with automatic resets.
     """
-    env = registry.find("environment", registry.ENVS, name).load()()
+    env = registry.ENV.find(name).load()()
     state = jax.vmap(lambda key: env.initial(key=key))(jr.split(jr.key(1), ENVS))
     draw = lambda length: jr.uniform(
         jr.key(0), (length, ENVS, env.action_space.flat_size), minval=-1, maxval=1
@@ -56,7 +56,7 @@ def train(name: str, settings: Settings, physics: str) -> Callable[[int], int]:
         settings: Settings of PPO.
         physics: `native` or `mjx`.
     """
-    env = registry.find("environment", registry.ENVS, name).load()(physics=physics)
+    env = registry.ENV.find(name).load()(physics=physics)
     algorithm = PPO(
         num_envs=settings.num_envs,
         num_steps=settings.num_steps,

@@ -101,16 +101,16 @@ CHANGES = [
         "test_ppo::test_a_pass_takes_every_sample_once",
     ),
     change(
-        "algorithm/on_policy", ">> low << low", ">> low", "test_advantage::test_each_shuffle_is_a_permutation"
+        "algorithm/batch", ">> low << low", ">> low", "test_advantage::test_each_shuffle_is_a_permutation"
     ),
     change(
-        "algorithm/on_policy",
+        "algorithm/batch",
         "low > 16",
         "low > 32",
         "test_advantage::test_of_more_rows_than_random_words_none_keep_their_order",
     ),
     change(
-        "algorithm/on_policy",
+        "algorithm/batch",
         "1.0 - jnp.var(returns - values)",
         "jnp.var(returns - values)",
         "test_advantage::test_explained_variance",
