@@ -3,6 +3,7 @@
 A check does once what its name says. It prints what it found; an exception says why it failed.
 """
 
+import functools
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from lerax import registry
 
 from . import compile_cache, runtime
+from .declared import TABLES
 from .report import Failure
 
 PICTURES = "pictures of MuJoCo models"
@@ -60,8 +62,10 @@ def all_checks() -> dict[str, Check]:
     for name, entry in registry.BACKENDS.items():
         mend = f"pip install --force-reinstall {entry.package or 'lerax'}"
         checks[name] = Check(lambda name=name: _backend(name), mend, name in NEEDED_BACKENDS)
-    for name, entry in registry.BACKEND.plugins().items():
-        checks[name] = Check(lambda name=name: _plugin(name), entry.writes, needed=False)
+    for table, kind in {"": registry.BACKEND, **TABLES}.items():
+        for name, entry in kind.plugins().items():
+            try_it = functools.partial(_plugin, kind, entry)
+            checks[f"{table}.{name}".lstrip(".")] = Check(try_it, entry.writes, needed=False)
     return checks
 
 
@@ -187,9 +191,9 @@ def _backend(name: str) -> str:
         return f"{sum(path.stat().st_size for path in written):,} bytes were written"
 
 
-def _plugin(name: str) -> str:
-    """Only imports it: what another package's backend does with a trial is not known."""
-    return f"{registry.load_backend(name).__name__} can be imported"
+def _plugin(kind: registry.Kind, entry: registry.Entry) -> str:
+    """Only imports it: what another package's code does with a trial is not known."""
+    return f"{kind.load(entry).__name__} can be imported"
 
 
 def _must_be_red(pixel: Any) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import terminal
+from test_plugins import install
 
 from lerax import registry
 from lerax_cli import checks, doctor
@@ -149,3 +150,33 @@ def test_check_that_crashes_is_told():
     """A name that is none ends the process as a crash would."""
     row = doctor._row("no such check", Check(str, "mend it"))
     assert not row["works"] and "KeyError" in row["said"]
+
+
+PLUGIN = """
+from lerax.env.classic_control import CartPole
+from lerax.policy import MLPActorCriticPolicy
+"""
+
+
+def test_what_packages_bring_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of every kind; one that cannot be imported is told of, and nothing depends on it."""
+    (tmp_path / "brought.py").write_text(PLUGIN)
+    for kind, works in (
+        (registry.ENV, "brought:CartPole"),
+        (registry.POLICY, "brought:MLPActorCriticPolicy"),
+    ):
+        points = {"Works": works, "Fails": "brought:Nothing"}
+        install(tmp_path, kind.word, points, group=kind.group)
+    install(tmp_path, "other", {"Fails": "no_such_module:Mine"}, group=registry.ALGORITHM.group)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = checks.all_checks()
+    assert found["env.Works"].try_it() == "CartPole can be imported"
+    assert found["policy.Works"].try_it() == "MLPActorCriticPolicy can be imported"
+    for name, error in (
+        ("env.Fails", AttributeError),
+        ("policy.Fails", AttributeError),
+        ("algorithm.Fails", ModuleNotFoundError),
+    ):
+        with pytest.raises(error):
+            found[name].try_it()
+        assert not found[name].needed and "1.0" in found[name].mend
