@@ -29,8 +29,10 @@ LARGEST_SEGMENT = 2**22  # bytes, of those that are written; larger arrays are c
 LARGEST_HEADER = 2**21  # bytes; a policy's has hundreds. Objects made of JSON take 30 times its bytes
 MOST_SAVED = LARGEST_HEADER - 2**7  # a checksum is added
 MOST_DIMENSIONS, LARGEST_SIZE = 64, 2**63
+LARGEST_HOLLOW, HOLLOW = 2**28, 100  # bytes; times what is on the disk, which may compress files
 BLOCK = 2**20
 MISMATCH = "damaged (its SHA-256 does not match its contents)"
+HELPERS = 2  # threads; the disk keeps one of them waiting
 UNKNOWN = "0" * 64  # stands for a SHA-256 that is written later
 
 Write = Callable[[Path, Content], None]
@@ -131,7 +133,7 @@ def _line(content: object) -> bytes:
 
 
 def _at_once(calls: Sequence[Callable[[], object]]) -> list[Any]:
-    """Calls functions on two threads, this one and another: hashing and writing leave Python's lock alone.
+    """Calls functions on this thread and others: hashing and writing leave Python's lock alone.
 
     Raises:
         BaseException: What the first that failed has raised; those that had not begun are left out.
@@ -149,10 +151,12 @@ def _at_once(calls: Sequence[Callable[[], object]]) -> list[Any]:
             except BaseException as error:  # the caller's thread raises it
                 errors.append(error)
 
-    helper = threading.Thread(target=work, daemon=True)
-    helper.start()
+    helpers = [threading.Thread(target=work, daemon=True) for _ in range(min(HELPERS, len(calls) - 1))]
+    for helper in helpers:
+        helper.start()
     work()
-    helper.join()
+    for helper in helpers:
+        helper.join()
     if errors:
         raise errors[0]
     return results
@@ -233,14 +237,16 @@ def _regular(path: Path, flags: int = os.O_NOFOLLOW) -> BinaryIO:
     """A file open for reading, without waiting for the other end of a pipe.
 
     Raises:
-        ValueError: It is no regular file.
+        ValueError: It is no regular file, or one of next to nothing that would take long to read.
         OSError: It cannot be opened.
     """
     file = open(path, "rb", opener=lambda name, how: os.open(name, how | os.O_NONBLOCK | os.O_NOCTTY | flags))
-    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    facts = os.fstat(file.fileno())
+    if stat.S_ISREG(facts.st_mode) and facts.st_size <= LARGEST_HOLLOW + HOLLOW * 512 * facts.st_blocks:
         return file
     file.close()
-    raise ValueError("not a file, but a device or a pipe")
+    kind = "hollow" if stat.S_ISREG(facts.st_mode) else "not a file, but a device or a pipe"
+    raise ValueError(kind)
 
 
 def _hash(digest: "hashlib._Hash", file: BinaryIO, size: int, into: memoryview | None = None) -> None:

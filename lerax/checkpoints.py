@@ -181,10 +181,11 @@ class Checkpoints:
     def all(self) -> list[Path]:
         """The files, in the order of their steps."""
         try:
-            names = os.listdir(self.folder)
+            with os.scandir(self.folder) as entries:
+                names = [entry.name for entry in entries if NAME.fullmatch(entry.name) and entry.is_file()]
         except FileNotFoundError:
             return []
-        return sorted((self.folder / name for name in names if NAME.fullmatch(name)), key=_steps)
+        return sorted((self.folder / name for name in names), key=_steps)
 
     def newest(self) -> Path | None:
         """The one of the most steps."""

@@ -153,8 +153,10 @@ class Unfinished:
         return self
 
     def __exit__(self, *_) -> None:
-        self.path.unlink(missing_ok=True)
-        os.close(self.file)
+        try:
+            self.path.unlink(missing_ok=True)
+        finally:
+            os.close(self.file)
 
 
 def sync_folder(path: Path) -> None:
