@@ -56,7 +56,7 @@ def test_every_damage_is_noticed(saved):
         elif number < 250:
             del broken[chance.integers(len(whole)) :]
         else:
-            broken += chance.bytes(chance.integers(1, 600))
+            broken += chance.bytes(int(chance.integers(1, 600)))
         path.write_bytes(broken)
         refused(saved)
         path.write_bytes(whole)
@@ -72,8 +72,8 @@ def forge(path, content, payload=b"", *, shares=True):
     path.write_bytes((b"lerax-2 " if shares else b"lerax-1 ") + digest + b"\n" + header + payload)
 
 
-def one(dtype="uint8", shape=(1,), size=1, segments=(), name="['a']"):
-    return {"leaves": [[name, dtype, shape, size, segments]]}
+def one(dtype="uint8", shape=(1,), size: int | None = 1, segments=()):
+    return {"leaves": [["['a']", dtype, shape, size, segments]]}
 
 
 LIES = {
