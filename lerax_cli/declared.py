@@ -5,9 +5,10 @@ import json
 from importlib import resources
 from typing import Any
 
+from lerax.kinds import TABLE
 from lerax.names import Entry
 from lerax.registry import ALGORITHM, ENV, POLICY
-from lerax.settings import TABLE, Limits, Setting, settings_of
+from lerax.settings import Limits, Setting, settings_of
 
 TABLES = {"env": ENV, "algorithm": ALGORITHM, "policy": POLICY}
 """What has settings, by the name of its table in a config."""

@@ -13,7 +13,7 @@ import pytest
 
 # A file imports only from rooms to the left of its own, or from inside its own room.
 ORDER = (
-    "errors settings tree files archive processes render backend space distribution statistics env "
+    "errors kinds settings tree files archive processes render backend space distribution statistics env "
     "wrapper network policy learner advantage collect evaluate player record checkpoint checkpoints run "
     "callback algorithm presets names registry lerax_cli"
 ).split()

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from lerax.settings import INTERVAL, setting
+from lerax.kinds import INTERVAL
+from lerax.settings import setting
 
 
 def model_file(name: str) -> Any:
