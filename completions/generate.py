@@ -9,11 +9,11 @@ from lerax_cli import declared
 HERE = Path(__file__).parent
 # All three ask in the way of fish: a word a line, a tab and what it means behind it.
 ASK = "_LERAX_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS"
-# Bash ends a word at `=`: the line is handed over as it was typed, and what stands before the `=` stays.
+# Bash ends a word at `=` and `:`: the line is handed over as it was typed, and what stands before them stays.
 BASH = f"""_lerax_completion() {{
     local IFS=$'\\n' line=${{COMP_LINE:0:COMP_POINT}} answer kept=
-    local last=${{line##*[[:space:]]}}
-    [[ $last == *=* && $COMP_WORDBREAKS == *=* ]] && kept=${{last%=*}}=
+    local last=${{line##*[[:space:]]}} ends=${{COMP_WORDBREAKS//[^=:]/}}
+    [[ -n $ends ]] && kept=${{last%"${{last##*[$ends]}}"}}
     COMPREPLY=()
     for answer in $(env {ASK}="$line" "${{1:-lerax}}" 2>/dev/null); do
         answer=${{answer%%$'\\t'*}}

@@ -1,7 +1,7 @@
 _lerax_completion() {
     local IFS=$'\n' line=${COMP_LINE:0:COMP_POINT} answer kept=
-    local last=${line##*[[:space:]]}
-    [[ $last == *=* && $COMP_WORDBREAKS == *=* ]] && kept=${last%=*}=
+    local last=${line##*[[:space:]]} ends=${COMP_WORDBREAKS//[^=:]/}
+    [[ -n $ends ]] && kept=${last%"${last##*[$ends]}"}
     COMPREPLY=()
     for answer in $(env _LERAX_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS="$line" "${1:-lerax}" 2>/dev/null); do
         answer=${answer%%$'\t'*}

@@ -9,6 +9,8 @@ from typing import Any
 from lerax.errors import SettingError
 from lerax.names import OBJECT, Entry, Kind, UnknownName, hint
 from lerax.registry import POLICY
+from lerax.runs import Run
+from lerax.runs import find as find_in
 from lerax.settings import REQUIRED, Setting
 
 from .declared import from_plain, setting_name
@@ -69,6 +71,18 @@ def _place(where: str, name: str, error: type[Failure]) -> bool:
     if colon and not OBJECT.fullmatch(name):
         raise error(where, f"not MODULE:CLASS (got {name!r}); such as my_package.my_module:MyClass")
     return bool(colon)
+
+
+def find_run(where: str, text: str, out: str) -> Run:
+    """The run that RUN names: a path, or of the runs in a folder a name, its beginning, latest or best:ENV.
+
+    Raises:
+        BadInput: There is none, or more than one.
+    """
+    try:
+        return find_in(text, out)
+    except SettingError as error:
+        raise BadInput(where, error.reason) from None
 
 
 def load(where: str, kind: Kind, entry: Entry) -> Any:

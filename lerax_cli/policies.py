@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lerax import registry
+from lerax.errors import SettingError
 from lerax.files import read_toml
 from lerax.names import OBJECT, Entry, Kind, UnknownName
 from lerax.run import read_facts
+from lerax.runs import UnknownRun
+from lerax.runs import find as find_run
 from lerax.settings import settings_of
 
 from . import naming
@@ -49,30 +52,63 @@ class Subject(NamedTuple):
     trusted: list[str]
 
 
-def find_subject(text: str, trusted: list[str]) -> Subject:
-    """What ENV|RUN|FILE names: an environment, the directory of a run, and the policies that go with it.
+def find_subject(text: str, trusted: list[str], out: str) -> Subject:
+    """What ENV|RUN|FILE names: an environment, a run, or a policy's file.
+
+    Args:
+        text: What was given.
+        trusted: Classes that may be imported although only a file names them.
+        out: The folder that holds the runs.
 
     Raises:
         BadInput: It is none of them.
         Failure: The run's config cannot be read, or the file is no policy.
     """
-    path = Path(text)
+    where = "ENV|RUN"
     if OBJECT.fullmatch(text):
-        return Subject(naming.find("ENV|RUN", registry.ENV, text, trusted=True), {}, None, [], trusted)
+        return Subject(naming.find(where, registry.ENV, text, trusted=True), {}, None, [], trusted)
     try:
         return Subject(registry.ENV.find(text), {}, None, [], trusted)
     except UnknownName as unknown:
-        if os.path.isfile(text):
-            name, settings = _env_of(path)
-            where, run, own, error = str(path), None, [text], Failure
-        elif os.path.isdir(text):
-            name, settings = _env_of_run(path)
-            where, run, own, error = f"{path / CONFIG}: env", path, [], BadInput
-        else:
-            what = f"neither an environment nor the directory of a run nor a policy's file: {unknown}"
-            raise BadInput("ENV|RUN", what) from None
-    entry = find_trusted(where, registry.ENV, name, trusted, error)
-    return Subject(entry, {key: Given(v, where, key) for key, v in settings.items()}, run, own, trusted)
+        return find_run_or_policy(where, text, trusted, out, unknown)
+
+
+def find_run_or_policy(
+    where: str, text: str, trusted: list[str], out: str, no_env: UnknownName | None = None
+) -> Subject:
+    """What RUN|FILE names: a run, with its environment and its policies, or a policy's file.
+
+    Args:
+        where: What to call it in an error.
+        text: What was given.
+        trusted: Classes that may be imported although only a file names them.
+        out: The folder that holds the runs.
+        no_env: Why it is no environment, where it might have been one.
+
+    Raises:
+        BadInput: It is neither.
+        Failure: The run's config cannot be read, or the file is no policy.
+    """
+    if os.path.isfile(text):
+        path = Path(text)
+        (name, settings), said = _env_of(where, path), str(path)
+        run, own, error = None, [text], Failure
+    else:
+        try:
+            run = find_run(text, out).path
+        except UnknownRun as unknown:
+            what = f"neither a run nor a policy's file (got {text!r}); {unknown.hint}"
+            if no_env is not None:
+                what = (
+                    f"neither an environment nor a run nor a policy's file: {no_env}; of runs: {unknown.hint}"
+                )
+            raise BadInput(where, what) from None
+        except SettingError as refused:
+            raise BadInput(where, refused.reason) from None
+        (name, settings), said = _env_of_run(where, run), f"{run / CONFIG}: env"
+        own, error = [], BadInput
+    entry = find_trusted(said, registry.ENV, name, trusted, error)
+    return Subject(entry, {key: Given(v, said, key) for key, v in settings.items()}, run, own, trusted)
 
 
 def find_trusted(
@@ -82,10 +118,10 @@ def find_trusted(
     return naming.find(where, kind, name, trusted=name in trusted, option="--trust", error=error)
 
 
-def _env_of_run(run: Path) -> tuple[str, dict[str, Any]]:
+def _env_of_run(where: str, run: Path) -> tuple[str, dict[str, Any]]:
     """The name of a run's environment, and its settings."""
     if not (run / CONFIG).is_file():
-        raise BadInput("ENV|RUN", f"not the directory of a run: it has no {CONFIG} (got {str(run)!r})")
+        raise BadInput(where, f"not the directory of a run: it has no {CONFIG} (got {str(run)!r})")
     try:
         env = read_toml(run / CONFIG)["env"]
         settings = dict(env) if isinstance(env, dict) else {"name": env}
@@ -94,7 +130,7 @@ def _env_of_run(run: Path) -> tuple[str, dict[str, Any]]:
         raise Failure(str(run / CONFIG), f"names no environment ({error})") from None
 
 
-def _env_of(path: Path) -> tuple[str, dict[str, Any]]:
+def _env_of(where: str, path: Path) -> tuple[str, dict[str, Any]]:
     """The name of the environment that a policy's file was made for, and its settings."""
     from lerax import checkpoint
 
@@ -109,7 +145,7 @@ def _env_of(path: Path) -> tuple[str, dict[str, Any]]:
         run = path.parent
         if path.suffix != ".eqx" and (run / CONFIG).is_file():
             give = f"give {run}" + (f" or {run / LAST}" if (run / LAST).is_file() else "")
-            raise BadInput("ENV|RUN", f"a file of a run, and no policy (got {str(path)!r}); {give}") from None
+            raise BadInput(where, f"a file of a run, and no policy (got {str(path)!r}); {give}") from None
         raise Failure(str(path), error.reason) from None
     except (KeyError, TypeError, ValueError, AttributeError):
         raise Failure(

@@ -15,7 +15,7 @@ from .recording import PICTURE, RecordingPlan, outcome_of, record_plan, summariz
 from .report import BadInput, Interrupted
 from .signals import Signals
 from .train import Debug, Progress, Quiet
-from .values import KEYS, check_quiet, option
+from .values import KEYS, Out, check_quiet, option
 
 VIDEO = ".mp4"
 ENDINGS = (VIDEO, ".gif", PICTURE)
@@ -45,7 +45,8 @@ def record_video(
         str,
         typer.Argument(
             metavar="ENV|RUN|FILE",
-            help="Environment, see `lerax list-envs`, or the directory of a run, or a policy's file.",
+            help="Environment, see `lerax list-envs`, or a run (its path, its name or how that begins, "
+            "`latest`, `best:ENV`), or a policy's file.",
             autocompletion=words.subjects,
         ),
     ],
@@ -111,6 +112,7 @@ def record_video(
             metavar="COLUMNSxROWS", help="How many pictures a --sheet shows; 4x3.", parser=_columns_and_rows
         ),
     ] = None,
+    out: Out = "logs",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if it exists already.")
     ] = False,
@@ -130,7 +132,7 @@ def record_video(
     warned = report.Warnings()
     warned.install()
     check_quiet(quiet, progress)
-    shown = policies.find_subject(subject, trust or [])
+    shown = policies.find_subject(subject, trust or [], out)
     env, run = shown.env, shown.run
     policy = [*shown.policies, *(policy or [])]
     sources = policies.find_sources(policy, run, grid)

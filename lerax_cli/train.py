@@ -11,7 +11,7 @@ from lerax.settings import Limits, Setting
 from . import options, report, runtime, words
 from .progress import dashboard
 from .signals import Signals
-from .values import KEYS, check_quiet, option, read_setting, read_value
+from .values import KEYS, Out, check_quiet, option, read_setting, read_value
 
 PROGRESS = Setting("progress", "auto", "", Limits(choices=("auto", "full", "plain", "off")))
 DEVICE = Setting("device", "auto", "", Limits(choices=("auto", "cpu", "gpu")))
@@ -95,7 +95,7 @@ def train(
             parser=read_value,
         ),
     ] = None,
-    out: Annotated[str, typer.Option(metavar="DIR", help="Folder that holds the runs.")] = "logs",
+    out: Out = "logs",
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; generated.")] = None,
     progress: Progress = "auto",
     device: Annotated[str, option(DEVICE, "What to train on.")] = "auto",

@@ -2,7 +2,7 @@
 
 import functools
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -34,6 +34,9 @@ KEYS = {
         Setting("score", 0.0, "Mean return that counts as solved.", Limits()),
     )
 }
+
+
+Out = Annotated[str, typer.Option(metavar="DIR", help="Folder that holds the runs.")]
 
 
 class Given(NamedTuple):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lerax import registry
+from lerax import runs as found
 from lerax.settings import Setting
 
 from .declared import DEFAULT_ALGORITHM, ours, setting_name
@@ -75,14 +76,49 @@ def _config_names() -> dict[str, str]:
 
 def subjects(incomplete: str) -> list[str]:
     """What can be shown: environments, runs and policies' files."""
-    return [*envs(incomplete), *_paths(incomplete, lambda path: path.name.endswith(".eqx"), "config.toml")]
+    return [*envs(incomplete), *runs_and_policies(incomplete)]
+
+
+def runs_and_policies(incomplete: str) -> list[str]:
+    """What has been trained: runs and policies' files."""
+    return [
+        *_run_names(incomplete),
+        *_paths(incomplete, lambda path: path.name.endswith(".eqx"), "config.toml"),
+    ]
+
+
+def runs(incomplete: str) -> list[str]:
+    """Runs: by their names, and by their paths."""
+    return [*_run_names(incomplete), *_paths(incomplete, lambda path: False, "config.toml")]
+
+
+def _run_names(incomplete: str) -> list[str]:
+    """The words that stand for a run of the folder of runs."""
+    folder = _folder()
+    words = [found.LATEST, *found.names_in(folder)]
+    if incomplete and incomplete[: len(found.BEST)] == found.BEST[: len(incomplete)]:
+        envs = {run.env for run in found.runs_in(folder) if run.status == "finished"}
+        words += [f"{found.BEST}{env}" for env in sorted(envs)]
+    return [word for word in words if word.startswith(incomplete) and _is_word(word)]
+
+
+def _folder() -> str:
+    """The folder of runs that the line names, else the default."""
+    line = _line()
+    return next((after for word, after in pairwise(line) if word == "--out"), "logs")
+
+
+def _is_word(text: str) -> bool:
+    """Whether a shell gets it as one word, and in letters."""
+    return text.isprintable() and not any(letter.isspace() for letter in text)
 
 
 def policies(incomplete: str) -> list[str]:
     """What can play: a random policy, those of the run, files of policies."""
     from .policies import known_policies
 
-    run = next((word for word in _line() if os.path.isfile(os.path.join(word, "config.toml"))), None)
+    places = (os.path.join(folder, word) for word in _line() for folder in ("", _folder()))
+    run = next((path for path in places if os.path.isfile(os.path.join(path, "config.toml"))), None)
     names = ["random", *(known_policies(Path(run)) if run else ())]
     return [
         *(name for name in names if name.startswith(incomplete)),
@@ -107,7 +143,7 @@ def _paths(incomplete: str, wanted: Any, mark: str | None = None) -> list[str]:
     for path in entries:
         if not path.name.startswith(start) or path.name.startswith(".") > start.startswith("."):
             continue
-        if any(letter.isspace() for letter in path.name):  # it would come out as several words
+        if not _is_word(path.name):
             continue
         name = f"{incomplete.removesuffix(start)}{path.name}"
         if os.path.isdir(path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import terminal
+from made_runs import make
 
 from lerax import registry
 from lerax.algorithm import PPO
@@ -23,6 +24,7 @@ _lerax_completion {command}
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+FOLDERS = ["logs/", "mine/", "other/"]
 WORDS = [
     ("tr", ["train"]),
     ("train Cart", ["CartPole-v1"]),
@@ -46,19 +48,28 @@ WORDS = [
     ("list-policies ", ["MLPActorCriticPolicy"]),
     ("list-envs Hop", ["Hopper-v5"]),
     ("record-video mine --policy b", ["best"]),
-    ("record-video mine --policy ", ["random", "2000", "10000", "best", "last", "mine/", "own.eqx"]),
+    ("record-video mine --policy ", ["random", "2000", "10000", "best", "last", *FOLDERS, "own.eqx"]),
     ("record-video m", ["mine"]),
+    ("record-video lat", ["latest"]),
+    ("record-video wal", ["walker"]),
+    ("record-video best:", ["CartPole-v1"]),  # behind the colon: bash ends a word there
+    ("record-video --out other kept", ["kept-run"]),
+    ("record-video walker --policy la", ["last"]),
     ("train --config mine/", ["mine/checkpoints/", "mine/config.toml"]),
 ]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with a few policies, and a policy beside it."""
+    """A run with a few policies, a policy beside it, and two folders of runs."""
     folder = tmp_path_factory.mktemp("completions")
     (folder / "mine" / "checkpoints").mkdir(parents=True)
     for name in ("config.toml", "best.eqx", "policy.eqx", "checkpoints/2000.eqx", "checkpoints/10000.eqx"):
         (folder / "mine" / name).touch()
+    (make(folder / "logs", "walker", score=1.0) / "policy.eqx").touch()
+    make(folder / "logs", "not one word")
+    make(folder / "logs", os.fsdecode(b"wal-\xff"))
+    make(folder / "other", "kept-run")
     for name in ("own.eqx", "other.txt"):
         (folder / name).touch()
     (folder / "own.toml").write_text("algo = 'ppo'\n[env]\nname = 'hopper-v5'\n")

@@ -15,7 +15,7 @@ import pytest
 ORDER = (
     "errors kinds settings tree files archive processes render backend space distribution statistics env "
     "wrapper network policy learner advantage collect evaluate player record checkpoint checkpoints run "
-    "callback algorithm presets names registry lerax_cli"
+    "callback algorithm presets names registry runs lerax_cli"
 ).split()
 # Where a package may be imported: prefixes of paths.
 CONFINED = {
@@ -96,7 +96,8 @@ def test_the_software_renderer_has_one_door_and_one_caller():
 
 
 @pytest.mark.parametrize(
-    "module", ["lerax", "lerax.backend", "lerax.render", "lerax.registry", "lerax.run", "lerax.files"]
+    "module",
+    ["lerax", "lerax.backend", "lerax.render", "lerax.registry", "lerax.run", "lerax.runs", "lerax.files"],
 )
 def test_what_the_command_needs_first_leaves_jax_out(module):
     code = f"import sys, {module}; assert not {{'jax', 'equinox'}} & set(sys.modules), 'imports JAX'"
