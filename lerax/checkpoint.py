@@ -1,6 +1,6 @@
 """Modules on disk: complete and verified, or not there at all.
 
-`lerax/archive.py` says what a file looks like. Nothing in it is ever executed.
+`lerax/archive/` says what a file looks like. Nothing in it is ever executed.
 """
 
 from pathlib import Path
@@ -15,7 +15,8 @@ from jaxtyping import PyTree
 
 from . import archive
 from .archive import MAGIC as MAGIC
-from .archive import Archive, CheckpointError, Entry, Segments, Write
+from .archive import Archive, CheckpointError, Entry, Segments
+from .archive.writing import Write
 from .errors import SettingTypeError
 from .files import write_atomically
 from .settings import check_instance

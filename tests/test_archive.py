@@ -23,7 +23,7 @@ A = hashlib.sha256(b"a").hexdigest()
 @pytest.fixture
 def saved(tmp_path, monkeypatch):
     """A checkpoint of one array in three segments, and two others."""
-    monkeypatch.setattr(archive, "LARGEST_SEGMENT", 512)
+    monkeypatch.setattr(archive.segments, "LARGEST_SEGMENT", 512)
     checkpoint.save(tmp_path / "x.lerax", TREE, {"steps": 3}, segments=Segments(tmp_path / "segments"))
     assert len(list((tmp_path / "segments").iterdir())) == 3
     return tmp_path / "x.lerax"
@@ -223,5 +223,5 @@ def test_a_file_that_grows_is_read_as_far_as_it_went(saved):
 
 def test_more_than_can_be_read_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="metadata: must be at most"):
-        checkpoint.save(tmp_path / "x", TREE, {"text": "x" * archive.LARGEST_HEADER})
+        checkpoint.save(tmp_path / "x", TREE, {"text": "x" * archive.reading.LARGEST_HEADER})
     assert not list(tmp_path.iterdir())

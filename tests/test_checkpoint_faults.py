@@ -16,8 +16,8 @@ from lerax import checkpoint
 from lerax.checkpoints import Checkpoints
 
 base, fault = Path(sys.argv[1]), ""
-lerax.archive.LARGEST_SEGMENT = 1000
-lerax.archive.HELPERS = 0  # so that the operations are in the same order each time
+lerax.archive.segments.LARGEST_SEGMENT = 1000
+lerax.archive.segments.HELPERS = 0  # so that the operations are in the same order each time
 os.fsync = lambda file: None  # which takes time
 
 def state(number):
@@ -49,7 +49,7 @@ def attempt(folder, n):
     global count, at
     store = Checkpoints(folder)
     inner = {name: getattr(os, name) for name in NAMES}
-    lerax.files.open = lerax.archive.open = opened
+    lerax.files.open = lerax.archive.segments.open = opened
     for name in NAMES:
         setattr(os, name, faulty(inner[name]))
     count, at = 0, n

@@ -20,7 +20,7 @@ SEGMENT = 1000
 
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch):
-    monkeypatch.setattr(archive, "LARGEST_SEGMENT", SEGMENT)
+    monkeypatch.setattr(archive.segments, "LARGEST_SEGMENT", SEGMENT)
 
 
 def state_of(number, size=5000):

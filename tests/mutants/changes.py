@@ -316,7 +316,7 @@ CHANGES = [
         "test_tree::test_packing_gives_back_every_bit",
     ),
     change(
-        "archive",
+        "archive/reading",
         "left -= seen[name]",
         "left = seen[name]",
         "test_checkpoints::test_what_was_saved_is_loaded",
