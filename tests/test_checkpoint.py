@@ -1,5 +1,6 @@
 """Saved modules: whole and verified, or an error."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -48,6 +49,20 @@ def test_a_policys_file_keeps_its_names(env, tmp_path):
     networks = [f".{network}.{part}" for network in ("actor", "critic") for part in parts]
     statistics = [f".seen.{name}" for name in ("mean", "variance", "count")]
     assert [name for name, _, _ in header["leaves"]] == [*networks, *statistics]
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path):
+    """Byte by byte what it has always been; a policy stays one file, however large it is."""
+    header = b'{"leaves": [["[\'a\']", "float32", [2]]], "metadata": {"steps": 3}}\n'
+    rest = header + struct.pack("<2f", 1.5, -2.0)
+    whole = b"lerax-1 " + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+    (tmp_path / "old").write_bytes(whole)
+    assert checkpoint.load(tmp_path / "old", {"a": jnp.zeros(2)})["a"].tolist() == [1.5, -2.0]
+    assert checkpoint.check(tmp_path / "old") == {"steps": 3}
+    checkpoint.save(tmp_path / "new", {"a": jnp.array([1.5, -2.0])}, {"steps": 3})
+    assert (tmp_path / "new").read_bytes() == whole
+    checkpoint.save(tmp_path / "large", np.zeros(2**23, np.uint8))
+    assert (tmp_path / "large").stat().st_size > 2**23 and not (tmp_path / "segments").exists()
 
 
 @pytest.mark.parametrize(

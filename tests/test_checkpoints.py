@@ -1,6 +1,8 @@
 """The checkpoints of a run: written on a thread of their own, kept, found again."""
 
 import json
+import os
+import sys
 import threading
 
 import jax
@@ -90,6 +92,82 @@ def test_what_is_done_to_the_state_afterwards_does_not_matter(store):
     gate.set()
     assert store.wait(60)
     assert_bitwise_equal(store.load_newest(BLANK)[0], state_of(1))
+
+
+DTYPES = "bool int8 int16 int32 uint8 uint16 uint32 float16 bfloat16 float32 complex64 float8_e4m3fn".split()
+
+
+def test_every_kind_of_array_comes_back(store):
+    """Large ones, which are cut, and small ones, of none and of no dimension."""
+    numbers = np.random.default_rng(0).integers(0, 2, (2, 600))
+    parts = {"large": numbers, "small": numbers[0, :3], "one": numbers[0, 0], "none": numbers[:0]}
+    state = {}
+    for dtype in DTYPES:
+        state |= {
+            f"{dtype} {name}": jnp.asarray(part.astype(jnp.dtype(dtype))) for name, part in parts.items()
+        }
+    state |= {f"np {dtype}": numbers.astype(dtype) for dtype in (">f4", "int64", "float64", "bool")}
+    state |= {"strided": np.arange(2000.0)[::-2], "scalar": np.float64(0.1), "number": 3, "nothing": None}
+    for kind in ("threefry2x32", "rbg"):
+        state |= {f"{kind} {n}": jr.split(jr.key(1, impl=kind), n) for n in (2, 200)}
+    state["key"] = jr.key(2)
+    store.save(state, {"steps": 1})
+    assert store.wait(60) and len(segments(store)) > len(DTYPES)
+    loaded, _, _ = store.load_newest(state)
+    assert_bitwise_equal(loaded, state)
+    for name, leaf in state.items():
+        assert type(loaded[name]) is type(leaf) and getattr(loaded[name], "dtype", 0) == getattr(
+            leaf, "dtype", 0
+        )
+
+
+def test_the_thread_that_writes_lets_others_go_first_and_holds_up_no_end(store):
+    """P5."""
+    seen = []
+
+    def look():
+        nice = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        seen.extend([nice, threading.current_thread().daemon])
+
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    store.save(state_of(1), {"steps": 1}, before_publish=look)
+    assert store.wait(60)
+    assert seen == [min(own + 10, 19) if sys.platform == "linux" else own, True]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
+
+
+def test_what_an_error_handler_breaks_is_its_own(store, monkeypatch):
+    """Python says it, and the store goes on."""
+    said = []
+    monkeypatch.setattr(threading, "excepthook", lambda about: said.append(about.exc_value))
+    store.on_error = lambda error: 1 / 0
+    store.save(state_of(1), {"steps": 1}, before_publish=lambda: 1 / 0)
+    with pytest.warns(LossWarning):
+        assert not store.wait(60)
+    saved(store, 2)
+    assert names(store.all()) == [2] and isinstance(said[0], ZeroDivisionError)
+
+
+def test_later_ones_of_an_earlier_try_do_not_push_out_newer_ones(store):
+    """A run goes on from an older one where the newest is damaged."""
+    saved(store, 1, 5, 9)
+    store.at(9).write_bytes(b"damaged")
+    saved(store, 6, 7, 8)
+    assert names(store.all()) == [7, 8, 9]
+    saved(store, 10)
+    assert names(store.all()) == [9, 10]
+    saved(store, 11)
+    assert names(store.all()) == [10, 11] and len(segments(store)) == 4 + 2
+
+
+def test_other_files_of_the_folder_are_none_of_its_business(store):
+    saved(store, 1)
+    others = [store.folder / name for name in ("1.lerax", "x.lerax", "000000000002.txt", "segments/README")]
+    for path in others:
+        path.touch()
+    (store.folder / "000000000009.lerax").mkdir()
+    saved(store, 2, 3, 4)
+    assert names(store.all()) == [3, 4] and all(path.exists() for path in others)
 
 
 def test_one_waits_and_a_newer_takes_its_place(store):
