@@ -206,6 +206,49 @@ def test_a_run_that_goes_on_has_the_id_that_it_had(tmp_path):
     assert run_of(brief(tmp_path / "given", id="abc")).run_id == "abc"
 
 
+def test_a_run_that_goes_on_gives_nothing_twice(tmp_path, monkeypatch):
+    """W&B takes nothing back: what it has of the steps that come again is not sent again."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = tmp_path / "run"
+    for begin, end in ((0, 6), (3, 4), (3, 9), (9, 11)):  # the second is killed before it has caught up
+        backend = WandbBackend(log_dir=tmp_path)
+        backend.open("run")
+        if begin:
+            backend.resume(begin)
+        for step in range(begin + 1, end + 1):
+            backend.log_scalars({"x": step / 3}, step)
+            if step % 2 == 0:
+                backend.log_scalars({"eval": step / 7}, step)
+            if step == 5:
+                backend.log_scalars({"late": 1.0}, step - 2)
+                backend.log_video("eval/video", FRAMES, step, 10.0)
+            backend.flush()
+        backend.close()
+    rows = history(run)
+    steps = {
+        name: [row["step"] for row in rows if name in row] for name in ("x", "eval", "late", "eval/video")
+    }
+    expected = {"x": [*range(1, 12)], "eval": [2, 4, 6, 8, 10], "late": [3], "eval/video": [5]}
+    assert steps == expected and all(row["x"] == row["step"] / 3 for row in rows if "x" in row)
+    assert len({record.run.run_id for record in records(run) if record.HasField("run")}) == 1
+    own = [record.history.step.num for record in records(run) if record.HasField("history")]
+    assert own == [*range(len(rows))], "uploaded one after the other, they are one history"
+
+
+def test_what_a_killed_process_has_given_is_known(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for begin in (0, 1):
+        backend = WandbBackend(log_dir=tmp_path)
+        backend.open("run")
+        if begin:
+            backend.resume(begin)
+        for step in (begin + 1, begin + 2):
+            backend.log_scalars({"x": float(begin)}, step)
+        backend.flush()
+        backend._process.close()  # kills it
+    assert (tmp_path / "run" / "wandb" / "sent").read_text().split() == ["3", "3", "1", "-1"]
+
+
 def test_a_failed_training_is_a_failed_run(tmp_path):
     backend = WandbBackend(log_dir=tmp_path)
     backend.open("run")

@@ -42,6 +42,15 @@ class AbstractLoggingBackend(ABC):
     def close(self) -> None:
         """Ends the run."""
 
+    def resume(self, step: int) -> None:
+        """Takes back what the run has of later steps than that from which it goes on: they come again.
+
+        Called once, after `open` and before anything is logged, where a run goes on.
+
+        Args:
+            step: Environment steps that it goes on from; what was logged of them stays.
+        """
+
     def on_training_start(self, total_timesteps: int, total_iterations: int) -> None:
         """Told at the start of training how long it will be.
 

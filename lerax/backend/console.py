@@ -5,6 +5,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO, Any, Literal
 
 from lerax.errors import LeraxWarning
@@ -12,7 +13,8 @@ from lerax.files import is_terminal
 
 from .base import AbstractLoggingBackend
 from .chart import History
-from .dashboard import ENDS, ROOMY, Line, Shown, dashboard, short
+from .dashboard import ELAPSED, ENDS, ROOMY, Line, Shown, dashboard, short
+from .jsonl import METRICS, read_records
 from .live import Live
 
 PLAIN_SECONDS = 10.0  # between two lines where there is no dashboard
@@ -28,7 +30,7 @@ class ConsoleBackend(AbstractLoggingBackend):
         progress: `auto` decides by the terminal, `full` is the live form in whatever terminal there is,
             `plain` are lines, `off` is nothing.
         device: What the training runs on, to be shown.
-        files: Where the run's files are, to be shown.
+        files: Where the run's files are, to be shown; the curves of a run that goes on are read there.
         stream: Where to write; standard error by default.
     """
 
@@ -106,6 +108,14 @@ class ConsoleBackend(AbstractLoggingBackend):
         if self._mode == "full":
             self._live = Live(self._out, self._lines, self._size)
             self._live.start()
+
+    def resume(self, step: int) -> None:
+        path = Path(self._shown.files, METRICS)
+        for past, scalars in read_records(path) if self._shown.files and path.exists() else ():
+            if past <= step:
+                self.log_scalars(scalars, past)
+        self._shown.step, self._news = step, False
+        self._shown.began -= self._shown.scalars.get(ELAPSED, 0.0)
 
     def on_training_start(self, total_timesteps: int, total_iterations: int) -> None:
         self._shown.total = total_timesteps

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from lerax.files import write_atomically
 
 from .base import AbstractLoggingBackend
-from .lines import StepLines, last_line
+from .lines import StepLines, cut, last_line
 
 
 class CSVBackend(AbstractLoggingBackend):
@@ -32,16 +33,25 @@ class CSVBackend(AbstractLoggingBackend):
         path = self.log_dir / name / "metrics.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+        if not last_line(path)[1]:
+            write_atomically(path, _text([["step"]]))
+        self._go_on(path)
+
+    def resume(self, step: int) -> None:
+        assert self._lines is not None
+        self.flush()
+        path = self._lines.path
+        cut(path, lambda line: _step(line) <= step, _head(path)[1])
+        self._go_on(path)
+
+    def _go_on(self, path: Path) -> None:
+        self._columns, size = _head(path)
         begin, line = last_line(path)
-        if not line:
-            line = _text([["step"]])
-            write_atomically(path, line)
-        head, *rows = _rows(path.read_bytes())
-        self._columns = head
         self._lines = StepLines(path, begin + len(line))
         with contextlib.suppress(ValueError):  # a row of another's making stays as it is
-            if rows and _text(rows[-1:]) == line:
-                row = {tag: cell for tag, cell in zip(head, rows[-1], strict=True) if cell}
+            rows = _rows(line) if begin >= size else []
+            if rows and _text(rows) == line:
+                row = {tag: cell for tag, cell in zip(self._columns, rows[0], strict=True) if cell}
                 self._lines = StepLines(path, begin, [row | {"step": int(row["step"])}])
 
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
@@ -82,3 +92,19 @@ def _text(rows: Iterable[Iterable[Any]]) -> bytes:
 
 def _rows(text: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text.decode(), newline="")))
+
+
+def _head(path: Path) -> tuple[list[str], int]:
+    """The columns, and the size of the row of their names, which may be several lines."""
+    with open(path, encoding="utf-8", newline="\n") as file:
+        reader = csv.reader(file)
+        columns, count = next(reader), reader.line_num
+    with open(path, "rb") as file:
+        return columns, sum(len(file.readline()) for _ in range(count))
+
+
+def _step(line: bytes) -> float:
+    """The step of a row; infinite for one of another's making."""
+    with contextlib.suppress(ValueError):
+        return int(line.partition(b",")[0])
+    return math.inf

@@ -15,6 +15,7 @@ BAR = 8  # characters of the bar, at least
 CHART = 4, 12  # lines of the chart, at least and at most
 CURVE = "episode/return"
 RATE = "time/steps_per_second"
+ELAPSED = "time/elapsed"
 FIRST = ("/return", "/loss")  # of their groups
 MATTERS = (CURVE, "eval/return", RATE, "/loss")  # ends of the tags that stay where there is little room
 SAID = 3  # lines that were said, where there is room

@@ -6,6 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from lerax.errors import LeraxWarning, LossWarning
@@ -83,6 +84,10 @@ class Dispatcher:
             self._said.add("off")
             raise BackendError(f"{self.label}: not opened ({self._why_off})")
 
+    def resume(self, step: int) -> None:
+        """Queues that the run goes on from a step."""
+        self._put(self.backend.resume, step)
+
     def on_training_start(self, total_timesteps: int, total_iterations: int) -> None:
         """Queues how long training will be."""
         self._put(self.backend.on_training_start, total_timesteps, total_iterations)
@@ -112,6 +117,15 @@ class Dispatcher:
             with self._lock:
                 self._clips += 1
             self._put(self._log_video, tag, frames, step, fps)
+
+    def sync(self) -> "Future[bool]":
+        """Queues a flush; gives what says when it is done, and whether it went well or was in vain."""
+        done: Future[bool] = Future()
+        if self.status is Status.OPEN:
+            self._queue.put((self._sync, (done,)))
+        else:
+            done.set_result(True)
+        return done
 
     @property
     def takes_videos(self) -> bool:
@@ -203,6 +217,15 @@ class Dispatcher:
                 self._waiting -= len(records)
                 self._lost += 0 if logged else len(records)
 
+    def _sync(self, done: "Future[bool]") -> None:
+        went_well = False
+        try:
+            if not self.is_off:
+                self.backend.flush()
+            went_well = True
+        finally:
+            done.set_result(went_well)
+
     def _log_video(self, *arguments: Any) -> None:
         try:
             self.backend.log_video(*arguments)
@@ -213,7 +236,7 @@ class Dispatcher:
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             function, arguments = item
-            if not self.is_off or function == self._log_records:
+            if not self.is_off or function in (self._log_records, self._sync):
                 self._try(function, arguments)
         if self.status not in (Status.NEW, Status.UNOPENED):
             self._try(self.backend.close, ())

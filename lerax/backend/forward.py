@@ -1,11 +1,13 @@
 """One thread before all dispatchers, so that whoever logs wakes one thread and not one for each backend."""
 
 import collections
+import contextlib
 import queue
 import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from lerax.errors import LeraxWarning
@@ -34,6 +36,10 @@ class Forwarder:
         self._thread = threading.Thread(target=self._work, daemon=True, name="lerax forwarder")
         self._thread.start()
 
+    def resume(self, step: int) -> None:
+        """Queues that the run goes on from a step."""
+        self._put(lambda: self._each(Dispatcher.resume, step))
+
     def on_training_start(self, total_timesteps: int, total_iterations: int) -> None:
         """Queues how long training will be."""
         self._put(lambda: self._each(Dispatcher.on_training_start, total_timesteps, total_iterations))
@@ -58,6 +64,23 @@ class Forwarder:
     def log_video(self, tag: str, frames: Any, step: int, fps: float) -> None:
         """Queues a video."""
         self._put(lambda: self._each(Dispatcher.log_video, tag, frames, step, fps))
+
+    def sync(self, seconds: float) -> bool:
+        """Waits until what was forwarded before is written, by every backend that still works; on any thread.
+
+        Args:
+            seconds: How long at most.
+
+        Returns:
+            Whether it is: a backend may hang, or its flush fail.
+        """
+        deadline = time.monotonic() + seconds
+        asked: queue.SimpleQueue[list[Future[bool]]] = queue.SimpleQueue()
+        self._queue.put(lambda: asked.put([dispatcher.sync() for dispatcher in self.dispatchers]))
+        with contextlib.suppress(TimeoutError, queue.Empty):
+            flushes = asked.get(timeout=max(0.0, seconds))
+            return all([flush.result(max(0.0, deadline - time.monotonic())) for flush in flushes])
+        return False
 
     def warn_later(self, text: str, category: type[LeraxWarning] = LeraxWarning) -> None:
         """Has a warning said on the caller's thread."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import mmap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,27 @@ def last_line(path: Path) -> tuple[int, bytes]:
         if end < size:
             file.truncate(end)
     return begin, line
+
+
+def cut(path: Path, belongs: Callable[[bytes], bool], head: int = 0) -> None:
+    """Cuts a file after the last line that belongs to it; it is read from its end, no further than there.
+
+    Args:
+        path: The file.
+        belongs: Whether a line does; none after the last newline does.
+        head: Bytes at the beginning that stay.
+    """
+    with open(path, "r+b") as file:
+        if file.seek(0, 2) <= head:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            end = text.rfind(b"\n") + 1
+            while end > head:
+                begin = text.rfind(b"\n", 0, end - 1) + 1
+                if belongs(text[begin:end]):
+                    break
+                end = begin
+        file.truncate(max(end, head))
 
 
 def rewrite(path: Path, at: int, text: bytes) -> None:

@@ -39,6 +39,10 @@ class MemoryBackend(AbstractLoggingBackend):
     def close(self) -> None:
         self.closed = True
 
+    def resume(self, step: int) -> None:
+        self.records[:] = [record for record in self.records if record[0] <= step]
+        self.videos[:] = [video for video in self.videos if video[2] <= step]
+
     def on_training_start(self, total_timesteps: int, total_iterations: int) -> None:
         self.total_timesteps = total_timesteps
 

@@ -1,5 +1,7 @@
 """Video files."""
 
+import itertools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,8 @@ from .base import AbstractLoggingBackend
 
 if TYPE_CHECKING:
     from lerax.render import VideoWriter
+
+STEP = re.compile(r"step-(\d+)(-\d+)?\.mp4")
 
 
 class VideoBackend(AbstractLoggingBackend):
@@ -30,6 +34,11 @@ class VideoBackend(AbstractLoggingBackend):
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
         pass
 
+    def resume(self, step: int) -> None:
+        for path in self._folder.glob("step-*.mp4"):
+            if (found := STEP.fullmatch(path.name)) and int(found[1]) > step:
+                path.unlink()
+
     def close(self) -> None:
         pass
 
@@ -43,4 +52,7 @@ class VideoBackend(AbstractLoggingBackend):
     def video_writer(self, tag: str, step: int, fps: float, *, niceness: int) -> "VideoWriter":
         from lerax.render import VideoWriter
 
-        return VideoWriter(self._folder / f"step-{step:010d}.mp4", fps=fps, niceness=niceness)
+        ends = itertools.chain([""], map("-{}".format, itertools.count(2)))  # of another clip of this step
+        paths = (self._folder / f"step-{step:010d}{end}.mp4" for end in ends)
+        path = next(path for path in paths if not path.exists())
+        return VideoWriter(path, fps=fps, niceness=niceness)

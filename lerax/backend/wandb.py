@@ -42,6 +42,7 @@ STAYS = "W&B: no %s, so the run stays offline; %s; upload later: `wandb sync %s/
 NO_KEY = "API key", "`wandb login` sets one"
 NO_TERMINAL = "terminal", "WANDB_MODE=online sends it at once"
 MAX_UNANSWERED = 100  # rows on their way to W&B's process, which has to take them in the end's time
+SENT = "sent"  # the file that notes what W&B was given
 FAILED = ("failed", "diverged")  # phases that W&B is to show as a failure
 
 
@@ -93,7 +94,7 @@ class WandbBackend(AbstractLoggingBackend):
         self.project, self.config = project, dict(config or {})
         self.entity, self.group, self.tags = entity, group, tuple(tags)
         self.mode, self.log_dir = mode, Path(log_dir)
-        self.id, self.resume = id, resume
+        self.id, self._resume = id, resume
         self.run: SimpleNamespace | None = None
         self.url: str | None = None
         self._folder = self.log_dir
@@ -114,7 +115,8 @@ class WandbBackend(AbstractLoggingBackend):
             WANDB_ERROR_REPORTING=os.environ.get("WANDB_ERROR_REPORTING") or "false",
         )
         try:
-            opened, facts = self._process.ask("open", self._settings(name), self.config, mode)
+            sent = str(self._folder / SENT)
+            opened, facts = self._process.ask("open", self._settings(name), self.config, mode, sent)
             self.run, self.url = SimpleNamespace(**facts), facts["url"]
         except ConnectionError as error:
             hint = "" if asked in OFFLINE else "; WANDB_MODE=offline needs neither key nor network"
@@ -125,6 +127,9 @@ class WandbBackend(AbstractLoggingBackend):
                 self._process = None
         if asked is None and opened == "offline":
             logging.getLogger("lerax").warning(STAYS, *(NO_TERMINAL if mode else NO_KEY), self._folder)
+
+    def resume(self, step: int) -> None:
+        self._ask("resume", step)
 
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
         if self._process is not None:
@@ -177,6 +182,7 @@ class WandbBackend(AbstractLoggingBackend):
         run_id = self.id or stored or f"{name[:80]}-{secrets.token_hex(4)}"
         if run_id != stored:
             kept.write_text(run_id + "\n", "ascii")
+            (self._folder / SENT).unlink(missing_ok=True)
         return SETTINGS | {
             "project": self.project,
             "entity": self.entity,
@@ -184,7 +190,7 @@ class WandbBackend(AbstractLoggingBackend):
             "run_tags": self.tags or None,
             "run_name": name,
             "run_id": run_id,
-            "resume": self.resume or ("allow" if stored else None),
+            "resume": self._resume or ("allow" if stored else None),
             "root_dir": str(self._folder.parent.resolve()),
             "init_timeout": float(os.environ.get("WANDB_INIT_TIMEOUT") or INIT_SECONDS),
         }

@@ -22,6 +22,7 @@ OFFLINE = ("offline", "dryrun")
 CLOSE_SECONDS = 7.0  # for the end, after which the process is killed, and wandb's service with it
 PARENT_SECONDS = 1.0  # after which it is looked whether the process that trains is there
 LARGEST_ARRAY = 32  # values, of those that a config shows one by one
+SENT_BYTES = 128
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the training's, which may have more to log
 
 
@@ -91,11 +92,62 @@ class WandbProcess:
         self._line.close()
 
 
+class Sent:
+    """What W&B, which takes nothing back, was given of a run: kept in a file, so that it gets nothing twice.
+
+    Args:
+        path: The file; made if it is missing.
+    """
+
+    def __init__(self, path: str):
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            self.rows, step, count, self._video = map(int, os.pread(self._file, SENT_BYTES, 0).split())
+        except ValueError:  # nothing yet
+            self.rows, step, count, self._video = 0, -1, 0, -1
+        self._row = step, count  # the furthest: its step, and how many of that step there were with it
+        self._old_row, self._old_video = (-1, 0), -1  # up to which all was given before
+
+    def resume(self, step: int) -> None:
+        """The run goes on from a step."""
+        self._old_video = self._video
+        if self._row[0] > step:
+            self._old_row, self._row = self._row, (-1, 0)
+
+    def takes(self, step: int) -> bool:
+        """Whether a row is new."""
+        last, count = self._row
+        if step >= last:  # a value of the past may come late
+            self._row = step, count + 1 if step == last else 1
+        return self._counted(self._row > self._old_row)
+
+    def takes_video(self, step: int) -> bool:
+        """Whether a video is new."""
+        self._video = max(self._video, step)
+        return self._counted(step > self._old_video)
+
+    def keep(self) -> None:
+        """Writes it down."""
+        step, count = max(self._row, self._old_row)
+        text = f"{self.rows} {step} {count} {self._video}"
+        os.pwrite(self._file, text.ljust(SENT_BYTES).encode(), 0)
+
+    def _counted(self, is_new: bool) -> bool:
+        self.rows += is_new
+        return is_new
+
+
 class Run:
     """What is done in the process. Each method but `log` is answered."""
 
-    def open(self, settings: dict[str, Any], config: dict[str, Any], mode: str | None) -> Any:
+    def open(self, settings: dict[str, Any], config: dict[str, Any], mode: str | None, sent: str) -> Any:
         """Begins the run; without a mode online, if there is a key.
+
+        Args:
+            settings: wandb's.
+            config: The run's.
+            mode: wandb's.
+            sent: The file that notes what W&B was given.
 
         Returns:
             The mode, and what W&B knows the run by.
@@ -115,14 +167,25 @@ class Run:
         self._run: Any = wandb.init(config=config, settings=wandb.Settings(**given))
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
+        self._sent = Sent(sent)
+        # Online W&B counts on by itself. The first row of this process, among all of the run:
+        self._place = {"step": self._sent.rows, "commit": True} if mode in OFFLINE else {}
         facts = ("id", "name", "project", "entity", "url")
         return mode, {name: getattr(self._run, name) for name in facts}
 
+    def resume(self, step: int) -> None:
+        self._sent.resume(step)
+
+    def _log(self, values: dict[str, Any]) -> None:
+        self._run.log(values, **self._place)
+        self._place = {}
+
     def log(self, values: dict[str, Any]) -> None:
-        self._run.log(values)
+        if self._sent.takes(values["step"]):
+            self._log(values)
 
     def flush(self) -> None:
-        pass
+        self._sent.keep()
 
     def log_config(self, values: dict[str, Any]) -> None:
         self._run.config.update(values, allow_val_change=True)
@@ -130,12 +193,14 @@ class Run:
     def log_video(self, tag: str, path: str, step: int) -> None:
         import wandb
 
-        self._run.log({tag: wandb.Video(path, format="mp4"), "step": step})  # copies the file
+        if self._sent.takes_video(step):
+            self._log({tag: wandb.Video(path, format="mp4"), "step": step})  # copies the file
 
     def close(self, exit_code: int) -> bool:
         """Ends the run and wandb's service; whether all was uploaded in time."""
         import wandb
 
+        self._sent.keep()
         try:
             self._run.finish(exit_code=exit_code)
         except TimeoutError:

@@ -7,8 +7,9 @@ import jax
 
 from lerax.backend import AbstractLoggingBackend
 from lerax.env import AbstractEnvLike
+from lerax.errors import SettingError
 from lerax.policy import AbstractPolicy
-from lerax.settings import check_instance
+from lerax.settings import Limits, Setting, check_instance
 
 from .run_callback import AbstractRunCallback
 from .video import VideoSettings
@@ -38,12 +39,16 @@ class LoggingCallback(AbstractRunCallback):
         video_height: Height of a video in pixels.
         video_fps: Frames per second of a video; by default the environment's own, `env.render_fps`.
         video_deterministic: Show the most probable actions instead of samples.
-        resume: Go on with the run of this name. Without it a name that is taken gets `-1`, `-2` and so on.
+        resume: Go on with the run of this name: what it has of later steps than those of the state that is
+            trained is taken back, unless that has no iterations behind it. Without `resume` a name that is
+            taken gets `-1`, `-2` and so on.
+        elapsed: With `resume`, the seconds that the run has trained so far, for `time/elapsed`. Where it is
+            given, a state without iterations goes on with the run, too: all that it has logged is taken back.
         strict: Raise where a backend cannot be opened, instead of warning and going on without it.
 
     Raises:
-        ValueError: `alpha` or a setting of the videos is out of range, the name could leave its folder, or
-            there is no backend.
+        ValueError: `alpha`, `elapsed` or a setting of the videos is out of range, the name could leave its
+            folder, or there is no backend.
         RuntimeError: It is built inside a JAX transformation.
         TypeError: A backend is none.
         lerax.backend.BackendError: With `strict`, a backend cannot be opened.
@@ -65,16 +70,21 @@ class LoggingCallback(AbstractRunCallback):
         video_fps: float | None = None,
         video_deterministic: bool = True,
         resume: bool = False,
+        elapsed: float | None = None,
         strict: bool = False,
     ):
         several = isinstance(backend, Iterable) and not isinstance(backend, str | type)
         backends: list[Any] = list(backend) if several else [backend]  # pyright: ignore[reportArgumentType]
         for one in backends:
             check_instance("backend", one, AbstractLoggingBackend, 'TensorBoardBackend("logs")')
+        if elapsed is not None:
+            if not resume:
+                raise SettingError("elapsed", elapsed, wrong="given without resume", hint="add resume=True")
+            elapsed = Setting("elapsed", 0.0, "", Limits(at_least=0)).convert(elapsed)
         video = VideoSettings(
             video_interval, video_num_steps, video_width, video_height, video_fps, video_deterministic
         )
-        options = {"hparams": hparams, "claimed": resume, "strict": strict}
+        options = {"hparams": hparams, "claimed": resume, "strict": strict, "elapsed": elapsed}
         super().__init__(backends, name, env, policy, alpha, video, **options)
 
     @property

@@ -92,8 +92,9 @@ class _Bar:
         done = int(np.max(message.done))
         if isinstance(message, TrainingStart):
             self._per_iteration = message.steps_per_iteration
-            self._start(self._total or int(np.max(message.total)) * self._per_iteration)
-        if self._progress is not None:
+            total = self._total or int(np.max(message.total)) * self._per_iteration
+            self._start(total, done * self._per_iteration)
+        elif self._progress is not None:
             self._progress.update(self._task, completed=done * self._per_iteration)
         if isinstance(message, _Done) and message.is_last:
             self.stop()
@@ -105,7 +106,7 @@ class _Bar:
             self._progress = None
             atexit.unregister(self.stop)
 
-    def _start(self, total: int) -> None:
+    def _start(self, total: int, done: int) -> None:
         self.stop()
         if not is_terminal(sys.stderr):
             return
@@ -130,6 +131,6 @@ class _Bar:
             console=Console(stderr=True),
             redirect_stdout=False,
         )
-        self._task = self._progress.add_task(self._title, total=total)
+        self._task = self._progress.add_task(self._title, total=total, completed=done)
         self._progress.start()
         atexit.register(self.stop)

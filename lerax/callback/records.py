@@ -109,9 +109,10 @@ class Stopwatch:
     def __init__(self) -> None:
         self.start()
 
-    def start(self) -> None:
-        """Training begins."""
-        self._began = self._last = time.monotonic()
+    def start(self, elapsed: float = 0.0) -> None:
+        """Training begins, or goes on after `elapsed` seconds of it."""
+        self._last = time.monotonic()
+        self._began = self._last - elapsed
 
     def skip(self) -> None:
         """What came since the last iteration does not count as training."""

@@ -93,6 +93,19 @@ class AbstractRunCallback(AbstractCallback):
         jax.effects_barrier()  # what training traced as a whole has sent is on its way
         self._log.close()
 
+    def sync(self, seconds: float = 10.0) -> bool:
+        """Waits until what training has logged so far is written and flushed; on any thread.
+
+        It outlives the process then, even one that is killed.
+
+        Args:
+            seconds: How long to wait at most.
+
+        Returns:
+            Whether every backend that still works has it; one may hang, or its flush fail.
+        """
+        return self._log.sync(seconds)
+
     def __enter__(self: CallbackT) -> CallbackT:
         return self
 

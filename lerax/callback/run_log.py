@@ -41,6 +41,7 @@ class RunLog:
             on with.
         strict: Raise where a backend cannot be opened.
         plain: Log neither hyperparameters nor times, and refuse what is not finite.
+        elapsed: Where the run goes on, the seconds that it has trained so far.
 
     Attributes:
         name: The run's name, None while it has not begun.
@@ -58,6 +59,7 @@ class RunLog:
         claimed: bool = False,
         strict: bool = False,
         plain: bool = False,
+        elapsed: float | None = None,
     ):
         if not backends:
             said, hint = "an empty sequence", "give at least one"
@@ -70,6 +72,7 @@ class RunLog:
         self.video = None if videos is None else VideoRecorder(videos, self._forwarder.dispatchers)
         self._hparams = dict(hparams or {})
         self._claimed, self._strict, self._plain = claimed, strict, plain
+        self._elapsed, self._goes_on = elapsed, claimed  # both until the first training begins
         self._steps = StepCounter()
         self._stopwatch = Stopwatch()
         self._phase: str | None = None
@@ -124,6 +127,10 @@ class RunLog:
     def log(self, records: list[Record]) -> None:
         """Queues records for every backend."""
         self._forwarder.log(lambda: records)
+
+    def sync(self, seconds: float) -> bool:
+        """Waits until what was logged is written, see `Forwarder.sync`."""
+        return self._forwarder.sync(seconds)
 
     def log_finite(self, records: list[Record], *, of_iterations: bool = False) -> None:
         """Queues records, up to the first value that is not finite.
@@ -218,7 +225,10 @@ class RunLog:
             self.open(generated_name(*message.names))
         done, total = int(np.max(message.done)), int(np.max(message.total))
         self._steps.start(message.steps_per_iteration, done)
-        self._stopwatch.start()
+        self._stopwatch.start(self._elapsed or 0.0)
+        if self._goes_on and (done or self._elapsed is not None):
+            self._forwarder.resume(self._steps.at(done))
+        self._elapsed, self._goes_on = None, False
         self._forwarder.on_training_start(self._steps.at(total), total)
         if not self._plain:
             self._forwarder.log_hparams(self._hparams | message.hparams())
