@@ -169,6 +169,12 @@ def test_they_take_no_memory(tmp_path):
     assert set(done.stdout.splitlines()) == {f"read {lie}" for lie in NAMES}
 
 
+def test_a_size_that_does_not_go_with_the_shape_is_refused_before_anything_is_read(tmp_path):
+    forge(tmp_path / "x", one(size=2, segments=[A, A]))
+    with pytest.raises(CheckpointError, match="has 2 bytes, not 1"):
+        checkpoint.load(tmp_path / "x", {"a": np.zeros(1, np.uint8)})
+
+
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder", "device"])
 def test_a_segment_that_is_no_file_is_refused(saved, kind):
     segment = sorted((saved.parent / "segments").iterdir())[0]
