@@ -95,7 +95,7 @@ class Checkpoints:
             if not self._writes:
                 self._writes = True
                 threading.Thread(target=self._work, name="checkpoints", daemon=True).start()
-        self._say()
+        self.say()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Waits until nothing is left to be written.
@@ -108,7 +108,7 @@ class Checkpoints:
         """
         with self._changed:
             done = self._changed.wait_for(lambda: not self._writes, seconds)
-        self._say()
+        self.say()
         return done and not self._newest_failed
 
     @property
@@ -116,7 +116,8 @@ class Checkpoints:
         """What went wrong with the last save that has come to its end."""
         return self.failures[-1] if self._newest_failed else None
 
-    def _say(self) -> None:
+    def say(self) -> None:
+        """Warns of the saves that have failed since the last time."""
         for error in self.failures[self._said :]:
             self._said += 1
             warnings.warn(f"a checkpoint is not saved: {error}", LossWarning, stacklevel=3)

@@ -1,5 +1,7 @@
 """The run directory: whose it is, and what it tells of the run."""
 
+import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -23,6 +25,8 @@ ENDING_BYTES = 4096  # that `finish` adds to run.json
 HEARTBEAT_SECONDS = 15.0
 SILENT_SECONDS = 8 * HEARTBEAT_SECONDS  # after which a process on another machine counts as gone
 LONGEST_LINE = 2**16  # of metrics.jsonl
+OF_A_RUN = ("started", "branched_from")  # what stays in run.json of a run that goes on
+OF_A_SESSION = ("status", "reason", "resumed", "steps", "argv", "versions", "device", "process", "error")
 
 
 def generated_name(*parts: str) -> str:
@@ -63,21 +67,54 @@ def claim(name: str, folders: Iterable[Path]) -> str:
     raise AssertionError
 
 
+class RunIsHeldError(RuntimeError):
+    """Another process trains the run.
+
+    Attributes:
+        path: The run's directory.
+        holder: What is known of the process: `pid` and `host`.
+    """
+
+    def __init__(self, path: Path, holder: dict[str, Any]):
+        super().__init__(path, holder)
+        self.path, self.holder = path, holder
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} is being trained by process {self.holder.get('pid')} on {self.holder.get('host')}"
+        )
+
+
 class RunDirectory:
     """A directory that holds one run.
 
     While the run goes on, `run.json` names the process, and its modification time moves on: by them
-    `read_facts` finds out whether a run that was never marked as ended still lives.
+    `read_facts` finds out whether a run that was never marked as ended still lives. That a second process
+    does not train it, too, is up to `run.lock`, whose lock ends with the process.
+
+    Args:
+        path: The directory, which exists.
+        lock: From `hold`, where the caller has it already.
+        facts: What `run.json` is to say. Where it is there, the run goes on: what it has said stays, and the
+            process before becomes one of its `sessions`.
 
     Attributes:
         path: The directory.
-        facts: What `run.json` says: status, arguments, versions, timings.
+        facts: What `run.json` says: status, arguments, versions, timings, and of a run that went on its
+            `sessions` before.
+
+    Raises:
+        RunIsHeldError: Another process trains the run.
+        OSError: The directory cannot be written.
     """
 
-    def __init__(self, path: Path, **facts: Any):
+    def __init__(self, path: Path, *, lock: int | None = None, **facts: Any):
         self.path = path
-        self.facts: dict[str, Any] = {"name": path.name, "status": "running"} | facts
-        self.facts["started"] = datetime.now().astimezone().isoformat(timespec="seconds")
+        self._lock = hold(path) if lock is None else lock
+        before, now = _before(path), datetime.now().astimezone().isoformat(timespec="seconds")
+        self.facts: dict[str, Any] = {"name": path.name, "status": "running", "started": now} | before | facts
+        if before:
+            self.facts["resumed"] = now
         self.facts["process"] = _this_process()
         self._began = time.monotonic()
         self._reserves: dict[str, Reserve] = {}
@@ -130,6 +167,8 @@ class RunDirectory:
             self.write("run.json", self._text())
         finally:
             self.release()
+            if self._lock is not None:
+                self._lock = os.close(self._lock)
 
     def release(self) -> None:
         """Gives up the room that is reserved."""
@@ -149,6 +188,61 @@ class RunDirectory:
                 return  # somebody has removed the run
             except OSError:
                 pass
+
+
+def hold(path: Path) -> int:
+    """Takes the lock of a run, which ends with the process or when the descriptor is closed.
+
+    Raises:
+        RunIsHeldError: Another process has it.
+        OSError: The lock's file cannot be made.
+    """
+    file = os.open(path / "run.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free = not _beats(path)
+    except BlockingIOError:
+        free = False
+    except OSError:  # a file system without locks
+        free = not _beats(path)
+    if not free:
+        os.close(file)
+        raise RunIsHeldError(path, _told(path).get("process") or {})
+    return file
+
+
+def _beats(path: Path) -> bool:
+    """Whether a process that is not known to have ended goes on with a run; one elsewhere is listened for."""
+    facts = _told(path)
+    if facts.get("status") != "running":
+        return False
+    if (facts.get("process") or {}).get("boot") == _boot():
+        return True
+    last, end = (path / "run.json").stat().st_mtime, time.monotonic() + 2 * HEARTBEAT_SECONDS
+    while time.monotonic() < end:
+        if (path / "run.json").stat().st_mtime != last:
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """What is known of a run; nothing where `run.json` is missing or damaged."""
+    with contextlib.suppress(OSError, ValueError):
+        return read_facts(path)
+    return {}
+
+
+def _before(path: Path) -> dict[str, Any]:
+    """What stays in `run.json` of a run that goes on, its last process among the `sessions`."""
+    facts = _told(path)
+    if not facts:
+        return {}
+    last = {name: facts[name] for name in OF_A_SESSION if name in facts}
+    sessions = facts.get("sessions")
+    return {name: facts[name] for name in OF_A_RUN if name in facts} | {
+        "sessions": [*(sessions if isinstance(sessions, list) else ()), last]
+    }
 
 
 def read_facts(path: str | Path) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""How the command's signals reach the loop."""
+"""How the command's signals and its time limit reach the loop."""
+
+import time
 
 import equinox as eqx
 
@@ -8,9 +10,15 @@ from .signals import Signals
 
 
 class RunControl(AbstractCallback):
-    """Ends training after the chunk in which a signal came."""
+    """Ends training after the chunk in which a signal came, or the time was up.
+
+    Attributes:
+        signals: The signals.
+        until: When the time is up, of `time.monotonic`; None for never.
+    """
 
     signals: Signals = eqx.field(static=True)
+    until: float | None = eqx.field(default=None, static=True)
 
     def on_phase(self, phase: str) -> None:
         self.signals.phase = phase
@@ -22,4 +30,9 @@ class RunControl(AbstractCallback):
             self.signals.hold()
 
     def stop_requested(self) -> bool:
-        return self.signals.received is not None
+        return self.signals.received is not None or self.time_is_up
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the time limit has come."""
+        return self.until is not None and time.monotonic() >= self.until

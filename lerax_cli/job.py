@@ -1,6 +1,7 @@
 """One training run: from the plan to the outcome. It imports JAX, so that it is imported last."""
 
 import contextlib
+import os
 import platform
 import shutil
 import sys
@@ -8,33 +9,42 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import numpy as np
 from jaxtyping import Array
 
 from lerax import checkpoint, tree
-from lerax.backend import AbstractLoggingBackend, BackendError, ConsoleBackend, JSONLBackend, VideoBackend
-from lerax.callback import LoggingCallback, StopOnNonFinite, VideoCounts
+from lerax.backend import (
+    AbstractLoggingBackend,
+    BackendError,
+    ConsoleBackend,
+    JSONLBackend,
+    MemoryBackend,
+    VideoBackend,
+)
+from lerax.callback import CheckpointCallback, LoggingCallback, StopOnNonFinite, VideoCounts
 from lerax.callback.stop import NonFiniteState
 from lerax.evaluate import evaluate
-from lerax.names import OBJECT
 from lerax.policy import AbstractPolicy
 from lerax.run import RunDirectory, claim, generated_name
 
 from . import report
+from .begun import CHECKPOINTS, Begun, begin
+from .continued import Continued
 from .control import RunControl
 from .options import TrainingPlan
 from .parts import build, load_backend
 from .report import BadInput, Failure, Interrupted
 from .signals import Signals
+from .summary import POLICY
 
 EVALUATION_EPISODES = 100
-TENSORBOARD_IMAGES = 10  # of a tag, which it shows by itself
 LAST_VIDEOS_SECONDS = 5.0  # for videos after a signal: the command is to end within ten
-POLICY = "policy.eqx"
 BESIDE_POLICY = 2**14  # that the rest of a run's directory takes before training
+VERSIONS = {"python": platform.python_version()} | {
+    package: version(package) for package in ("lerax", "jax", "equinox", "optax")
+}
 
 
 class Job:
@@ -49,6 +59,8 @@ class Job:
         signals: The signals, held back.
         warned: The warnings.
         began: When the command began, of `time.monotonic`.
+        going_on: The run that goes on; None for a new one.
+        until: When the time is up, of `time.monotonic`; None for never.
     """
 
     def __init__(
@@ -61,24 +73,30 @@ class Job:
         signals: Signals,
         warned: report.Warnings,
         began: float,
+        going_on: Continued | None = None,
+        until: float | None = None,
     ):
         self.plan, self.signals, self.warned, self.console = plan, signals, warned, console
         self.device, self.out, self.name, self.began = device, out, name, began
+        self.going_on, self.until = going_on, until
         self.videos: VideoCounts | None = None
         self.saved: list[str] = []
         self.parts = build(plan)
+        if going_on is not None:
+            going_on.check_same(self.parts.config())
         self.backends = [load_backend(backend, out) for backend in plan.backends]
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates and saves; returns the outcome as `--json` prints it."""
         self.signals.release()
         self.signals.hold()  # a directory that was made is always marked with how it ended
-        self.directory = self._directory(self.out, self.name)
+        begun = None if self.going_on is None else self._begun(self.going_on)
+        self.directory = self._directory(begun)
         self.signals.at_once = self._abandon
         try:
             self.signals.release()
             with self._logger() as logger:
-                outcome = self._to_its_end(logger)
+                outcome = self._to_its_end(logger, begun)
         except Interrupted:
             self._finish(status="interrupted")
             raise
@@ -120,69 +138,49 @@ class Job:
             with contextlib.suppress(OSError):  # then it is found to have died
                 self.directory.finish("interrupted")
 
-    def summarize(self, outcome: dict[str, Any]) -> None:
-        """The end of the run in a few lines on standard error."""
-        plan, path = self.plan, self.directory.path
-        say = report.say
-        extra = outcome["steps"] - plan.steps
-        filling = f" ({extra:,} to fill the last iteration)" if extra > 0 else ""
-        say(
-            f"{plan.algorithm.name} on {plan.env.name}, seed {plan.seed}: {outcome['status']} after "
-            f"{outcome['steps']:,} steps{filling} in {outcome['seconds_training']:.1f} s"
-        )
-        evaluation = outcome.get("evaluation")
-        if evaluation:
-            solved = {True: "solved: ", False: "not solved: ", None: ""}[outcome["solved"]]
-            aim = f", at least {plan.score:g} counts as solved" if plan.score is not None else ""
-            say(
-                f"{solved}mean return {evaluation['mean_return']:.1f} +- {evaluation['std_return']:.1f} "
-                f"over {evaluation['episodes']} greedy episodes{aim}"
-            )
-        if self.videos is not None:
-            say("videos      " + self.videos.text(f" in {path / 'videos'}" if self.videos.made else ""))
-        if POLICY in self.saved:
-            say(f"policy      {path / POLICY}")
-        named = ("", plan.env), ("--algo ", plan.algorithm), ("--policy ", plan.policy)
-        own = [f"{option}{one.name} " for option, one in named if one and OBJECT.fullmatch(one.name)]
-        say(f"repeat      lerax train {''.join(own)}--config {quote(str(path / 'config.toml'))}")
-        if "tensorboard" in plan.backends:
-            made = 0 if self.videos is None else self.videos.made
-            samples = f" --samples_per_plugin images={made}" if made > TENSORBOARD_IMAGES else ""
-            say(f"curves      tensorboard --logdir {quote(str(path.parent))}{samples}")
-        for backend in self.backends:
-            if url := getattr(backend, "url", None):
-                say(f"online      {url}")
+    def _begun(self, run: Continued) -> Begun:
+        forms = [LoggingCallback(MemoryBackend()), *self._watching(run.layer.keys["nan"], None)]
+        return begin(run, self.parts, forms, self.warned.say)
 
-    def _directory(self, out: Path, name: str | None) -> RunDirectory:
-        plan, parts = self.plan, self.parts
-        wanted = name or generated_name(parts.algorithm.name, parts.policy_form.name, parts.env.name)
+    def _directory(self, begun: Begun | None) -> RunDirectory:
+        plan, parts, out = self.plan, self.parts, self.out
+        wanted = self.name or generated_name(parts.algorithm.name, parts.policy_form.name, parts.env.name)
         needed = parts.policy_bytes
-        path = None
+        made = None
+        facts = {
+            "argv": sys.argv[1:],
+            "env": plan.env.name,
+            "algo": plan.algorithm.name,
+            "seed": plan.seed,
+            "device": str(self.device),
+            "versions": VERSIONS,
+        }
         try:
-            path = out / claim(wanted, [out])
-            if name is not None and path.name != name:
-                path.rmdir()  # somebody took the name since it was checked
-                raise BadInput("--name", f"a run of that name exists (got {name!r}); choose another")
-            directory = RunDirectory(
-                path,
-                argv=sys.argv[1:],
-                env=plan.env.name,
-                algo=plan.algorithm.name,
-                seed=plan.seed,
-                device=str(self.device),
-                versions={"python": platform.python_version()}
-                | {package: version(package) for package in ("lerax", "jax", "equinox", "optax")},
-            )
+            if self.going_on is None or begun is None:
+                path = made = out / claim(wanted, [out])
+                if self.name is not None and path.name != self.name:
+                    path.rmdir()  # somebody took the name since it was checked
+                    raise BadInput("--name", f"a run of that name exists (got {self.name!r}); choose another")
+                directory = RunDirectory(path, **facts)
+            else:
+                path = self.going_on.path
+                directory = RunDirectory(path, lock=begun.lock, **facts)
             directory.write_config(parts.config())
             directory.reserve(needed)
         except OSError as error:
             what = f"cannot be written (got {str(out)!r}): {error.strerror}"
-            if path is not None:
-                shutil.rmtree(path, ignore_errors=True)
+            if made is not None:
+                shutil.rmtree(made, ignore_errors=True)
                 free = shutil.disk_usage(out).free
                 what += f"; policy and run.json take {needed + BESIDE_POLICY:,} bytes, {free:,} are free"
             raise Failure("--out", what) from None
         return directory
+
+    def _watching(self, nan: str, saver: CheckpointCallback | None) -> list[Any]:
+        """The callbacks behind the logger, always in the same order: their states are in the checkpoints."""
+        guard = [StopOnNonFinite()] if nan == "stop" else []
+        saver = saver or CheckpointCallback(".")
+        return [RunControl(self.signals, self.until), *guard, saver]
 
     def _logger(self) -> LoggingCallback:
         path = self.directory.path
@@ -205,11 +203,23 @@ class Job:
         except BackendError as error:
             raise Failure("--backend", str(error)) from None
 
-    def _to_its_end(self, logger: LoggingCallback) -> dict[str, Any]:
+    def _saver(self, logger: LoggingCallback, seconds: float) -> CheckpointCallback:
+        plan = self.plan
+        about = {"config": self.parts.config(), "versions": VERSIONS, "device": str(self.device)}
+        return CheckpointCallback(
+            self.directory.path / CHECKPOINTS,
+            every=plan.save_every,
+            keep=plan.keep,
+            logger=logger,
+            metadata=about | {"threads": os.cpu_count()},
+            seconds=seconds,
+        )
+
+    def _to_its_end(self, logger: LoggingCallback, begun: Begun | None) -> dict[str, Any]:
         """Trains, and lets the backends know how it ended."""
         status = "failed"
         try:
-            outcome = self._train(logger)
+            outcome = self._train(logger, begun)
             status = outcome["status"]
             return outcome
         except Interrupted:
@@ -218,24 +228,30 @@ class Job:
         finally:
             logger.on_phase(status)
 
-    def _train(self, logger: LoggingCallback) -> dict[str, Any]:
-        guard = [StopOnNonFinite()] if self.plan.nan == "stop" else []
-        control = RunControl(self.signals)
+    def _train(self, logger: LoggingCallback, begun: Begun | None) -> dict[str, Any]:
+        seconds = 0.0 if begun is None else begun.seconds
+        saver = self._saver(logger, seconds)
+        control, *others = self._watching(self.plan.nan, saver)
         control.on_phase("compiling")
-        state, evaluation_key = self.parts.initial_state()
+        self.signals.save = saver.request
+        if begun is None or begun.state is None:
+            state, evaluation_key = self.parts.initial_state()
+        else:
+            state, evaluation_key = begun.state, self.parts.keys(self.plan.seed)[2]
         trained = time.monotonic()
-        state = self.parts.algorithm.run(state, self.plan.steps, callback=[logger, control, *guard])
+        state = self.parts.algorithm.run(state, self.plan.steps, callback=[logger, control, *others])
         iterations = int(state.iteration_count)
         steps = iterations * self.parts.algorithm.steps_per_iteration
         outcome: dict[str, Any] = {
-            "status": "finished" if self.signals.received is None else "interrupted",
+            "status": self._status(control, steps),
             "env": self.plan.env.name,
             "algo": self.plan.algorithm.name,
             "seed": self.plan.seed,
             "steps": steps,
-            "seconds_training": round(time.monotonic() - trained, 3),
+            "seconds_training": round(seconds + time.monotonic() - trained, 3),
         }
         policy = state.policy
+        guard = others[:-1]
         if guard and int(state.callback_state[2].iteration):
             policy = self._last_good(policy, state.callback_state[2])
             outcome |= {"status": "diverged", "diverged_at_iteration": iterations}
@@ -252,6 +268,11 @@ class Job:
         if self.plan.records_videos and POLICY in self.saved:
             outcome |= self._with_videos(logger, outcome["status"])
         return outcome | {"seconds": round(time.monotonic() - self.began, 3)}
+
+    def _status(self, control: RunControl, steps: int) -> str:
+        if self.signals.received is not None:
+            return "interrupted"
+        return "paused" if control.time_is_up and steps < self.plan.steps else "finished"
 
     def _last_good(self, policy: AbstractPolicy, found: NonFiniteState) -> AbstractPolicy:
         report.say(

@@ -12,7 +12,17 @@ from lerax.run import NAME
 from . import naming
 from .declared import DEFAULT_ALGORITHM, TABLES, declared, is_ours
 from .report import BadInput
-from .values import DEFAULT_STEPS, KEYS, Given, Layer, checked, read_config, read_settings
+from .values import (
+    DEFAULT_STEPS,
+    KEYS,
+    Given,
+    Layer,
+    More,
+    check_interval,
+    checked,
+    read_config,
+    read_settings,
+)
 
 NO_BACKEND = {"none": Entry("none", "", "Nothing but the run's directory.")}
 BESIDE_THE_TASK = ("default_camera_config", "physics", "threads")  # how an environment is computed and seen
@@ -34,6 +44,8 @@ class TrainingPlan:
         backends: Names of the logging backends, without the dashboard.
         nan: What to do about values that are not finite.
         videos: When videos are recorded, in the words of a config and of `LoggingCallback`.
+        save_every: How often the whole state is saved.
+        keep: Newest checkpoints that are kept.
         score: Mean return that counts as solved; None where the environment has none.
         settings: Values by table (`env`, `policy`, `algorithm`) and name, as they were given.
     """
@@ -48,6 +60,8 @@ class TrainingPlan:
     backends: list[str]
     nan: str
     videos: dict[str, Any]
+    save_every: str
+    keep: int
     score: float | None
     settings: dict[str, dict[str, Given]] = field(default_factory=dict)
 
@@ -71,14 +85,21 @@ def plan(
     nan: str | None,
     warn: Any,
     policy: str | None = None,
+    save_every: str | None = None,
+    keep: int | None = None,
+    going_on: Layer | None = None,
     **videos: int | None,
 ) -> TrainingPlan:
     """Decides everything that can be decided without importing JAX.
+
+    `going_on` is the config of a run that goes on: it says what nobody says otherwise.
 
     Raises:
         BadInput: Something is wrong with what the user gave.
     """
     layers = [read_config(config)] if config is not None else []
+    layers += [going_on] if going_on is not None else []
+    configs = list(layers)
     at_env, env_entry = _named("env", "ENV", env, layers)
     if env_entry is None:
         raise BadInput("ENV", "missing; name an environment, see `lerax list-envs`")
@@ -96,6 +117,11 @@ def plan(
         if entry is not None and is_ours(table, entry):
             naming.resolve(table, entry, declared(table, entry), merged[table])
     steps_from, wanted_steps = pick("--steps", steps, layers, DEFAULT_STEPS)
+    if isinstance(steps, More):
+        if going_on is None:
+            raise BadInput("--steps", f"+{steps} is for a run that goes on; leave out the +, or --resume RUN")
+        wanted_steps = going_on.keys["steps"] + steps
+    at_every, every = pick("--save-every", save_every, layers, KEYS["save_every"].default)
     return TrainingPlan(
         env=env_entry,
         algorithm=algorithm,
@@ -107,8 +133,10 @@ def plan(
         backends=read_backends(*pick("--backend", backends or None, layers, []), warn),
         nan=pick("--nan", nan, layers, KEYS["nan"].default)[1],
         videos={key: pick(f"--{key}", value, layers, KEYS[key].default)[1] for key, value in videos.items()},
+        save_every=check_interval(at_every, every),
+        keep=pick("--keep", keep, layers, KEYS["keep"].default)[1],
         score=find_score(
-            layers[0] if config is not None else None, env_entry, algorithm, inherited["env"], merged["env"]
+            configs[-1] if configs else None, env_entry, algorithm, inherited["env"], merged["env"]
         ),
         settings=merged,
     )
@@ -215,8 +243,14 @@ def read_backends(where: str, names: list[str], warn: Any) -> list[str]:
     return [name for name in chosen if name not in ALWAYS]
 
 
-def check_place(text: str, name: str | None) -> Path:
-    """The folder for the runs, if a run of that name can be made there, as far as names tell."""
+def check_place(text: str, name: str | None, *, taken: bool = False) -> Path:
+    """The folder for the runs, if a run of that name can be made there, as far as names tell.
+
+    Args:
+        text: The folder.
+        name: The name.
+        taken: Whether a run may have it.
+    """
     if name is not None and not NAME.fullmatch(name):
         raise BadInput(
             "--name",
@@ -235,6 +269,9 @@ def check_place(text: str, name: str | None) -> Path:
         raise BadInput("--out", f"not a folder (got {text!r})")
     if any(len(part.encode(errors="surrogateescape")) > 255 for part in out.parts) or len(text) > 3000:
         raise BadInput("--out", f"path too long ({len(text)} characters)")
-    if name is not None and (out / name).exists():
-        raise BadInput("--name", f"a run of that name exists (got {name!r}, {out / name}); choose another")
+    if not taken and name is not None and (out / name).exists():
+        raise BadInput(
+            "--name",
+            f"a run of that name exists (got {name!r}, {out / name}); choose another, or --resume it",
+        )
     return out

@@ -13,6 +13,10 @@ from .report import BadInput
 # Each command's module, in which its function has its name, and what it does, as its docstring says.
 COMMANDS = {
     "train": ("train", "Train a policy; prints the path of the run on standard output."),
+    "resume": (
+        "resume",
+        "Go on with a run where its newest checkpoint is; prints the path of the run on standard output.",
+    ),
     "record-video": (
         "record_video",
         "Record a video of a policy, or a picture; prints the path of the file on standard output.",
@@ -31,12 +35,12 @@ COMMANDS = {
 }
 SHOW = "`lerax record-video RUN` shows a policy"
 EVALUATE = "every run ends with an evaluation, see its run.json; in Python: lerax.evaluate.evaluate"
-REPEAT = "a run cannot be continued; `lerax train --config RUN/config.toml` repeats it"
+RESUME = "`lerax resume RUN` goes on with it"
 CURVES = "`lerax train ENV --backend tensorboard` says how to see its curves; every run has a metrics.jsonl"
 INSTEAD = {
     **dict.fromkeys(("play", "enjoy", "watch", "render", "show", "view", "demo", "record"), SHOW),
     **dict.fromkeys(("eval", "evaluate", "test", "score"), EVALUATE),
-    **dict.fromkeys(("resume", "continue", "restore"), REPEAT),
+    **dict.fromkeys(("continue", "restore", "restart"), RESUME),
     **dict.fromkeys(("plot", "curves", "tensorboard", "dashboard", "logs"), CURVES),
     **dict.fromkeys(("run", "learn", "start", "fit"), "`lerax train ENV` trains"),
     "version": "`lerax --version` says it",
@@ -51,7 +55,7 @@ OPTIONS = {
     **dict.fromkeys(("--env", "--env-id", "--env-name", "--environment", "--task"), ENV),
     **dict.fromkeys(("--render", "--render-mode", "--video", "--capture-video", "--record"), VIDEO),
     **dict.fromkeys(("--verbose", "-v"), "--progress full shows most; --debug adds tracebacks"),
-    **dict.fromkeys(("--resume", "--load", "--restore"), REPEAT),
+    **dict.fromkeys(("--load", "--restore", "--continue", "--checkpoint"), "--resume RUN"),
     **dict.fromkeys(("--log-dir", "--logdir", "--log-folder"), "--out DIR"),
     **dict.fromkeys(("--run-name", "--exp-name"), "--name NAME"),
     **dict.fromkeys(("--tensorboard", "--tensorboard-log"), "--backend tensorboard"),

@@ -1,5 +1,6 @@
 """What a training is made of, from the names and settings of a plan."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,8 @@ class Parts:
             "backend": plan.backends or ["none"],
             "nan": plan.nan,
             **plan.videos,
+            "save_every": plan.save_every,
+            "keep": plan.keep,
             **score,
             **{table: {"name": entry.name} | self.plain(table) for table, entry in named.items()},
         }
@@ -81,11 +84,26 @@ class Parts:
 
         @tree.compiled
         def initial(algorithm: Any, env: Any, seed: Any) -> tuple[Any, Any]:
-            policy_key, learn_key, evaluation_key = jr.split(jr.key(seed), 3)
-            policy = self.policy_class(env=env, **self.settings["policy"], key=policy_key)
-            return algorithm.init(env, policy, key=learn_key), evaluation_key
+            return self._learner(algorithm, env, seed, algorithm.init), self.keys(seed)[2]
 
         return initial(self.algorithm, self.env, np.uint32(self.plan.seed))
+
+    def template(self, callbacks: list[Any]) -> Any:
+        """The form of the states of the training, with such callbacks."""
+        make = functools.partial(self.algorithm.template, callback=callbacks)
+        form = lambda seed: self._learner(
+            self.algorithm, self.env, seed, lambda env, policy, key: make(env, policy)
+        )
+        return eqx.filter_eval_shape(form, np.uint32(0))
+
+    def keys(self, seed: Any) -> Any:
+        """Those of the first policy, of the training and of the evaluation."""
+        return jr.split(jr.key(seed), 3)
+
+    def _learner(self, algorithm: Any, env: Any, seed: Any, make: Any) -> Any:
+        policy_key, learn_key, _ = self.keys(seed)
+        policy = self.policy_class(env=env, **self.settings["policy"], key=policy_key)
+        return make(env, policy, key=learn_key)
 
 
 def build(plan: TrainingPlan) -> Parts:

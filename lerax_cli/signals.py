@@ -51,6 +51,7 @@ class Signals:
         raising: Whether there is nothing to lose: then the first one raises at once.
         phase: What is being done, as far as it says when that will end.
         at_once: What the second one does before it ends the process.
+        save: What SIGUSR1 does, on the main thread.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -58,6 +59,7 @@ class Signals:
         self.raising = True
         self.phase = "importing"
         self.at_once: Callable[[], None] = lambda: None
+        self.save: Callable[[], None] = lambda: None
         self._quiet = quiet
         self._rest: Callable[[Callable[[], None]], None] = lambda stop: stop()
         self._before: dict[int, Any] = {}
@@ -74,6 +76,7 @@ class Signals:
                 # Afterwards something may have been saved.
                 self._before[number] = signal.default_int_handler if before is interrupt else before
                 signal.signal(number, self._handle)
+        self._before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, lambda *_: self.save())
         sys.unraisablehook = _quiet_unraisable
         return self
 

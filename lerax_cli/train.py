@@ -1,5 +1,6 @@
 """`lerax train`."""
 
+import functools
 import time
 from typing import Annotated, Any
 
@@ -8,10 +9,11 @@ import typer
 from lerax.errors import NotFiniteWarning
 from lerax.settings import Limits, Setting
 
-from . import options, report, runtime, words
+from . import continued, options, report, runtime, words
 from .progress import dashboard
 from .signals import Signals
-from .values import KEYS, Out, check_quiet, option, read_setting, read_value
+from .summary import summarize
+from .values import KEYS, Out, check_quiet, option, read_setting, read_steps, read_time, read_value
 
 PROGRESS = Setting("progress", "auto", "", Limits(choices=("auto", "full", "plain", "off")))
 DEVICE = Setting("device", "auto", "", Limits(choices=("auto", "cpu", "gpu")))
@@ -22,6 +24,36 @@ SURE_STEPS = range(
 
 Progress = Annotated[str, option(PROGRESS, "How to show progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+Steps = Annotated[
+    Any,
+    typer.Option(
+        metavar="N",
+        help="Environment steps; the preset's, else 1,000,000. +N for more of a run that goes on.",
+        parser=read_steps,
+    ),
+]
+Backend = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Logging backend, see `lerax list-backends`; may be repeated. `none` for none.",
+        autocompletion=words.backends,
+    ),
+]
+SaveEvery = Annotated[
+    str | None,
+    typer.Option(metavar="N|5%|10m", help="Save the whole state every N steps, 5% or 10m; 10m."),
+]
+TimeLimit = Annotated[
+    Any,
+    typer.Option(
+        metavar="TIME",
+        help="Save and end after so long, such as 2h or 90m; --resume goes on.",
+        parser=functools.partial(read_time, "--time-limit"),
+    ),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if there was any warning.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but warnings and errors.")]
 
 
@@ -48,18 +80,9 @@ def train(
             autocompletion=words.trainable,
         ),
     ] = None,
-    steps: Annotated[
-        int | None, option(KEYS["steps"], "Environment steps; the preset's, else 1,000,000.")
-    ] = None,
+    steps: Steps = None,
     seed: Annotated[int | None, option(KEYS["seed"], "Seed of all randomness; random.", "S")] = None,
-    backend: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Logging backend, see `lerax list-backends`; may be repeated. `none` for none.",
-            autocompletion=words.backends,
-        ),
-    ] = None,
+    backend: Backend = None,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -106,15 +129,30 @@ def train(
         int | None,
         option(KEYS["video_interval"], "Record a video of the policy every N iterations; 0, for never."),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there was any warning.")] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN|latest|auto",
+            help="Go on with a run; auto: with the run of this --name if there is one.",
+            autocompletion=words.resumable,
+        ),
+    ] = None,
+    save_every: SaveEvery = None,
+    keep: Annotated[
+        int | None, option(KEYS["keep"], "Newest checkpoints that are kept, beside the best; 2.")
+    ] = None,
+    time_limit: TimeLimit = None,
+    strict: Strict = False,
     debug: Debug = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Train a policy; prints the path of the run on standard output."""
     warned = report.Warnings()
     warned.install()
     check_quiet(quiet, progress)
+    began = time.monotonic()
+    going_on = continued.find(resume, out, name) if resume is not None else None
     plan = options.plan(
         env,
         algo=algo,
@@ -129,8 +167,11 @@ def train(
         nan=nan,
         video_interval=video_interval,
         warn=warned.say,
+        save_every=save_every,
+        keep=keep,
+        going_on=going_on and going_on.layer,
     )
-    folder = options.check_place(out, name)
+    folder = options.check_place(out, name) if going_on is None else going_on.path.parent
     if plan.nan == "off":
         warned.install(NotFiniteWarning)
     # Settings can be refused once their classes are imported, and a refusal is one line.
@@ -144,22 +185,36 @@ def train(
         if console is not None:
             signals.at_once = console.give_back
             signals.rest_with(console.rest)
-        began = time.monotonic()
         signals.hold()  # compiled modules crash where an exception ends their import
         found = runtime.prepare(device, warned.say)
         from .job import Job  # it imports JAX, which takes seconds: what is refused is refused by now
 
-        job = Job(plan, folder, name, found, console, signals, warned, began)
+        until = began + time_limit if time_limit is not None else None
+        job = Job(plan, folder, name, found, console, signals, warned, began, going_on, until)
+        if going_on is not None and going_on.is_complete(plan.steps):
+            return _already(going_on, json=json, quiet=quiet)
         outcome = job.run()
     job.tell_losses()
     if json:
         report.result_json(outcome)
     else:
         if not quiet:
-            job.summarize(outcome)
+            summarize(job, outcome)
         report.result(outcome["run"])
     if outcome["status"] == "interrupted" and signals.received is not None:
         return 128 + signals.received
     if outcome["status"] in ("diverged", "failed") or warned.lost:
         return 1
     return 1 if strict and warned.count else 0
+
+
+def _already(run: continued.Continued, *, json: bool, quiet: bool) -> int:
+    """Says of a run that there is nothing to go on with."""
+    if not quiet:
+        steps = run.facts["steps"]
+        report.say(f"{run.path.name} is complete after {steps:,} steps; --steps +N trains it further")
+    if json:
+        report.result_json({"run": str(run.path)} | run.facts)
+    else:
+        report.result(str(run.path))
+    return 0

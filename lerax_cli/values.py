@@ -8,6 +8,7 @@ import typer
 
 from lerax.errors import SettingError, shown
 from lerax.files import parse_toml, read_toml
+from lerax.interval import read_interval, read_seconds
 from lerax.names import hint
 from lerax.settings import Limits, Setting
 
@@ -31,6 +32,8 @@ KEYS = {
         Setting("backend", ("none",), "Logging backends.", Limits()),
         Setting("nan", "stop", "What to do about values that are not finite.", Limits(choices=NAN_CHOICES)),
         Setting("video_interval", 0, "Iterations between videos.", Limits(at_least=0, at_most=2**31 - 1)),
+        Setting("save_every", "10m", "How often the whole state is saved.", Limits()),
+        Setting("keep", 2, "Newest checkpoints that are kept.", Limits(at_least=1, at_most=10_000)),
         Setting("score", 0.0, "Mean return that counts as solved.", Limits()),
     )
 }
@@ -85,6 +88,33 @@ def read_option(where: str, wanted: Setting, given: Any) -> Any:
     """The value of an option from its text; a default is a value already."""
     is_text = isinstance(given, str) and not isinstance(wanted.default, str)
     return convert(where, wanted, read_value(given) if is_text else given)
+
+
+class More(int):
+    """So many more, as `+N` says it."""
+
+
+def read_steps(text: str) -> int:
+    """Environment steps from the text of an option: `N`, or `+N` for a run that goes on."""
+    steps = read_option("--steps", KEYS["steps"], text)
+    return More(steps) if text.strip().startswith("+") else steps
+
+
+def read_time(where: str, text: str) -> float:
+    """Seconds from the text of an option."""
+    try:
+        return read_seconds(where, text)
+    except SettingError as error:
+        raise BadInput(where, error.reason) from None
+
+
+def check_interval(where: str, text: str) -> str:
+    """The text of an interval, which it has to be."""
+    try:
+        read_interval(where, text)
+    except SettingError as error:
+        raise BadInput(where, error.reason) from None
+    return text
 
 
 def option(wanted: Setting, help: str, metavar: str = "N") -> Any:
@@ -144,28 +174,32 @@ def read_settings(settings: list[tuple[str, str, Any]], num_envs: Any) -> dict[s
     return found
 
 
-def read_config(path: str) -> Layer:
+def read_config(path: str, where: str = "--config") -> Layer:
     """A config file, its keys and their values checked.
+
+    Args:
+        path: The file.
+        where: What to call it in an error.
 
     Raises:
         BadInput: It cannot be read, or holds what a config does not have.
     """
     if not path:
-        raise BadInput("--config", "empty (got ''); give a file")
+        raise BadInput(where, "empty (got ''); give a file")
     try:
         content = read_toml(path)
     except IsADirectoryError:
         own = Path(path) / "config.toml"
         hint = f"; give {own}" if own.is_file() else ""
-        raise BadInput("--config", f"{path} is a directory{hint}") from None
+        raise BadInput(where, f"{path} is a directory{hint}") from None
     except OSError as error:
-        raise BadInput("--config", f"{path} cannot be read ({error.strerror})") from None
+        raise BadInput(where, f"{path} cannot be read ({error.strerror})") from None
     except ValueError as error:
         hint = "; a config is TOML, as RUN/config.toml is: steps = 1000" if path.endswith(OTHERS) else ""
         if "overwrite a value" in str(error):  # as env = "..." and a table [env]
             hint = "; what has a table is named in it: write name = ... below [env]"
-        raise BadInput("--config", f"{path} {error}{hint}") from None
-    return checked("--config", content)
+        raise BadInput(where, f"{path} {error}{hint}") from None
+    return checked(where, content)
 
 
 def checked(where: str, content: dict[str, Any]) -> Layer:
@@ -195,6 +229,7 @@ def checked(where: str, content: dict[str, Any]) -> Layer:
         elif key in SHORT or key in TABLES:
             raise BadInput(where, _of_wrong_kind(key, value))
         elif key in KEYS:
+            value = str(value) if key == "save_every" and type(value) is int else value
             layer.keys[key] = convert(f"{where}: {key}", KEYS[key], value)
         else:
             known = dict.fromkeys([*KEYS, *SHORT, *TABLES])

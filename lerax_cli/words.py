@@ -126,6 +126,11 @@ def policies(incomplete: str) -> list[str]:
     ]
 
 
+def resumable(incomplete: str) -> list[str]:
+    """What `--resume` takes: runs, and `auto`."""
+    return [*begin(("auto",))(incomplete), *runs(incomplete)]
+
+
 def configs(incomplete: str) -> list[str]:
     """TOML files."""
     return _paths(incomplete, lambda path: path.name.endswith(".toml"))

@@ -100,7 +100,8 @@ def test_second_signal_ends_at_once(tmp_path: Path):
     run = terminal.only_run(tmp_path / "logs")
     names = {path.name for path in run.iterdir()}
     # The chunk may have ended, and the policy been saved, in the moment that the run was marked.
-    assert names - {"policy.eqx"} == {"run.json", "config.toml", "metrics.jsonl"}
+    always = {"run.json", "run.lock", "config.toml", "metrics.jsonl", "checkpoints"}
+    assert names - {"policy.eqx"} == always
     assert terminal.facts(run)["status"] == "interrupted"
 
 

@@ -65,7 +65,7 @@ def test_run_is_named_by_algorithm_policy_environment_and_time(run: Path):
 def test_run_directory_has_its_files_and_no_others(run: Path, folder: Path):
     """No temporary file is left, and no backend writes that was not named."""
     assert sorted(path.name for path in run.iterdir()) == [
-        *("config.toml", "metrics.jsonl", "policy.eqx", "run.json")
+        *("checkpoints", "config.toml", "metrics.jsonl", "policy.eqx", "run.json", "run.lock")
     ]
     assert [path.name for path in folder.iterdir()] == ["logs"]
 
@@ -120,7 +120,7 @@ def test_evaluation_is_the_same_in_every_place(run: Path):
 
 def test_no_secret_is_written_or_shown(done: subprocess.CompletedProcess[str], run: Path):
     """P9: what the environment holds stays there."""
-    for path in run.iterdir():
+    for path in filter(Path.is_file, run.rglob("*")):
         assert SECRET.encode() not in path.read_bytes(), path.name
     assert SECRET not in done.stdout + done.stderr
 
@@ -150,7 +150,7 @@ def test_another_seed_is_another_run(run: Path, tmp_path: Path):
 def test_config_holds_every_setting_and_nothing_of_the_place(run: Path):
     """The file can be given to somebody else."""
     config = tomllib.loads((run / "config.toml").read_text())
-    keys = ["seed", "steps", "preset", "backend", "nan", "video_interval", "score"]
+    keys = ["seed", "steps", "preset", "backend", "nan", "video_interval", "save_every", "keep", "score"]
     assert list(config) == [*keys, "env", "algorithm", "policy"]
     assert config["score"] == 475.0  # the preset's
     names = [config[table].pop("name") for table in ("env", "algorithm", "policy")]

@@ -79,6 +79,7 @@ def run_from_host(
     capacity = collector.capacity
     callback.on_phase("training")
     outgoing: list[tuple[Collector, dict[str, np.ndarray], np.ndarray]] = []
+    _on_host_now(callback, state, done)
     try:
         while done < total and go_on and not callback.stop_requested():
             due = callback.next_due(done)
@@ -90,10 +91,9 @@ def run_from_host(
             times = np.linspace(began, time.monotonic(), made + 1)[1:]
             outgoing.append((collector, _fetch(records, made), times))
             done += made
-            if due == done:
+            if due == done or callback.due_now():
                 _deliver(outgoing)
-                own = OwnState(state.callback_state, state.callback_step_state)
-                callback.on_host(state, own, done)
+                callback.on_host(state, _own(state), done)
                 callback.on_phase("training")
             seconds = (times[-1] - began) / made
             length = chunk_length or max(1, min(8 * length, int(CHUNK_SECONDS / seconds)))
@@ -102,7 +102,18 @@ def run_from_host(
     if overrides(callback, "on_training_end"):
         state, records, collector = _end(fixed, state, last)
         collector.deliver(_fetch(records, 1), np.array([time.monotonic()]))
+    callback.on_phase("ending")
+    _on_host_now(callback, state, done)
     return state
+
+
+def _own(state: AlgorithmState) -> OwnState:
+    return OwnState(state.callback_state, state.callback_step_state)
+
+
+def _on_host_now(callback: CallbackList, state: AlgorithmState, done: int) -> None:
+    if callback.due_now():
+        callback.on_host_now(state, _own(state), done)
 
 
 @tree.compiled

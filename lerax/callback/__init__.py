@@ -29,6 +29,7 @@ from .outbox import emit as emit
 from .outbox import register as register
 from .outbox import unregister as unregister
 from .progress_bar import ProgressBarCallback as ProgressBarCallback
+from .saving import CheckpointCallback as CheckpointCallback
 from .stop import StopOnInterrupt as StopOnInterrupt
 from .stop import StopOnNonFinite as StopOnNonFinite
 from .stop import StopOnRequest as StopOnRequest

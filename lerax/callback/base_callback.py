@@ -145,6 +145,14 @@ class AbstractCallback(eqx.Module):
         """
         return None
 
+    def due_now(self) -> bool:
+        """Host method: asked between chunks whether `on_host` is due at once, whatever `next_due` says.
+
+        After some time for instance, or at a signal. It is asked before the first iteration, too, and once
+        more in the phase `ending`, and must stay true until `on_host` was called.
+        """
+        return False
+
     def on_host(self, state: Any, own: "OwnState", iteration: int) -> None:
         """Host method: called at every iteration that was due.
 
@@ -159,9 +167,9 @@ class AbstractCallback(eqx.Module):
         """Host method: told what is being done now.
 
         Args:
-            phase: From the loop `compiling` or `training`. Whoever drives it may add others: the command
-                `saving`, `evaluating`, `encoding 3/19`, and at the end `finished`, `interrupted`, `diverged`
-                or `failed`.
+            phase: From the loop `compiling`, `training`, and `ending` after the last iteration. Whoever
+                drives it may add others: the command `saving`, `evaluating`, `encoding 3/19`, and at the end
+                `finished`, `interrupted`, `paused`, `diverged` or `failed`.
         """
 
     def stop_requested(self) -> bool:

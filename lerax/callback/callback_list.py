@@ -94,10 +94,22 @@ class CallbackList(AbstractCallback):
         due = [_due(callback, iteration) for callback in self.callbacks]
         return min((d for d in due if d is not None), default=None)
 
+    def due_now(self) -> bool:
+        return any(callback.due_now() for callback in self.callbacks)
+
     def on_host(self, state: Any, own: OwnState, iteration: int) -> None:
         for i, callback in enumerate(self.callbacks):
-            if callback.next_due(iteration - 1) == iteration:
+            if callback.next_due(iteration - 1) == iteration or callback.due_now():
                 callback.on_host(state, OwnState(own.state[i], own.step_state[i]), iteration)
+
+    def on_host_now(self, state: Any, own: OwnState, iteration: int) -> None:
+        """Host method: calls `on_host` of those that `due_now` says it of, whatever iteration it is."""
+        for i, callback in enumerate(self.callbacks):
+            part = OwnState(own.state[i], own.step_state[i])
+            if isinstance(callback, CallbackList):
+                callback.on_host_now(state, part, iteration)
+            elif callback.due_now():
+                callback.on_host(state, part, iteration)
 
     def on_phase(self, phase: str) -> None:
         for callback in self.callbacks:
