@@ -43,10 +43,13 @@ def commands(_: str) -> Iterator[str]:
     from typer.testing import CliRunner
 
     from lerax_cli.app import app
+    from lerax_cli.parsing import load
 
     for name in typer.main.get_group(app).commands:  # type: ignore[attr-defined]
-        help = CliRunner().invoke(app, [name, "--help"], prog_name="lerax", terminal_width=88)
-        yield f"## lerax {name}\n\n```text\n{help.stdout.strip()}\n```\n"
+        yield f"## lerax {name}\n"
+        for words in ([name], *([name, inside] for inside in getattr(load(name), "commands", ()))):
+            help = CliRunner().invoke(app, [*words, "--help"], prog_name="lerax", terminal_width=88)
+            yield f"```text\n{help.stdout.strip()}\n```\n"
 
 
 def settings(target: str) -> Iterator[str]:

@@ -108,7 +108,12 @@ class Run:
     @cached_property
     def size(self) -> int:
         """Bytes that it takes on the disk; links are not followed."""
-        return sum(one.st_blocks * 512 for one in _walk(self.path))
+        return size_of(self.path)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it has ended before its time."""
+        return self.status in ENDED and self.steps < self.total
 
     def _text(self, name: str) -> str:
         value = self.facts.get(name)
@@ -185,6 +190,13 @@ def find(text: str, folder: str | Path = "logs") -> Run:
     near = nearest(text, names)
     hint = f"did you mean {' or '.join(near)}?" if near else _what_there_is(len(names), folder)
     raise UnknownRun("run", text, wrong="no such run", hint=hint)
+
+
+def size_of(path: str | Path) -> int:
+    """Bytes that a file or a folder takes on the disk; links are not followed."""
+    facts = os.lstat(path)
+    inside = _walk(path) if stat.S_ISDIR(facts.st_mode) else ()
+    return facts.st_blocks * 512 + sum(one.st_blocks * 512 for one in inside)
 
 
 def prunable(

@@ -21,6 +21,10 @@ COMMANDS = {
         "record_video",
         "Record a video of a policy, or a picture; prints the path of the file on standard output.",
     ),
+    "runs": (
+        "runs",
+        "List the runs in a folder, show all that is known of one, or remove those that can go.",
+    ),
     "doctor": ("doctor", "Try everything that lerax uses, and say what mends what does not work."),
     "list-backends": (
         "lists",
@@ -132,10 +136,14 @@ class Group(TyperGroup):
 
 
 def load(name: str) -> Any:
-    """A command with its options; its module is imported."""
+    """A command with its options, and those inside it; its module is imported."""
     module = importlib.import_module(f"{__package__}.{COMMANDS[name][0]}")
-    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-    alone.command(name, cls=Command)(getattr(module, name.replace("-", "_")))
+    function, inside = getattr(module, name.replace("-", "_")), getattr(module, "SUBCOMMANDS", {})
+    alone = typer.Typer(name=name, add_completion=False, rich_markup_mode=None)
+    if inside:
+        alone.callback(invoke_without_command=True)(function)
+    for own, command in (inside or {name: function}).items():
+        alone.command(own, cls=Command)(command)
     return get_command(alone)
 
 

@@ -54,6 +54,9 @@ WORDS = [
     ("record-video wal", ["walker"]),
     ("record-video best:", ["CartPole-v1"]),  # behind the colon: bash ends a word there
     ("record-video --out other kept", ["kept-run"]),
+    ("runs pr", ["prune"]),
+    ("runs show wal", ["walker"]),
+    ("runs --status fin", ["finished"]),
     ("record-video walker --policy la", ["last"]),
     ("train --config mine/", ["mine/checkpoints/", "mine/config.toml"]),
 ]

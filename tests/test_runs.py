@@ -60,7 +60,7 @@ def test_what_is_known_of_a_run(folder: Path):
         100,
     )
     assert pole.score == -200.5 and read(folder / "alphabet").score is None
-    files = [path.stat().st_blocks * 512 for path in (folder / "alpha").iterdir()]
+    files = [path.stat().st_blocks * 512 for path in (folder / "alpha", *(folder / "alpha").iterdir())]
     assert alpha.size == sum(files) > 0
 
 
