@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pyte
 import pytest
 
-from lerax.backend import ConsoleBackend, console
+from lerax.backend import ConsoleBackend, JSONLBackend, console
 
 SCALARS = {"episode/return": 12.5, "train/loss": 0.25, "time/steps_per_second": 1000.0, "time/elapsed": 1.0}
 
@@ -177,3 +177,35 @@ def test_the_live_picture_shows_the_run_and_how_it_ended(monkeypatch, end):
 
 def test_a_backend_that_was_never_opened_closes():
     ConsoleBackend().close()
+
+
+def test_the_dashboard_begins_with_the_earlier_curve(tmp_path, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    earlier = JSONLBackend(tmp_path)
+    earlier.open("run")
+    for step in range(1, 9):
+        earlier.log_scalars(
+            {"episode/return": 100.0 * step, "x": float("nan"), "time/elapsed": 450.0 * step}, step
+        )
+    earlier.close()
+    with Terminal(80, 24) as stream:
+        backend = ConsoleBackend(files=str(tmp_path / "run"), stream=stream)
+        backend.open("run")
+        backend.resume(7)
+        backend.on_training_start(10, 10)
+        backend.log_scalars({"episode/return": 0.0}, 8)
+        backend.flush()
+        backend.close()
+        shown = "\n".join(stream.screen().display)
+    assert "8 of 10" in shown and "80%" in shown and "700" in shown and "800" not in shown
+    assert "52:30" in shown
+
+
+def test_a_dashboard_without_earlier_files_begins_at_the_step():
+    with Terminal(80, 24) as stream:
+        backend = ConsoleBackend("plain", files="nowhere", stream=stream)
+        backend.open("run")
+        backend.resume(7)
+        backend.on_training_start(10, 10)
+        backend.close()
+        assert "step=7 total=10" in stream.getvalue()

@@ -6,8 +6,9 @@ import jax
 import pytest
 from jax import random as jr
 from terminal import Terminal, finish
+from toys import TRACES, Idle, Target
 
-from lerax.callback import ProgressBarCallback
+from lerax.callback import ProgressBarCallback, progress_bar
 
 SCRIPT = """
 import sys
@@ -95,8 +96,6 @@ def test_without_a_terminal_it_is_silent(script, tmp_path, kept):
 
 
 def test_it_works_inside_jit_and_does_not_compile_anew(env, policy, capsys):
-    from toys import TRACES, Idle, Target
-
     from lerax.policy import MLPActorCriticPolicy
 
     env = Target()
@@ -113,3 +112,20 @@ def test_it_works_inside_jit_and_does_not_compile_anew(env, policy, capsys):
     bar.close()
     bar.close()
     assert capsys.readouterr().err == ""
+
+
+def test_a_progress_bar_begins_at_the_step_that_training_goes_on_from(env, policy, monkeypatch):
+    """What was done before counts neither for its speed nor for the time that is left."""
+    state = Idle().run(Idle().init(env, policy, key=jr.key(0)), 900)
+    monkeypatch.setattr(progress_bar, "is_terminal", lambda stream: True)
+    tasks, stop = [], progress_bar._Bar.stop
+
+    def kept(bar):
+        tasks.extend(bar._progress.tasks if bar._progress is not None else ())
+        stop(bar)
+
+    monkeypatch.setattr(progress_bar._Bar, "stop", kept)
+    Idle().run(state, 1000, callback=ProgressBarCallback())
+    (task,) = tasks
+    assert (task.completed, task.total) == (1000, 1000)
+    assert sum(sample.completed for sample in task._progress) == 100

@@ -74,6 +74,8 @@ class Forwarder:
         Returns:
             Whether it is: a backend may hang, or its flush fail.
         """
+        if self._closed:
+            return not self.dispatchers
         deadline = time.monotonic() + seconds
         asked: queue.SimpleQueue[list[Future[bool]]] = queue.SimpleQueue()
         self._queue.put(lambda: asked.put([dispatcher.sync() for dispatcher in self.dispatchers]))
