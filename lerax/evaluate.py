@@ -1,14 +1,17 @@
 """Compiled evaluation of a policy: whole episodes for the score, single steps to look at."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
+import numpy as np
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
+from scipy.special import stdtrit
 
 from lerax import tree
 from lerax.collect import Fresh, Standing, Steps, begin, begin_all, step
@@ -35,6 +38,56 @@ class Evaluation(eqx.Module):
     returns: Float[Array, " episode"]
     lengths: Int[Array, " episode"]
     finished: Bool[Array, " episode"]
+
+    def summary(self) -> "Summary":
+        """What the episodes come to, on the host."""
+        returns, lengths = np.asarray(self.returns, float), np.asarray(self.lengths)
+        count, mean = returns.size, float(returns.mean())
+        interval = None
+        if count > 1:
+            margin = float(stdtrit(count - 1, 0.975) * returns.std(ddof=1) / math.sqrt(count))
+            interval = mean - margin, mean + margin
+        return Summary(
+            episodes=count,
+            cut=int(count - np.asarray(self.finished).sum()),
+            mean_return=mean,
+            std_return=float(returns.std()),
+            interval_return=interval,
+            min_return=float(returns.min()),
+            max_return=float(returns.max()),
+            mean_length=float(lengths.mean()),
+            min_length=int(lengths.min()),
+            max_length=int(lengths.max()),
+        )
+
+
+class Summary(NamedTuple):
+    """What the episodes of an `Evaluation` come to.
+
+    Attributes:
+        episodes: How many there were.
+        cut: Those that had not ended at the step limit.
+        mean_return: Mean of the returns.
+        std_return: Their standard deviation.
+        interval_return: Where the mean of all possible episodes is, with a confidence of 95 %, by Student's
+            t; None for one episode.
+        min_return: The least.
+        max_return: The most.
+        mean_length: Mean of the steps.
+        min_length: The fewest.
+        max_length: The most.
+    """
+
+    episodes: int
+    cut: int
+    mean_return: float
+    std_return: float
+    interval_return: tuple[float, float] | None
+    min_return: float
+    max_return: float
+    mean_length: float
+    min_length: int
+    max_length: int
 
 
 class Rollout(eqx.Module):

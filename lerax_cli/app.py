@@ -59,7 +59,7 @@ def run(arguments: list[str]) -> int:
     """Runs the command.
 
     Returns:
-        The exit code: 0, 1, 2, or 128 + the signal's number.
+        The exit code: 0, 1, 2, 5 of `eval`, or 128 + the signal's number.
     """
     if "_LERAX_COMPLETE" in os.environ:  # set by the scripts in completions/
         completion_init()

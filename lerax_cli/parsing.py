@@ -21,6 +21,7 @@ COMMANDS = {
         "record_video",
         "Record a video of a policy, or a picture; prints the path of the file on standard output.",
     ),
+    "eval": ("eval", "Evaluate the policy of a run; prints its returns on standard output."),
     "runs": (
         "runs",
         "List the runs in a folder, show all that is known of one, or remove those that can go.",
@@ -38,15 +39,18 @@ COMMANDS = {
     ),
 }
 SHOW = "`lerax record-video RUN` shows a policy"
-EVALUATE = "every run ends with an evaluation, see its run.json; in Python: lerax.evaluate.evaluate"
+EVALUATE = "`lerax eval RUN` evaluates a policy; in Python: lerax.evaluate.evaluate"
 RESUME = "`lerax resume RUN` goes on with it"
 CURVES = "`lerax train ENV --backend tensorboard` says how to see its curves; every run has a metrics.jsonl"
 INSTEAD = {
     **dict.fromkeys(("play", "enjoy", "watch", "render", "show", "view", "demo", "record"), SHOW),
-    **dict.fromkeys(("eval", "evaluate", "test", "score"), EVALUATE),
+    **dict.fromkeys(("evaluate", "test", "score"), EVALUATE),
     **dict.fromkeys(("continue", "restore", "restart"), RESUME),
     **dict.fromkeys(("plot", "curves", "tensorboard", "dashboard", "logs"), CURVES),
     **dict.fromkeys(("run", "learn", "start", "fit"), "`lerax train ENV` trains"),
+    **dict.fromkeys(
+        ("ls", "ps", "prune", "clean"), "`lerax runs` lists runs, `lerax runs prune` removes some"
+    ),
     "version": "`lerax --version` says it",
     **dict.fromkeys(("envs", "list"), "`lerax list-envs`, `list-algos` and `list-backends` list all"),
 }

@@ -162,7 +162,7 @@ def find_sources(given: list[str], run: Path | None, grid: bool) -> list[Source]
     if not given:
         known = known_policies(run) if run else {}
         given = list(known) if grid and known else ["last"] if run else [RANDOM]
-    sources = [_source(name, run) for name in given]
+    sources = [_source("--policy", name, run) for name in given]
     if grid and len(sources) < 2:
         raise BadInput("--grid", f"needs at least two policies (got {given[0]}); repeat --policy")
     if not grid and len(sources) > 1:
@@ -170,8 +170,34 @@ def find_sources(given: list[str], run: Path | None, grid: bool) -> list[Source]
     return sources
 
 
-def load(source: Source, env: Any, subject: Subject) -> Any:
+def last(where: str, subject: Subject) -> Source:
+    """The policy's file that was given, or the last one of the run.
+
+    Raises:
+        BadInput: The run has none.
+    """
+    return _source(where, subject.policies[0] if subject.policies else "last", subject.run)
+
+
+def make_env(where: str, entry: Entry, settings: dict[str, Given]) -> Any:
+    """An environment with the settings that were given or that a file has.
+
+    Raises:
+        BadInput: It cannot be imported, or a setting is wrong.
+    """
+    cls = naming.load(where, registry.ENV, entry)
+    values = naming.resolve("env", entry, settings_of(cls), settings)
+    return naming.make(where, cls, values, settings)
+
+
+def load(source: Source, env: Any, subject: Subject, where: str = "--policy") -> Any:
     """A policy from its file, whose metadata say what it is; its class is looked up by name.
+
+    Args:
+        source: Where it comes from.
+        env: The environment that it was made for.
+        subject: What goes with it.
+        where: What to call the file's place in an error.
 
     Raises:
         BadInput: It was made for another environment.
@@ -190,15 +216,15 @@ def load(source: Source, env: Any, subject: Subject) -> Any:
         made_for = metadata.get("env", env.name)
         if made_for not in (env.name, subject.env.name):
             what = f"{path} is of another environment (expected {subject.env.name}, got {made_for})"
-            raise BadInput("--policy", what)
-        entry = find_trusted(f"--policy: {path}", registry.POLICY, metadata["policy"], subject.trusted)
-        return checkpoint.load(path, _form(entry, metadata, env))
+            raise BadInput(where, what)
+        entry = find_trusted(f"{where}: {path}", registry.POLICY, metadata["policy"], subject.trusted)
+        return checkpoint.load(path, _form(where, entry, metadata, env))
     except checkpoint.CheckpointError as error:
-        raise Failure("--policy", str(error)) from error
+        raise Failure(where, str(error)) from error
     except (ValueError, TypeError, UnknownName) as error:
-        raise Failure("--policy", f"{path}: {error}") from error
+        raise Failure(where, f"{path}: {error}") from error
     except OSError as error:
-        raise Failure("--policy", f"{path} cannot be read ({error.strerror})") from None
+        raise Failure(where, f"{path} cannot be read ({error.strerror})") from None
 
 
 def known_policies(run: Path) -> dict[str, Path]:
@@ -226,7 +252,7 @@ def _number(path: Path) -> tuple[int, str]:
     return len(path.stem), path.stem
 
 
-def _source(name: str, run: Path | None) -> Source:
+def _source(where: str, name: str, run: Path | None) -> Source:
     if name == RANDOM:
         return Source(RANDOM, None)
     known = known_policies(run) if run else {}
@@ -239,20 +265,20 @@ def _source(name: str, run: Path | None) -> Source:
     if (path / CONFIG).is_file():
         others = known_policies(path)
         what = f"give one of its policies, such as {[*others.values()][-1]}" if others else _story(path)
-        raise BadInput("--policy", f"the directory of a run (got {name!r}); {what}")
+        raise BadInput(where, f"the directory of a run (got {name!r}); {what}")
     if name == "last" and run:
-        raise BadInput("--policy", f"{_story(run)} (got {str(run)!r})")
+        raise BadInput(where, f"{_story(run)} (got {str(run)!r})")
     choices = ", ".join([*known, RANDOM])
-    raise BadInput("--policy", f"no such policy (got {name!r}); allowed: {choices}, or a policy's file")
+    raise BadInput(where, f"no such policy (got {name!r}); allowed: {choices}, or a policy's file")
 
 
-def _form(entry: Entry, metadata: dict[str, Any], env: Any) -> Any:
+def _form(where: str, entry: Entry, metadata: dict[str, Any], env: Any) -> Any:
     """The form of a policy of the class and the settings that a file names."""
     import equinox as eqx
     import numpy as np
     from jax import random as jr
 
-    cls = naming.load("--policy", registry.POLICY, entry)
+    cls = naming.load(where, registry.POLICY, entry)
     declared, settings = settings_of(cls), metadata.get("settings", {})
     if not (isinstance(settings, dict) and settings.keys() <= declared.keys()):
         raise ValueError(f"settings that {cls.__name__} does not have (got {settings})")

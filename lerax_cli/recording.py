@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lerax import registry
 from lerax.errors import SettingError
-from lerax.settings import settings_of
 
-from . import naming, policies, report, runtime
+from . import policies, report, runtime
 from .policies import Source
 from .progress import FrameCount
 from .report import BadInput, Failure
@@ -88,7 +86,7 @@ def _record(
         signals.release()
         count.add()
 
-    env = _env(plan.subject)
+    env = policies.make_env("ENV|RUN", plan.subject.env, plan.subject.settings)
     shown = [(source.label, policies.load(source, env, plan.subject)) for source in plan.sources]
     with _renderer(env, plan) as renderer:
         signals.phase = "recording"
@@ -109,13 +107,6 @@ def _record(
             )
         drawn_with = getattr(renderer, "drawn_with", None)
         return recording, type(renderer).__name__ + (f" ({drawn_with})" if drawn_with else "")
-
-
-def _env(subject: policies.Subject) -> Any:
-    """The environment, with the settings of the run."""
-    cls = naming.load("ENV|RUN", registry.ENV, subject.env)
-    values = naming.resolve("env", subject.env, settings_of(cls), subject.settings)
-    return naming.make("ENV|RUN", cls, values, subject.settings)
 
 
 def _renderer(env: Any, plan: RecordingPlan) -> Any:

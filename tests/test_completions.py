@@ -55,6 +55,8 @@ WORDS = [
     ("record-video best:", ["CartPole-v1"]),  # behind the colon: bash ends a word there
     ("record-video --out other kept", ["kept-run"]),
     ("runs pr", ["prune"]),
+    ("eval wal", ["walker"]),
+    ("eval ow", ["own.eqx"]),
     ("runs show wal", ["walker"]),
     ("runs --status fin", ["finished"]),
     ("record-video walker --policy la", ["last"]),

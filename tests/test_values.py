@@ -145,8 +145,8 @@ def test_long_values_are_cut_in_the_message(tmp_path: Path):
 COMMANDS = {
     "version": "`lerax --version`",
     "help": "`lerax --help`",
-    "eval": "lerax.evaluate.evaluate",
-    "evaluate": "run.json",
+    "evaluate": "lerax eval RUN",
+    "ls": "lerax runs",
     "test": "lerax.evaluate.evaluate",
     "play": "lerax record-video RUN",
     "enjoy": "lerax record-video RUN",
