@@ -276,8 +276,8 @@ class Job:
 
     def _last_good(self, policy: AbstractPolicy, found: NonFiniteState) -> AbstractPolicy:
         report.say(
-            f"lerax: error: training diverged: a loss or a parameter is not finite at iteration "
-            f"{int(found.iteration)}; the policy before it is saved; try a smaller learning rate"
+            f"lerax: error: training diverged at iteration {int(found.iteration)}; {found.reason}; "
+            "the policy before it is saved"
         )
         return tree.ravel(policy)[1](found.parameters)
 

@@ -1,5 +1,6 @@
 """What the command says: results to standard output, everything else to standard error."""
 
+import contextlib
 import io
 import os
 import select
@@ -136,6 +137,14 @@ def say(text: str) -> None:
         print(_printable(text, sys.stderr), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         pass  # nobody reads: there is nowhere left to say so
+
+
+def entry(label: str, text: str) -> None:
+    """A line of the summary; in a terminal too narrow for both, the text has a line of its own."""
+    line, width = f"{label:<12}{text}", sys.maxsize
+    with contextlib.suppress(OSError, ValueError):  # no terminal
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    say(line if len(line) < width else f"{label}\n{text}")
 
 
 def result(text: str) -> None:

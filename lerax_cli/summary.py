@@ -38,8 +38,8 @@ def summarize(job: "Job", outcome: dict[str, Any]) -> None:
     named = ("", plan.env), ("--algo ", plan.algorithm), ("--policy ", plan.policy)
     own = [f"{option}{one.name} " for option, one in named if one and OBJECT.fullmatch(one.name)]
     if outcome["status"] in ("interrupted", "paused"):
-        say(f"go on       lerax resume {quote(str(path))}")
-    say(f"repeat      lerax train {''.join(own)}--config {quote(str(path / 'config.toml'))}")
+        report.entry("go on", f"lerax resume {quote(str(path))}")
+    report.entry("repeat", f"lerax train {''.join(own)}--config {quote(str(path / 'config.toml'))}")
     if "tensorboard" in plan.backends:
         made = 0 if job.videos is None else job.videos.made
         samples = f" --samples_per_plugin images={made}" if made > TENSORBOARD_IMAGES else ""

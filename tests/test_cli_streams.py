@@ -1,9 +1,13 @@
 """Results go to standard output, everything else to standard error, and neither can stop a training."""
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -232,3 +236,14 @@ def test_help_and_lists_import_nothing_heavy(tmp_path: Path, arguments: list[str
     )
     done = terminal.finish([sys.executable, "-c", program, *arguments], tmp_path, {})
     assert done.stderr.endswith("imported: 0 []\n")
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(40, "repeat      lerax train"), (20, "repeat\nlerax train")])
+def test_what_is_to_be_copied_is_not_wrapped_where_it_fits(monkeypatch, columns: int, shown: str):
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with os.fdopen(slave, "w") as stream, monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", stream)
+        report.entry("repeat", "lerax train")
+    assert os.read(master, 1000).decode().replace("\r\n", "\n") == f"{shown}\n"
+    os.close(master)
