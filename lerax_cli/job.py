@@ -95,7 +95,7 @@ class Job:
         self.signals.at_once = self._abandon
         try:
             self.signals.release()
-            with self._logger() as logger:
+            with self._logger(begun) as logger:
                 outcome = self._to_its_end(logger, begun)
         except Interrupted:
             self._finish(status="interrupted")
@@ -182,7 +182,7 @@ class Job:
         saver = saver or CheckpointCallback(".")
         return [RunControl(self.signals, self.until), *guard, saver]
 
-    def _logger(self) -> LoggingCallback:
+    def _logger(self, begun: Begun | None) -> LoggingCallback:
         path = self.directory.path
         backends: list[AbstractLoggingBackend] = [JSONLBackend(self.out), *self.backends]
         if self.plan.records_videos:
@@ -198,6 +198,7 @@ class Job:
                 hparams=hparams,
                 **self.plan.videos,
                 resume=True,  # the directory is there, made for this run
+                elapsed=None if begun is None else begun.seconds,
                 strict=True,
             )
         except BackendError as error:

@@ -151,7 +151,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(folder: Path, copy: 
     done = terminal.run("resume", "killed", "--progress", "off", cwd=copy.parent.parent)
     assert done.returncode == 0
     assert re.search(r"warning: .*damaged.*; an older checkpoint is gone on with", done.stderr)
-    assert learned(copy) == learned(folder / "logs" / "whole")
+    check_same(copy, folder / "logs" / "whole")
 
 
 def refused(code: int, said: str, *arguments: str, cwd: Path) -> None:

@@ -137,7 +137,7 @@ class ConsoleBackend(AbstractLoggingBackend):
         self._news = True
 
     def flush(self) -> None:
-        if self._mode == "plain" and self._is_time():
+        if self._mode == "plain" and self._news and self._is_time():
             self._print_line(values=True)
 
     def _is_time(self) -> bool:

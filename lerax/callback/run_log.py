@@ -118,6 +118,8 @@ class RunLog:
 
     def phase(self, phase: str) -> None:
         """Tells every backend what is being done now."""
+        if phase == "ending":  # a moment, in which callbacks save
+            return
         is_new, self._phase = phase != self._phase, phase
         if phase == "training":
             self._stopwatch.skip()

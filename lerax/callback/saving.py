@@ -21,7 +21,7 @@ from .episode import EpisodeStatistics
 from .logging import LoggingCallback
 from .stop import NonFiniteState
 
-FLUSH_SECONDS = 10.0  # that backends get to write down what is logged up to a checkpoint
+FLUSH_SECONDS = 3.0  # that backends get to write down what is logged up to a checkpoint
 
 
 class CheckpointCallback(AbstractCallback):
@@ -102,11 +102,12 @@ class CheckpointCallback(AbstractCallback):
         return self._saver.due()
 
     def on_host(self, state: Any, own: OwnState, iteration: int) -> None:
-        saver = self._saver
+        saver, logger = self._saver, self.logger
         found = [one for one in state.callback_state if isinstance(one, NonFiniteState)]
         if any(int(one.iteration) for one in found):
             return saver.done(iteration)
-        saver.save(state, iteration, _score(state), None)
+        flush = lambda: logger is None or logger.sync(FLUSH_SECONDS)
+        saver.save(state, iteration, _score(state), flush)
 
     @property
     def _saver(self) -> "_Saver":
@@ -163,9 +164,7 @@ class _Saver:
         late = self._every.seconds is not None and time.monotonic() - self._saved >= self._every.seconds
         return self._handled is None or self.requested or late or self._ending
 
-    def save(
-        self, state: Any, iteration: int, score: float | None, flush: Callable[[], object] | None
-    ) -> None:
+    def save(self, state: Any, iteration: int, score: float | None, flush: Callable[[], object]) -> None:
         """Hands a state to the store, unless it has it."""
         steps = iteration * self.steps_per_iteration
         if iteration != self._handled and (self._handled is not None or self.store.at(steps) is None):
