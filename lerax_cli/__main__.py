@@ -18,6 +18,7 @@ def main() -> None:
     """Runs the command and ends the process with its exit code."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell leaves it to background jobs
         signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it asks for a checkpoint, and there is nothing yet
     from . import app
 
     app.main()

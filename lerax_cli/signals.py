@@ -5,6 +5,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -15,6 +16,7 @@ from .report import Interrupted
 CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = b"\x1b[?25h"
 ANSWER_SECONDS = 0.5  # what takes longer than this to stop says that it will
+AGAIN_SECONDS = 2.0  # in which a signal counts once, but for Ctrl-C: SLURM and closed terminals send it twice
 LAST_SECONDS = 1.0  # for what the second signal does before the process ends
 WHEN = {
     "importing": "once all is imported",
@@ -116,9 +118,9 @@ class Signals:
 
     def _listen(self, told: int) -> None:
         """Reads a byte for each signal, until the other end of the pipe is closed."""
-        came, answered = 0, self._quiet
+        first, began, answered = 0, 0.0, self._quiet
         while True:
-            waiting = ANSWER_SECONDS if came and not answered else None
+            waiting = ANSWER_SECONDS if first and not answered else None
             if not select.select([told], [], [], waiting)[0]:
                 answered = True
                 when = WHEN.get(self.phase, "as soon as possible")
@@ -128,12 +130,17 @@ class Signals:
             for number in numbers:
                 if number == signal.SIGTSTP:
                     self._rest(lambda: signal.pthread_kill(threading.get_ident(), signal.SIGSTOP))
-                came += number in CAUGHT
-                if came > 1:
+                if not first and number in CAUGHT:
+                    first, began = number, time.monotonic()
+                elif number in CAUGHT and not self._is_again(number, first, began):
                     self._end(number)
             if not numbers:
                 os.close(told)
                 return
+
+    def _is_again(self, number: int, first: int, began: float) -> bool:
+        """Whether a signal is the first one, sent twice."""
+        return number == first != signal.SIGINT and time.monotonic() < began + AGAIN_SECONDS
 
     def _end(self, number: int) -> None:
         """Ends the process, whatever the main thread is doing."""

@@ -125,6 +125,13 @@ def test_interrupt_before_anything_is_imported_is_one_line(tmp_path: Path, modul
     assert (done.returncode, done.stdout, done.stderr) == (130, "", said)
 
 
+def test_sigusr1_before_anything_is_imported_is_no_end(tmp_path: Path):
+    """A scheduler that asks for a checkpoint too early does not kill what would make one."""
+    early = EARLY.replace("SIGINT", "SIGUSR1").replace("doctor", "--version")
+    done = terminal.finish([sys.executable, "-c", early, "typer"], tmp_path, {})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_installed_command_begins_where_it_is_guarded():
     """So does `python -m lerax_cli`, which is the same file."""
     project = tomllib.loads(Path(__file__).parent.with_name("pyproject.toml").read_text())
@@ -144,6 +151,23 @@ def test_signal_is_heard_while_compiled_code_runs(phase: str, when: str):
         process.send_signal(signal.SIGTERM)  # and the second one ends it, which would take minutes
         out, err = process.communicate(timeout=terminal.SECONDS)
     assert (process.returncode, out, err) == (143, "last words\n", "")
+
+
+@pytest.mark.parametrize("seconds", [600, 0], ids=["soon", "later"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_that_is_sent_twice_counts_once(number: signal.Signals, seconds: int):
+    """SLURM ends a job's steps with two SIGTERMs, and a shell passes on a SIGHUP that its jobs have got."""
+    busy = f"import lerax_cli.signals; lerax_cli.signals.AGAIN_SECONDS = {seconds}\n{BUSY}"
+    with terminal.started(sys.executable, "-c", busy, "compiling", cwd=Path.cwd()) as process:
+        wait_until_inside(process)
+        process.send_signal(number)
+        assert process.stderr is not None and process.stderr.readline().startswith("lerax: stopping")
+        process.send_signal(number)
+        if seconds:
+            process.send_signal(signal.SIGINT)  # and another one ends it
+        out, err = process.communicate(timeout=terminal.SECONDS)
+    code = 130 if seconds else CODES[number]
+    assert (process.returncode, out, err) == (code, "last words\n", "")
 
 
 def test_what_hangs_at_the_second_signal_is_left_behind(tmp_path: Path):
