@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from .errors import SettingError
 
-SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+TIME = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw])", re.ASCII)
 FORMS = "steps (50_000), a part of the training (5%), or a time (30s, 10m, 2h, 1d)"
-LONGEST = 366 * SECONDS["d"]
+LONGEST = 10 * 366 * SECONDS["d"]
 
 
 class Interval(NamedTuple):
@@ -36,15 +37,15 @@ class Interval(NamedTuple):
 
 
 def read_seconds(name: str, value: object) -> float:
-    """Seconds from a number of them, or a text such as `90s`, `10m`, `1.5h`.
+    """Seconds from a number of them, or a text with its unit: `90s`, `10m`, `1.5h`, `30d`, `2w`.
 
     Raises:
-        SettingError: It is none, not above 0, or longer than a year; `name` is what it is called.
+        SettingError: It is none, not above 0, or longer than ten years; `name` is what it is called.
     """
-    matched = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", value) if isinstance(value, str) else None
-    number = float(matched[1]) * SECONDS[matched[2] or "s"] if matched else value
+    matched = TIME.fullmatch(value.strip()) if isinstance(value, str) else None
+    number = float(matched[1]) * SECONDS[matched[2]] if matched else value
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number <= LONGEST:
-        raise SettingError(name, value, "a time such as 30s, 10m, 2h or 1d", wrong="not a time")
+        raise SettingError(name, value, "30s, 10m, 2h, 30d and the like", wrong="not a time")
     return float(number)
 
 

@@ -5,7 +5,6 @@ import fcntl
 import json
 import math
 import os
-import re
 import shutil
 import stat
 import time
@@ -28,8 +27,6 @@ ENDED = ("finished", "interrupted", "paused", "diverged", "failed", "died")
 STATUSES = (LIVES, *ENDED, UNKNOWN)
 """What the status of a run can be; `unknown` where `run.json` is missing or damaged."""
 SCORES = ("eval/return", "episode/return")  # tags, the better first
-AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 NAMED = 8  # of many candidates, those that a message names
 
 
@@ -240,18 +237,6 @@ def remove(run: Run) -> bool:
             return False
         shutil.rmtree(run.path)
     return True
-
-
-def read_age(text: str) -> float:
-    """Seconds, from a number and its unit: `90s`, `30m`, `12h`, `30d`, `2w`.
-
-    Raises:
-        SettingError: It has another form.
-    """
-    form = AGE.fullmatch(text.strip())
-    if form is None:
-        raise SettingError("age", text, "a number and s, m, h, d or w, such as 30d")
-    return float(form[1]) * SECONDS[form[2]]
 
 
 @contextlib.contextmanager

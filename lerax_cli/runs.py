@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from lerax import runs as found
-from lerax.errors import SettingError
 from lerax.files import is_terminal
 from lerax.runs import Run
 from lerax.settings import Limits, Setting
@@ -16,7 +15,7 @@ from lerax.settings import Limits, Setting
 from . import about_run, naming, report, words
 from .forms import score, since, size, steps
 from .report import BadInput
-from .values import Out, option
+from .values import Out, option, read_time
 
 KEPT = Setting("keep_best", 0, "", Limits(at_least=1, at_most=2**31 - 1))
 
@@ -108,7 +107,7 @@ def prune(
     going = found.prunable(
         everything,
         keep_best=keep_best or 0,
-        older_than=_age(older_than),
+        older_than=read_time("--older-than", older_than) if older_than is not None else 0.0,
         statuses=statuses or found.ENDED,
     )
     _table(going)
@@ -169,13 +168,6 @@ def _statuses(text: str | None) -> list[str]:
         if word not in found.STATUSES:
             raise BadInput("--status", f"no status (got {word!r}); allowed: {', '.join(found.STATUSES)}")
     return named
-
-
-def _age(text: str | None) -> float:
-    try:
-        return found.read_age(text) if text is not None else 0.0
-    except SettingError as error:
-        raise BadInput("--older-than", error.reason) from None
 
 
 def _table(listed: list[Run]) -> None:

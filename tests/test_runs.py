@@ -10,7 +10,7 @@ from made_runs import make
 from test_cli_inputs import refuse
 
 from lerax.errors import SettingError
-from lerax.runs import UnknownRun, find, names_in, prunable, read, read_age, remove, runs_in
+from lerax.runs import UnknownRun, find, names_in, prunable, read, remove, runs_in
 
 
 @pytest.fixture
@@ -172,12 +172,3 @@ def test_a_run_that_lives_or_is_locked_is_not_removed(folder: Path):
     lives = make(folder, "lives", status="running")
     assert not remove(read(lives)) and lives.exists()
     assert remove(before) and not before.path.exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("1.5h", 5400), ("30d", 2_592_000), ("2w", 1_209_600)]
-)
-def test_an_age_is_a_number_and_a_unit(text: str, seconds: float):
-    assert read_age(text) == seconds
-    with pytest.raises(SettingError, match="such as 30d"):
-        read_age(text[:-1])
