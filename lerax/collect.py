@@ -1,6 +1,6 @@
 """The one place where a policy acts: for training, evaluation, play and videos alike."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -101,12 +101,9 @@ def begin(
     return Standing(env_state, observation, policy.reset(key=policy_key))
 
 
-def begin_all(
-    env: AbstractEnvLike, policy: AbstractPolicy, count: int, keys: Sequence[Key[Array, ""]]
-) -> Standing:
-    """`begin` for several environments, with the three PRNG keys split for them."""
-    split = [jr.split(key, count) for key in keys]
-    return jax.vmap(lambda *keys: begin(env, policy, *keys))(*split)
+def begin_all(env: AbstractEnvLike, policy: AbstractPolicy, keys: Key[Array, "env 3"]) -> Standing:
+    """`begin` for several environments, each with its three PRNG keys."""
+    return jax.vmap(lambda keys: begin(env, policy, *keys))(keys)
 
 
 def step(

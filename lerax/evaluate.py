@@ -224,22 +224,21 @@ def evaluate(
     check_contract(env)
     check_policy(policy, env)
     num_episodes = check_count("num_episodes", num_episodes, 100)
-    *keys, step_key = jr.split(tree.typed_key(key), 4)
-    rows = jnp.arange(num_episodes, dtype=jnp.int32)
+    keys = jr.split(tree.typed_key(key), (num_episodes, 4))
 
     def next_step(carry: tuple) -> tuple:
         count, standing, returns, lengths, over = carry
 
-        def one(standing: Standing, row: Int[Array, ""]) -> tuple[Standing, Steps, AbstractEnvLikeState]:
-            key = jr.fold_in(jr.fold_in(step_key, row), count)
+        def one(standing: Standing, key: Key[Array, ""]) -> tuple[Standing, Steps, AbstractEnvLikeState]:
+            key = jr.fold_in(key, count)
             return _play(env, policy, standing, _same(standing), key=key, deterministic=deterministic)
 
-        standing, steps, _ = jax.vmap(one)(standing, rows)
+        standing, steps, _ = jax.vmap(one)(standing, keys[:, 3])
         returns = returns + jnp.where(over, 0.0, steps.reward)
         lengths = lengths + ~over
         return count + 1, standing, returns, lengths, over | steps.done
 
-    standing = begin_all(env, policy, num_episodes, keys)
+    standing = begin_all(env, policy, keys[:, :3])
     returns = jnp.zeros(num_episodes, jnp.float32)
     lengths = jnp.zeros(num_episodes, jnp.int32)
     carry = (jnp.array(0, jnp.int32), standing, returns, lengths, jnp.zeros(num_episodes, bool))

@@ -23,21 +23,17 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 @tree.compiled
-def orthogonal(
-    key: Key[Array, "*networks"], shapes: tuple[tuple[int, int], ...]
-) -> tuple[Float[Array, "_ _"], ...]:
+def orthogonal(key: Key[Array, ""], shapes: tuple[tuple[int, int], ...]) -> tuple[Float[Array, "_ _"], ...]:
     """Random matrices with orthonormal rows or columns, whichever are fewer, uniformly distributed.
 
     Each is a product of random Householder reflections (Stewart, 1980, https://doi.org/10.1137/0717034), all
     of them made side by side, padded to one size: a start spends its time on compiling, and this is one small
-    program, where JAX's own initializer is one through LAPACK for every shape. Of several keys each draws as
-    many of the matrices.
+    program, where JAX's own initializer is one through LAPACK for every shape.
     """
     long, short = max(map(max, shapes)), max(map(min, shapes))
     rows, columns = jnp.arange(short)[:, None], jnp.arange(long)
     used = jnp.stack([(rows < min(s)) & (rows <= columns) & (columns < max(s)) for s in shapes])
-    drawn = jax.vmap(lambda k: jr.normal(k, (len(shapes) // key.size, short, long), jnp.float32))(key.ravel())
-    vectors = jnp.where(used, drawn.reshape(used.shape), 0.0)
+    vectors = jnp.where(used, jr.normal(key, used.shape, jnp.float32), 0.0)
     signs = jnp.where(jnp.diagonal(vectors, axis1=1, axis2=2) < 0, -1.0, 1.0).astype(jnp.float32)
     lengths = jnp.sqrt(jnp.sum(vectors**2, axis=2))
     vectors = vectors + (rows == columns) * (signs * lengths)[:, :, None]

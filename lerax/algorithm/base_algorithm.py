@@ -303,7 +303,8 @@ def _init(
 ) -> AlgorithmState:
     check_contract(env)  # here it is done once for each program
     env, policy, key, total = tree.copy_arrays((env, policy, key, total_iterations))
-    *keys, run_key = jr.split(key, 4)
+    keys = jr.split(key, (algorithm.num_envs, 4))  # drawn at once: each drawing has to be compiled
+    run_key = keys[0, 3]
     learner = algorithm.init_learner(env, policy, key=jr.fold_in(run_key, INIT))
     form = "class Learner(AbstractLearner) with the fields policy and opt_state"
     check_instance(f"{algorithm.name}.init_learner", learner, AbstractLearner, form)
@@ -312,6 +313,6 @@ def _init(
         total_iterations=total,
         key=run_key,
         env=env,
-        standing=begin_all(env, policy, algorithm.num_envs, keys),
+        standing=begin_all(env, policy, keys[:, :3]),
         learner=learner,
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 else:
     AbstractAlgorithm = Any
 
-STEP_HOOKS = 2**31  # folded into an iteration's key for those of `on_step`
+HOOKS = 2**31  # and a hook's number are folded into an iteration's key: an algorithm splits it into fewer
 STEP_LOCALS = ("observation", "action", "next_observation", "terminal", "truncated")  # by `on_step`
 
 
@@ -33,12 +33,13 @@ def iterate(
     algorithm: AbstractAlgorithm, state: AlgorithmState, callback: CallbackList
 ) -> tuple[AlgorithmState, Bool[Array, ""]]:
     """One iteration with its hooks: the state after it, and whether to go on."""
-    key, hook_key, stop_key = jr.split(jr.fold_in(state.key, state.iteration_count), 3)
+    key = jr.fold_in(state.key, state.iteration_count)
+    step_key, hook_key, stop_key = (jr.fold_in(key, HOOKS + i) for i in range(3))
     before = state
     state, steps, log = _given(algorithm, algorithm.iteration(state, key=key))
     state = dataclasses.replace(state, iteration_count=state.iteration_count + 1)
     if steps is not None and overrides(callback, "on_step"):
-        own = _step_hooks(algorithm, before, callback, steps, jr.fold_in(key, STEP_HOOKS))
+        own = _step_hooks(algorithm, before, callback, steps, step_key)
         state = dataclasses.replace(state, callback_step_state=own)
     values = {name: entry.value if isinstance(entry, Maybe) else entry for name, entry in log.items()}
     mask = {name: entry.there for name, entry in log.items() if isinstance(entry, Maybe)}
@@ -88,7 +89,7 @@ def _step_hooks(
 ) -> PyTree:
     """Calls `on_step` for every step of every environment.
 
-    In a scan of its own: unrolled, it costs a fraction of what it would inside that of the rollout.
+    In a scan of its own it costs a fraction of what it would inside that of the rollout.
     """
 
     def hook(own: Any, steps: Steps, key: Key[Array, ""]) -> Any:
@@ -101,7 +102,7 @@ def _step_hooks(
 
     keys = jr.split(key, steps.reward.shape)
     with closed("on_step"):
-        return tree.scan(step, state.callback_step_state, (steps, keys), unroll=32)[0]
+        return tree.scan(step, state.callback_step_state, (steps, keys), unroll=2)[0]
 
 
 def start(
@@ -113,7 +114,7 @@ def start(
     """
     ctx = _context(algorithm, state, state=None, step_state=None)
     key, step_key, hook_key = (
-        jr.fold_in(jr.fold_in(state.key, state.iteration_count), i) for i in range(3, 6)
+        jr.fold_in(jr.fold_in(state.key, state.iteration_count), HOOKS + i) for i in range(3, 6)
     )
     with closed("reset"):
         fresh = tree.numbers_as_arrays(callback.reset(ctx, key=key))
@@ -166,7 +167,7 @@ def end(
     algorithm: AbstractAlgorithm, state: AlgorithmState, callback: CallbackList, total: int | Array
 ) -> AlgorithmState:
     """Lets the callbacks finish."""
-    key = jr.fold_in(jr.fold_in(state.key, state.iteration_count), 6)
+    key = jr.fold_in(jr.fold_in(state.key, state.iteration_count), HOOKS + 6)
     return _training_hook("on_training_end", algorithm, state, callback, total, key)
 
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 from jax import numpy as jnp
-from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax import tree
@@ -233,7 +232,7 @@ class MLPActorCriticPolicy(AbstractActorCriticPolicy):
 def _networks(key: Key[Array, ""], layers: tuple[int, ...], outputs: int, activation: str) -> tuple[MLP, MLP]:
     """The actor and the critic at first, drawn together: there is one drawing to compile."""
     actor, critic = (*layers, outputs), (*layers, 1)
-    matrices = orthogonal(jr.split(key), (*pairwise(actor), *pairwise(critic)))
+    matrices = orthogonal(key, (*pairwise(actor), *pairwise(critic)))
     count = len(layers)
     # A small last layer: the first policy is close to uniform.
     return (
