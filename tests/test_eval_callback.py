@@ -39,7 +39,10 @@ def test_every_n_iterations_on_the_same_episodes_and_the_best_is_kept(env, polic
     assert_bitwise_equal(best.best_policy, best_by_hand[1])
     assert_bitwise_equal(checkpoint.load(tmp_path / "best.eqx", policy), best_by_hand[1])
     assert checkpoint.read_metadata(tmp_path / "best.eqx")["return"] == best_by_hand[0]
-    source, subject = policies.Source("best", tmp_path / "best.eqx"), policies.find_subject(env.name, [])
+    source, subject = (
+        policies.Source("best", tmp_path / "best.eqx"),
+        policies.find_subject(env.name, [], "logs"),
+    )
     alone = policies.load(source, env, subject)  # the file says what it is
     assert_bitwise_equal(alone, best_by_hand[1])
 
@@ -81,3 +84,18 @@ def test_the_policy_that_was_given_stays_as_it_is(env, policy, algorithm):
     algorithm.learn(env, policy, STEPS, key=jr.key(0), callback=EvalCallback(1))
     for one, other in zip(before, arrays(policy), strict=True):
         assert one.tobytes() == other.tobytes()
+
+
+def test_a_training_that_goes_on_keeps_a_better_policy(env, policy, algorithm, tmp_path):
+    """Though the process that has saved it is gone: its return stands in the file."""
+    best, path = policy, tmp_path / "best.eqx"
+    checkpoint.save(path, best, {"return": 1e6})
+    state = algorithm.init(env, policy, key=jr.key(0))
+    first = EvalCallback(2, best_path=path)
+    state = algorithm.run(state, 2 * STEPS, callback=first)  # a training that begins knows nothing of it
+    assert checkpoint.read_metadata(path)["return"] == first.best_return < 1e6
+    checkpoint.save(path, best, {"return": 1e6})
+    later = EvalCallback(2, best_path=path)
+    algorithm.run(state, 4 * STEPS, callback=later)
+    assert later.best_return == 1e6 == checkpoint.read_metadata(path)["return"]
+    assert later.best_policy is None and len(later.evaluations) == 1

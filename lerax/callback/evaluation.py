@@ -1,5 +1,6 @@
 """EvalCallback: how good the policy is, measured while it is trained."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ class EvalCallback(AbstractCallback):
         num_episodes: Episodes of an evaluation.
         env: The environment to evaluate in; by default the one that is trained on.
         logger: Gets `eval/return` and `eval/length`, means over the episodes.
-        best_path: File to save the best policy in, each time there is a better one.
+        best_path: File to save the best policy in, each time there is a better one; a training that goes on
+            from a checkpoint counts the one that is there.
         deterministic: Take the most probable actions instead of samples.
         seed: Of the episodes.
 
@@ -74,7 +76,7 @@ class EvalCallback(AbstractCallback):
         self.seed = check_value("seed", seed, 0)
         self.best_path = None if best_path is None else Path(best_path)
         self.env, self.logger = env, logger
-        self._handle = jnp.array(outbox.register(_Best()), jnp.int32)
+        self._handle = jnp.array(outbox.register(_Best(self.best_path)), jnp.int32)
 
     @property
     def best_policy(self) -> AbstractPolicy | None:
@@ -96,7 +98,7 @@ class EvalCallback(AbstractCallback):
         if self.env is not None:  # the first evaluation may be hours away
             check_contract(self.env)
             check_policy(ctx.policy, self.env)
-        outbox.emit(self._handle, _Steps(ctx.algorithm.steps_per_iteration))
+        outbox.emit(self._handle, _Begun(ctx.iteration_count, ctx.algorithm.steps_per_iteration))
         return ctx.state
 
     def next_due(self, iteration: int) -> int:
@@ -135,21 +137,26 @@ class EvalCallback(AbstractCallback):
         return found
 
 
-class _Steps(eqx.Module):
-    """Environment steps of an iteration."""
+class _Begun(eqx.Module):
+    """Iterations done before, and environment steps of an iteration."""
 
-    per_iteration: int = eqx.field(static=True)
+    done: Int[Array, ""]
+    steps_per_iteration: int = eqx.field(static=True)
 
 
 class _Best:
     """The host's half of an EvalCallback."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.policy: AbstractPolicy | None = None
+        self._path = path
         self.mean_return = -float("inf")
         self.evaluations: list[tuple[int, float, float]] = []
         self.steps_per_iteration = 1
 
-    def receive(self, message: _Steps, times: np.ndarray, running: np.ndarray | None) -> None:
-        """Takes what is known when training begins."""
-        self.steps_per_iteration = message.per_iteration
+    def receive(self, message: _Begun, times: np.ndarray, running: np.ndarray | None) -> None:
+        """Takes what is known when training begins. One that goes on has a best policy already."""
+        self.steps_per_iteration = message.steps_per_iteration
+        if np.any(message.done) and not self.evaluations and self._path is not None and self._path.exists():
+            with contextlib.suppress(checkpoint.CheckpointError):  # a damaged one is replaced by the next
+                self.mean_return = float(checkpoint.read_metadata(self._path)["return"])
