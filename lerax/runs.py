@@ -108,6 +108,29 @@ class Run:
         return size_of(self.path)
 
     @property
+    def device(self) -> str:
+        """What it trains on; "" where that is not known."""
+        return self._text("device").partition(":")[0]
+
+    @property
+    def reason(self) -> str:
+        """Why it counts as dead; "" where it does not."""
+        return self._text("reason")
+
+    @property
+    def spent(self) -> float | None:
+        """Seconds from its beginning to its end, or to now where it lives.
+
+        None where that is not known, or where it has gone on from a checkpoint: its logs know.
+        """
+        if not self.began or "resumed" in self.facts:
+            return None
+        if self.status == LIVES:
+            return time.time() - self.began
+        done = _number(self.facts.get("seconds"))
+        return max(self.heard - self.began, 0.0) if done is None else done
+
+    @property
     def can_go_on(self) -> bool:
         """Whether it has ended before its time."""
         return self.status in ENDED and self.steps < self.total

@@ -21,6 +21,7 @@ COMMANDS = {
         "record_video",
         "Record a video of a policy, or a picture; prints the path of the file on standard output.",
     ),
+    "watch": ("watch", "Show the dashboard of a run from its files, while it trains or afterwards."),
     "eval": ("eval", "Evaluate the policy of a run; prints its returns on standard output."),
     "runs": (
         "runs",
@@ -40,13 +41,15 @@ COMMANDS = {
 }
 SHOW = "`lerax record-video RUN` shows a policy"
 EVALUATE = "`lerax eval RUN` evaluates a policy; in Python: lerax.evaluate.evaluate"
+WATCH = "`lerax watch RUN` shows the dashboard of a run"
 RESUME = "`lerax resume RUN` goes on with it"
 CURVES = "`lerax train ENV --backend tensorboard` says how to see its curves; every run has a metrics.jsonl"
 INSTEAD = {
-    **dict.fromkeys(("play", "enjoy", "watch", "render", "show", "view", "demo", "record"), SHOW),
+    **dict.fromkeys(("play", "enjoy", "render", "show", "view", "demo", "record"), SHOW),
     **dict.fromkeys(("evaluate", "test", "score"), EVALUATE),
     **dict.fromkeys(("continue", "restore", "restart"), RESUME),
-    **dict.fromkeys(("plot", "curves", "tensorboard", "dashboard", "logs"), CURVES),
+    **dict.fromkeys(("plot", "curves", "tensorboard"), CURVES),
+    **dict.fromkeys(("dashboard", "logs", "tail", "attach", "monitor"), WATCH),
     **dict.fromkeys(("run", "learn", "start", "fit"), "`lerax train ENV` trains"),
     **dict.fromkeys(
         ("ls", "ps", "prune", "clean"), "`lerax runs` lists runs, `lerax runs prune` removes some"

@@ -56,6 +56,7 @@ WORDS = [
     ("record-video --out other kept", ["kept-run"]),
     ("runs pr", ["prune"]),
     ("eval wal", ["walker"]),
+    ("watch l", ["latest", "logs/"]),
     ("eval ow", ["own.eqx"]),
     ("runs show wal", ["walker"]),
     ("runs --status fin", ["finished"]),

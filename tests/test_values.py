@@ -146,6 +146,7 @@ COMMANDS = {
     "version": "`lerax --version`",
     "help": "`lerax --help`",
     "evaluate": "lerax eval RUN",
+    "monitor": "lerax watch RUN",
     "ls": "lerax runs",
     "test": "lerax.evaluate.evaluate",
     "play": "lerax record-video RUN",

@@ -13,7 +13,7 @@ from lerax.files import is_terminal
 
 from .base import AbstractLoggingBackend
 from .chart import History
-from .dashboard import ELAPSED, ENDS, ROOMY, Line, Shown, dashboard, short
+from .dashboard import ELAPSED, ENDS, ROOMY, STARTING, Line, Shown, dashboard, short
 from .jsonl import METRICS, read_records
 from .live import Live
 
@@ -117,6 +117,24 @@ class ConsoleBackend(AbstractLoggingBackend):
         self._shown.step, self._news = step, False
         self._shown.began -= self._shown.scalars.get(ELAPSED, 0.0)
 
+    def forget(self) -> None:
+        """Takes back all values: they come again."""
+        self._shown.step, self._shown.scalars, self._shown.curves = 0, {}, {}
+
+    def elapsed(self, seconds: float) -> None:
+        """Says for how long the run has been going on, where it did not begin with this process."""
+        self._shown.began = time.monotonic() - seconds
+        if self._shown.phase == STARTING:
+            self._shown.phase_began = self._shown.began
+
+    def show_once(self, name: str) -> None:
+        """Shows what is known of a run now, in place of `open` and all that follows: a picture, or a line."""
+        self._shown.name, self._out = name, self._stream or sys.stderr
+        if _mode(self.progress, self._out) == "full":
+            Live(self._out, self._lines, self._size).leave_picture()
+        elif self.progress != "off":
+            self._print_line(self._shown.phase, values=True)
+
     def on_training_start(self, total_timesteps: int, total_iterations: int) -> None:
         self._shown.total = total_timesteps
 
@@ -153,6 +171,10 @@ class ConsoleBackend(AbstractLoggingBackend):
             self._shown.phase = "ended"  # nobody said how
         if self._mode == "plain":
             self._print_line(self._shown.phase, values=self._news)
+        self.leave()
+
+    def leave(self) -> None:
+        """Ends the show as `close` does, of a run that goes on."""
         if self._live is not None:
             self._live.stop()
         self._live, self._mode, self._opened = None, None, False

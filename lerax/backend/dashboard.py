@@ -22,7 +22,9 @@ SAID = 3  # lines that were said, where there is room
 GENERATED = re.compile(r"([^_]+)_.+_([^_]+)_(\d{8})_(\d{6}.*)")  # algorithm, policy, environment, time
 Line = list[tuple[str, str]]
 """Pieces of text, each with the name of its style."""
-ENDS = {"finished": "green", "interrupted": "yellow", "diverged": "red", "failed": "red", "ended": "yellow"}
+STARTING = "starting"
+ENDS = {"finished": "green", "interrupted": "yellow", "paused": "yellow", "ended": "yellow"}
+ENDS |= {"diverged": "red", "failed": "red", "died": "red"}
 """How a run can have ended, and the colour of it."""
 
 
@@ -46,7 +48,7 @@ class Shown:
     device: str
     files: str
     name: str = ""
-    phase: str = "starting"
+    phase: str = STARTING
     step: int = 0
     total: int = 0
     began: float = 0.0

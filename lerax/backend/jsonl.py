@@ -3,8 +3,10 @@
 import contextlib
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from .base import AbstractLoggingBackend
 from .lines import StepLines, cut, last_line
@@ -40,8 +42,7 @@ class JSONLBackend(AbstractLoggingBackend):
     def _go_on(self, path: Path) -> None:
         begin, line = last_line(path)
         self._lines = StepLines(path, begin + len(line))
-        if _step(line) < math.inf:  # a line of another's making stays as it is
-            row = json.loads(line)
+        if row := _row(line):  # a line of another's making stays as it is
             self._lines = StepLines(path, begin, [{"step": row["step"]} | row])
 
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
@@ -57,18 +58,90 @@ class JSONLBackend(AbstractLoggingBackend):
         self.flush()
 
 
-def read_records(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    """Steps and scalars of a `metrics.jsonl`, line by line; null is NaN, strange lines are left out."""
-    with open(path, "rb") as file:
-        for line in file:
-            if _step(line) < math.inf:
-                row = json.loads(line)
-                yield row.pop("step"), {tag: math.nan if x is None else x for tag, x in row.items()}
+Record = tuple[int, dict[str, float]]
+"""A step, and scalars of it."""
+
+
+class RecordReader:
+    """Reads a `metrics.jsonl` that another process may be writing; null is NaN, strange lines are left out.
+
+    Args:
+        path: The file; it need not be there yet.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._seen: tuple[int, ...] = ()  # how the file looked the last time
+        self._begin()
+
+    def read(self) -> tuple[bool, Iterator[Record]]:
+        """What has come since the last call, read as it is asked for.
+
+        Returns:
+            Whether lines that were read are gone, as where the run goes on from an earlier step; and records,
+            then all that the file has. Of a line that has grown it is what is new.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        try:
+            facts = os.stat(self._path)
+        except FileNotFoundError:
+            return False, iter(())
+        looks = facts.st_ino, facts.st_size, facts.st_mtime_ns
+        if looks == self._seen:
+            return False, iter(())
+        self._seen = looks
+        file = open(self._path, "rb")
+        file.seek(self._at)
+        anew = not self._row.items() <= _row(file.readline()).items()
+        if anew:
+            self._begin()
+        return anew, self._records(file)
+
+    def _begin(self) -> None:
+        self._at, self._row = (
+            0,
+            dict[str, Any](),
+        )  # where the last line that was read begins, and what it says
+
+    def _records(self, file: BinaryIO) -> Iterator[Record]:
+        with file:
+            file.seek(at := self._at)
+            for line in file:
+                if not line.endswith(b"\n"):  # it is being written, or was torn by a kill
+                    return
+                if row := _row(line):
+                    before = self._row if self._row.get("step") == row["step"] else {"step": row["step"]}
+                    new = {tag: _value(x) for tag, x in row.items() if tag not in before}
+                    self._at, self._row = at, row
+                    if new:
+                        yield row["step"], new
+                at += len(line)
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """Steps and scalars of a `metrics.jsonl`, line by line.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    return RecordReader(path).read()[1]
+
+
+def _value(x: Any) -> float:
+    return x if isinstance(x, int | float) else math.nan
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """What a line says; nothing where it is of another's making."""
+    with contextlib.suppress(ValueError, RecursionError):
+        row = json.loads(line)
+        if isinstance(row, dict) and type(row.get("step")) is int:
+            return row
+    return {}
 
 
 def _step(line: bytes) -> float:
     """The step of a line; infinite for one of another's making."""
-    with contextlib.suppress(ValueError, TypeError, KeyError):
-        step = json.loads(line)["step"]
-        return step if isinstance(step, int) else math.inf
-    return math.inf
+    return _row(line).get("step", math.inf)

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import cached_property
 from typing import IO, Any
 
 from lerax.files import is_terminal
@@ -50,12 +51,10 @@ class Live:
         self._pending: list[tuple[Any, str]] = []  # what was written since the last picture, and where
         self._said: deque[str] = deque(maxlen=SAID)
         self._replaced: dict[str, Any] = {}
+        self._painted: dict[tuple[Any, ...], str] = {}  # lines of the last picture
 
     def start(self) -> None:
         """Draws the first picture, and goes on on a thread."""
-        from rich.console import Console
-
-        self._console = Console(file=self._stream, force_terminal=True, highlight=False)
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if stream is not None and is_terminal(stream):
@@ -83,8 +82,12 @@ class Live:
             self._put(CLEAR + LEAVE)
             self._tell()
             if keep:
-                width, height = self._size()
-                self._put("".join(f"{line}\n" for line in self._paint(self._lines(width, height, []), width)))
+                self.leave_picture()
+
+    def leave_picture(self) -> None:
+        """Writes a picture as lines among others, which stay."""
+        width, height = self._size()
+        self._put("".join(f"{line}\n" for line in self._paint(self._lines(width, height, []), width)))
 
     def rest(self, stop: Callable[[], None]) -> None:
         """Gives the terminal back for as long as `stop` takes, in which the process is stopped."""
@@ -130,18 +133,30 @@ class Live:
         return "".join(placed) + f"\x1b[{len(lines) + 1};1H\x1b[J"
 
     def _paint(self, lines: list[Line], width: int) -> list[str]:
-        """The lines as the terminal shows them, cut to its width, without blanks at their ends."""
+        """The lines as the terminal shows them; those of the last picture are painted already."""
+        known = self._painted
+        self._painted = {}
+        for line in lines:
+            key = width, *line
+            self._painted[key] = known.get(key) or self._paint_line(line, width)
+        return [self._painted[width, *line] for line in lines]
+
+    def _paint_line(self, line: Line, width: int) -> str:
+        """A line cut to the terminal's width, without blanks at its end."""
         from rich.text import Text
 
-        painted = []
-        for line in lines:
-            text = Text.assemble(*line, no_wrap=True)
-            text.rstrip()
-            text.truncate(width, overflow="ellipsis")
-            with self._console.capture() as captured:
-                self._console.print(text, end="", width=width, no_wrap=True, crop=False)
-            painted.append(captured.get())
-        return painted
+        text = Text.assemble(*line, no_wrap=True)
+        text.rstrip()
+        text.truncate(width, overflow="ellipsis")
+        with self._console.capture() as captured:
+            self._console.print(text, end="", width=width, no_wrap=True, crop=False)
+        return captured.get()
+
+    @cached_property
+    def _console(self) -> Any:
+        from rich.console import Console
+
+        return Console(file=self._stream, force_terminal=True, highlight=False)
 
     def _write(self, stream: Any, text: str) -> None:
         """Takes what somebody wrote; it is told with the next picture."""
