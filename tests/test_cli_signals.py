@@ -42,6 +42,18 @@ sys.argv = ['lerax', 'doctor']
 from lerax_cli.__main__ import main
 main()
 """
+SAVES = """
+import os, signal, sys
+from lerax import archive
+write, name = archive.write, sys.argv.pop(1)
+def told(path, *arguments, **options):
+    if path.name == name:
+        os.kill(os.getpid(), signal.SIGTERM)
+    write(path, *arguments, **options)
+archive.write = told
+from lerax_cli.__main__ import main
+main()
+"""
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
@@ -57,6 +69,11 @@ def lines(folder: Path) -> int:
     return (terminal.only_run(folder / "logs") / "metrics.jsonl").read_bytes().count(b"\n")
 
 
+def newest(run: Path) -> int:
+    """The steps of a run's newest checkpoint, which is verified."""
+    return checkpoint.check(max((run / "checkpoints").glob("*.lerax")))["steps"]
+
+
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 def test_signal_in_training_saves_the_policy(tmp_path: Path, number: signal.Signals):
     """P4: the run is marked, its policy can be loaded, its path is printed; exit 128 + the number."""
@@ -69,7 +86,7 @@ def test_signal_in_training_saves_the_policy(tmp_path: Path, number: signal.Sign
     assert out == f"logs/{run.name}\n"
     assert "interrupted after" in err and "Traceback" not in err
     facts = terminal.facts(run)
-    assert facts["status"] == "interrupted" and facts["steps"] > 0
+    assert facts["status"] == "interrupted" and newest(run) == facts["steps"] > 0
     fresh = MLPActorCriticPolicy(env=CartPole(), key=jr.key(0))
     loaded = checkpoint.load(run / "policy.eqx", fresh)
     assert jax.tree.structure(loaded) == jax.tree.structure(fresh)
@@ -209,6 +226,19 @@ def test_signal_while_evaluating_loses_nothing(tmp_path: Path):
     assert out == f"logs/{run.name}\n"
     facts = terminal.facts(run)
     assert (facts["status"], facts["steps"]) == ("interrupted", 2048) and "evaluation" not in facts
+    assert newest(run) == 2048
+
+
+@pytest.mark.parametrize("name", ["000000000000.lerax", "000000002048.lerax", "policy.eqx"])
+def test_signal_while_something_is_saved_leaves_all_of_it(tmp_path: Path, name: str):
+    """The first checkpoint, the last one, and the policy; the first ends training after the chunk."""
+    line = ("train", *terminal.BRIEF, "--name", "mine", "--progress", "off")
+    done = terminal.finish([sys.executable, "-c", SAVES, name, *line], tmp_path, {})
+    assert (done.returncode, done.stdout) == (143, "logs/mine\n"), done.stderr
+    run = tmp_path / "logs" / "mine"
+    facts = terminal.facts(run)
+    assert facts["status"] == "interrupted" and newest(run) == facts["steps"]
+    assert checkpoint.read_metadata(run / "policy.eqx")["steps"] == facts["steps"]
 
 
 def test_signal_while_encoding_keeps_the_videos_that_are_complete(tmp_path: Path):
@@ -233,6 +263,7 @@ def test_signal_while_encoding_keeps_the_videos_that_are_complete(tmp_path: Path
     assert out == f"logs/{run.name}\n"
     facts, files = terminal.facts(run), [file.name for file in (run / "videos").iterdir()]
     assert facts["status"] == "interrupted" and "evaluation" in facts
+    assert newest(run) == facts["steps"] == 2048
     counts = {"due": 8, "made": len(files), "thinned": 0, "failed": 0, "dropped": 8 - len(files)}
     assert facts["videos"] == counts and len(files) < 8
     assert all(re.fullmatch(r"step-\d{10}\.mp4", name) for name in files)
