@@ -11,7 +11,7 @@ from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray, PyTree
-from scipy.special import stdtrit
+from scipy import special
 
 from lerax import tree
 from lerax.collect import Fresh, Standing, Steps, begin, begin_all, step
@@ -45,7 +45,7 @@ class Evaluation(eqx.Module):
         count, mean = returns.size, float(returns.mean())
         interval = None
         if count > 1:
-            margin = float(stdtrit(count - 1, 0.975) * returns.std(ddof=1) / math.sqrt(count))
+            margin = float(special.stdtrit(count - 1, 0.975) * returns.std(ddof=1) / math.sqrt(count))
             interval = mean - margin, mean + margin
         return Summary(
             episodes=count,
