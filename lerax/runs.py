@@ -83,9 +83,11 @@ class Run:
     @property
     def heard(self) -> float:
         """When it gave its last sign of life, in seconds since the epoch; 0 where that is not known."""
-        with contextlib.suppress(OSError):
-            return (self.path / FACTS).stat().st_mtime
-        return 0.0
+        signs = [0.0]
+        for name in (FACTS, METRICS):
+            with contextlib.suppress(OSError):
+                signs.append((self.path / name).stat().st_mtime)
+        return max(signs)
 
     @cached_property
     def total(self) -> int:

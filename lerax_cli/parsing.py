@@ -39,6 +39,8 @@ COMMANDS = {
         "List the algorithms, or the settings of one of them and of the policy that it trains.",
     ),
 }
+GROUPS = {"train": "Train", "record-video": "Look", "runs": "Keep", "doctor": "Set up"}
+"""What the commands from each of these on are for."""
 SHOW = "`lerax record-video RUN` shows a policy"
 EVALUATE = "`lerax eval RUN` evaluates a policy; in Python: lerax.evaluate.evaluate"
 WATCH = "`lerax watch RUN` shows the dashboard of a run"
@@ -130,6 +132,22 @@ class Group(TyperGroup):
         super().__init__(**attributes)
         for name, (_, about) in COMMANDS.items():  # as the list of commands shows them
             self.add_command(TyperCommand(name, help=about))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*COMMANDS]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        width = max(map(len, COMMANDS))
+        sections: dict[str, list[tuple[str, str]]] = {}
+        section: list[tuple[str, str]] = []
+        for name in COMMANDS:
+            if name in GROUPS:
+                section = sections[GROUPS[name]] = []
+            about = self.commands[name].get_short_help_str(formatter.width - width - 6)
+            section.append((name.ljust(width), about))
+        for head, rows in sections.items():
+            with formatter.section(head):
+                formatter.write_dl(rows)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         first, *others = args

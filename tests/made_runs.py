@@ -50,6 +50,7 @@ def make(
     (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (path / "run.json").write_text(json.dumps(told | facts))
     if silent:
-        then = (path / "run.json").stat().st_mtime - silent
-        os.utime(path / "run.json", (then, then))
+        for file in (path / "run.json", path / "metrics.jsonl"):
+            then = file.stat().st_mtime - silent
+            os.utime(file, (then, then))
     return path

@@ -64,6 +64,14 @@ def test_what_is_known_of_a_run(folder: Path):
     assert alpha.size == sum(files) > 0
 
 
+def test_the_last_sign_of_life_is_a_heartbeat_or_a_record(tmp_path: Path):
+    run = make(tmp_path, "mine", status="running", silent=600.0)
+    heard, spent = read(run).heard, read(run).spent
+    assert heard == (run / "run.json").stat().st_mtime and spent == heard - read(run).began
+    (run / "metrics.jsonl").touch()
+    assert read(run).heard == (run / "metrics.jsonl").stat().st_mtime > heard
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [
