@@ -21,6 +21,11 @@ from .errors import SettingTypeError
 from .files import write_atomically
 from .settings import check_instance
 
+
+class MisfitError(CheckpointError):
+    """A file is whole, and its arrays are others than those of what it is to be loaded into."""
+
+
 Form = tuple[str, tuple[int, ...]]
 """The dtype and the shape of a leaf."""
 
@@ -83,7 +88,8 @@ def load(path: str | Path, like: PyTree) -> PyTree:
             For a state of a training: the `template` of its algorithm.
 
     Raises:
-        CheckpointError: The file is damaged, or its leaves differ from those of `like`.
+        CheckpointError: The file is damaged.
+        MisfitError: Its leaves differ from those of `like`; it is a CheckpointError, too.
         OSError: The file cannot be read.
         TypeError: `like` is a class.
     """
@@ -109,7 +115,8 @@ def load_with_metadata(path: str | Path, like: PyTree) -> tuple[PyTree, dict[str
 def _check_fit(path: str | Path, found: dict[str, Form], wanted: dict[str, Form]) -> None:
     """Refuses leaves that differ from those wanted, and says in which way `like` is another one."""
     strange = bool(found and wanted) and not found.keys() & wanted.keys()
-    for name in sorted(found.keys() | wanted.keys()):
+    telling = lambda name: (".policy" not in name, "callback_" in name, name)  # what others follow from first
+    for name in sorted(found.keys() | wanted.keys(), key=telling):
         if found.get(name) == wanted.get(name):
             continue
         expected, got = wanted.get(name, "nothing"), found.get(name, "nothing")
@@ -120,7 +127,7 @@ def _check_fit(path: str | Path, found: dict[str, Form], wanted: dict[str, Form]
             hint = "; make it with the settings that were saved"
         elif "callback_" in name:
             hint = "; give `template` the callbacks of the run"
-        raise CheckpointError(path, f"{name} does not fit (expected {expected}, got {got}){hint}")
+        raise MisfitError(path, f"{name} does not fit (expected {expected}, got {got}){hint}")
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

@@ -2,13 +2,11 @@
 
 import contextlib
 import json
-import math
 import os
-import re
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,10 @@ from typing import Any
 from jaxtyping import PyTree
 
 from . import archive, checkpoint
-from .archive import SEGMENTS, Archive, CheckpointError, Entry, Segments
+from .archive import SEGMENTS, CheckpointError, Entry, Segments
+from .archive.folder import best_of, files_in, path_at, segments_of, steps_of
 from .errors import LossWarning, SettingError
 
-SUFFIX = ".lerax"
-NAME = re.compile(r"\d{12,20}\.lerax", re.ASCII)
 NICENESS = 10  # of the thread that writes, above the others'
 
 
@@ -89,7 +86,7 @@ class Checkpoints:
             raise SettingError("metadata['steps']", steps, "a whole number of 0 or more")
         metadata = json.loads(json.dumps(metadata))  # a copy, too
         arrays = checkpoint.arrays_of(state, copy=True)
-        task = _Task(self._path(steps), arrays, metadata, before_publish)
+        task = _Task(path_at(self.folder, steps), arrays, metadata, before_publish)
         with self._changed:
             self._waiting = task
             if not self._writes:
@@ -172,38 +169,29 @@ class Checkpoints:
         """Removes what is not kept of the checkpoints up to a step; later ones are of an earlier try."""
         try:
             best = self.best()
-            for path in [path for path in self.all() if _steps(path) <= steps][: -self.keep]:
+            for path in [path for path in self.all() if steps_of(path) <= steps][: -self.keep]:
                 if path != best:
                     path.unlink(missing_ok=True)
-            self._segments.remove_others(_segments_of(self.all()))
+            self._segments.remove_others(segments_of(self.all()))
         except (OSError, CheckpointError):
             pass  # the next save tries again; as long as one cannot be read, nobody knows its segments
 
     def all(self) -> list[Path]:
         """The files, in the order of their steps."""
-        try:
-            with os.scandir(self.folder) as entries:
-                names = [entry.name for entry in entries if NAME.fullmatch(entry.name) and entry.is_file()]
-        except FileNotFoundError:
-            return []
-        return sorted((self.folder / name for name in names), key=_steps)
+        return files_in(self.folder)
 
     def newest(self) -> Path | None:
         """The one of the most steps."""
-        return max(self.all(), key=_steps, default=None)
+        return max(self.all(), key=steps_of, default=None)
 
     def best(self) -> Path | None:
         """The one of the best score, of several the newest; None where none has a score."""
-        scores = [(score, _steps(path), path) for path in self.all() if (score := _score(path)) is not None]
-        return max(scores)[2] if scores else None
+        return best_of(self.all())
 
     def at(self, step: int) -> Path | None:
         """The one of so many steps."""
-        path = self._path(step)
+        path = path_at(self.folder, step)
         return path if path.is_file() else None
-
-    def _path(self, steps: int) -> Path:
-        return self.folder / f"{steps:012d}{SUFFIX}"
 
     def load_newest(self, like: PyTree) -> tuple[PyTree, dict[str, Any], list[CheckpointError]]:
         """Loads the newest that can be loaded.
@@ -227,28 +215,6 @@ class Checkpoints:
             except OSError as error:
                 skipped.append(CheckpointError(path, f"cannot be read ({error.strerror})"))
         raise skipped[0] if skipped else CheckpointError(self.folder, "holds no checkpoint")
-
-
-def _steps(path: Path) -> int:
-    return int(path.stem)
-
-
-def _score(path: Path) -> float | None:
-    """The score of a checkpoint, as far as it can be read and is a finite number."""
-    try:
-        with Archive(path) as file:
-            score = file.metadata["score"]
-    except (OSError, CheckpointError, KeyError, TypeError):
-        return None
-    return score if isinstance(score, int | float) and math.isfinite(score) else None
-
-
-def _segments_of(paths: Iterable[Path]) -> set[str]:
-    names: set[str] = set()
-    for path in paths:
-        with Archive(path) as file:
-            names.update(name for entry in file.entries for name in entry.segments)
-    return names
 
 
 def _be_nice() -> None:

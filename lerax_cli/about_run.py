@@ -79,7 +79,8 @@ def ways_on(run: Run) -> list[str]:
     ways = {"watch": run.status == found.LIVES, "resume": run.can_go_on}
     ways |= dict.fromkeys(("eval", "record-video"), (run.path / "policy.eqx").is_file())
     config = run.path / found.CONFIG
-    repeat = [f"lerax train --config {quote(str(config))}"] if config.is_file() else []
+    repeats = config.is_file() and "branched_from" not in run.facts
+    repeat = [f"lerax train --config {quote(str(config))}"] if repeats else []
     return [f"lerax {way} {name}" for way, can in ways.items() if can and way in COMMANDS] + repeat
 
 

@@ -8,25 +8,28 @@ from lerax.checkpoint import CheckpointError
 from lerax.checkpoints import Checkpoints
 from lerax.run import RunIsHeldError, hold
 
-from .continued import Continued
+from .continued import CHECKPOINTS, Continued
 from .parts import Parts
 from .report import BadInput, Failure
 
-CHECKPOINTS = "checkpoints"  # the folder in a run's directory
-
 
 class Begun(NamedTuple):
-    """What a run goes on with.
+    """What a run goes on with, or a new one begins with.
 
     Attributes:
-        lock: The lock on its directory.
+        lock: The lock on its directory; None for one that is not made yet.
         state: The newest state that was saved; None where none was.
-        seconds: Seconds of training before it.
+        metadata: What is saved with it; nothing where none was.
     """
 
-    lock: int
+    lock: int | None
     state: AlgorithmState | None
-    seconds: float
+    metadata: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training before it."""
+        return float(self.metadata.get("seconds", 0.0))
 
 
 def begin(run: Continued, parts: Parts, callbacks: list[Any], warn: Callable[[str], None]) -> Begun:
@@ -50,20 +53,22 @@ def begin(run: Continued, parts: Parts, callbacks: list[Any], warn: Callable[[st
         raise Failure("--resume", f"{run.path} cannot be written ({error.strerror})") from None
     store = Checkpoints(run.path / CHECKPOINTS)
     if not store.all() and not run.has_trained:
-        return Begun(lock, None, 0.0)  # its process ended before the first one
+        return Begun(lock, None, {})  # its process ended before the first one
     try:
         state, metadata, damaged = store.load_newest(parts.template(callbacks))
     except CheckpointError as error:
         raise Failure("--resume", str(error)) from None
     for error in damaged:
         warn(f"{error}; an older checkpoint is gone on with")
-    _check_length(parts, int(state.total_iterations))
-    return Begun(lock, state, float(metadata["seconds"]))
+    _check_length(run, parts, int(state.total_iterations))
+    return Begun(lock, state, metadata)
 
 
-def _check_length(parts: Parts, whole: int) -> None:
+def _check_length(run: Continued, parts: Parts, whole: int) -> None:
     algorithm, plan = parts.algorithm, parts.plan
     if 0 < whole < algorithm.num_iterations(plan.steps) and (falling := algorithm.falling()):
         end = f"the end of the training, where {' and '.join(falling)} reaches 0"
         allowed = f"up to {whole * algorithm.steps_per_iteration:,}"
-        raise BadInput("--steps", f"beyond {end} (got {plan.steps:,}); allowed: {allowed}, or lerax branch")
+        line = run.branch_line("--steps", str(plan.steps))
+        wrong = f"beyond {end} (got {plan.steps:,}); allowed: {allowed}"
+        raise BadInput("--steps", f"{wrong}; `{line}` makes a new run of it, in which they fall anew")

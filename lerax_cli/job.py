@@ -2,12 +2,8 @@
 
 import contextlib
 import os
-import platform
-import shutil
-import sys
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +23,21 @@ from lerax.callback import CheckpointCallback, LoggingCallback, StopOnNonFinite,
 from lerax.callback.stop import NonFiniteState
 from lerax.evaluate import evaluate
 from lerax.policy import AbstractPolicy
-from lerax.run import RunDirectory, claim, generated_name
 
 from . import report
-from .begun import CHECKPOINTS, Begun, begin
-from .continued import Continued
+from .begun import Begun, begin
+from .branched import branch_off
+from .continued import CHECKPOINTS, Continued
 from .control import RunControl
+from .directory import VERSIONS, make
 from .options import TrainingPlan
 from .parts import build, load_backend
-from .report import BadInput, Failure, Interrupted
+from .report import Failure, Interrupted
 from .signals import Signals
 from .summary import POLICY
 
 EVALUATION_EPISODES = 100
 LAST_VIDEOS_SECONDS = 5.0  # for videos after a signal: the command is to end within ten
-BESIDE_POLICY = 2**14  # that the rest of a run's directory takes before training
-VERSIONS = {"python": platform.python_version()} | {
-    package: version(package) for package in ("lerax", "jax", "equinox", "optax")
-}
 
 
 class Job:
@@ -59,7 +52,7 @@ class Job:
         signals: The signals, held back.
         warned: The warnings.
         began: When the command began, of `time.monotonic`.
-        going_on: The run that goes on; None for a new one.
+        going_on: The run that goes on, or that a new one branches off from; None for one from the beginning.
         until: When the time is up, of `time.monotonic`; None for never.
     """
 
@@ -82,16 +75,18 @@ class Job:
         self.videos: VideoCounts | None = None
         self.saved: list[str] = []
         self.parts = build(plan)
-        if going_on is not None:
+        if going_on is not None and going_on.at is None:
             going_on.check_same(self.parts.config())
+        about = {"config": self.parts.config(), "versions": VERSIONS, "device": str(device)}
+        self.about = about | {"threads": os.cpu_count()}
         self.backends = [load_backend(backend, out) for backend in plan.backends]
 
     def run(self) -> dict[str, Any]:
         """Trains, evaluates and saves; returns the outcome as `--json` prints it."""
         self.signals.release()
-        self.signals.hold()  # a directory that was made is always marked with how it ended
         begun = None if self.going_on is None else self._begun(self.going_on)
-        self.directory = self._directory(begun)
+        self.signals.hold()  # a directory that was made is always marked with how it ended
+        self.directory = make(self.parts, self.out, self.name, self.about, self.going_on, begun)
         self.signals.at_once = self._abandon
         try:
             self.signals.release()
@@ -140,41 +135,9 @@ class Job:
 
     def _begun(self, run: Continued) -> Begun:
         forms = [LoggingCallback(MemoryBackend()), *self._watching(run.layer.keys["nan"], None)]
+        if run.at is not None:
+            return branch_off(run, run.at, self.parts, forms)
         return begin(run, self.parts, forms, self.warned.say)
-
-    def _directory(self, begun: Begun | None) -> RunDirectory:
-        plan, parts, out = self.plan, self.parts, self.out
-        wanted = self.name or generated_name(parts.algorithm.name, parts.policy_form.name, parts.env.name)
-        needed = parts.policy_bytes
-        made = None
-        facts = {
-            "argv": sys.argv[1:],
-            "env": plan.env.name,
-            "algo": plan.algorithm.name,
-            "seed": plan.seed,
-            "device": str(self.device),
-            "versions": VERSIONS,
-        }
-        try:
-            if self.going_on is None or begun is None:
-                path = made = out / claim(wanted, [out])
-                if self.name is not None and path.name != self.name:
-                    path.rmdir()  # somebody took the name since it was checked
-                    raise BadInput("--name", f"a run of that name exists (got {self.name!r}); choose another")
-                directory = RunDirectory(path, **facts)
-            else:
-                path = self.going_on.path
-                directory = RunDirectory(path, lock=begun.lock, **facts)
-            directory.write_config(parts.config())
-            directory.reserve(needed)
-        except OSError as error:
-            what = f"cannot be written (got {str(out)!r}): {error.strerror}"
-            if made is not None:
-                shutil.rmtree(made, ignore_errors=True)
-                free = shutil.disk_usage(out).free
-                what += f"; policy and run.json take {needed + BESIDE_POLICY:,} bytes, {free:,} are free"
-            raise Failure("--out", what) from None
-        return directory
 
     def _watching(self, nan: str, saver: CheckpointCallback | None) -> list[Any]:
         """The callbacks behind the logger, always in the same order: their states are in the checkpoints."""
@@ -206,13 +169,12 @@ class Job:
 
     def _saver(self, logger: LoggingCallback, seconds: float) -> CheckpointCallback:
         plan = self.plan
-        about = {"config": self.parts.config(), "versions": VERSIONS, "device": str(self.device)}
         return CheckpointCallback(
             self.directory.path / CHECKPOINTS,
             every=plan.save_every,
             keep=plan.keep,
             logger=logger,
-            metadata=about | {"threads": os.cpu_count()},
+            metadata=self.about,
             seconds=seconds,
         )
 

@@ -17,6 +17,10 @@ COMMANDS = {
         "resume",
         "Go on with a run where its newest checkpoint is; prints the path of the run on standard output.",
     ),
+    "branch": (
+        "branch",
+        "Train a new run from a checkpoint of another, with other settings; prints the path of the new run.",
+    ),
     "record-video": (
         "record_video",
         "Record a video of a policy, or a picture; prints the path of the file on standard output.",
@@ -45,11 +49,13 @@ SHOW = "`lerax record-video RUN` shows a policy"
 EVALUATE = "`lerax eval RUN` evaluates a policy; in Python: lerax.evaluate.evaluate"
 WATCH = "`lerax watch RUN` shows the dashboard of a run"
 RESUME = "`lerax resume RUN` goes on with it"
+BRANCH = "`lerax branch RUN --set KEY=VALUE` makes a new run from a checkpoint of it"
 CURVES = "`lerax train ENV --backend tensorboard` says how to see its curves; every run has a metrics.jsonl"
 INSTEAD = {
     **dict.fromkeys(("play", "enjoy", "render", "show", "view", "demo", "record"), SHOW),
     **dict.fromkeys(("evaluate", "test", "score"), EVALUATE),
     **dict.fromkeys(("continue", "restore", "restart"), RESUME),
+    **dict.fromkeys(("fork", "finetune", "warmstart"), BRANCH),
     **dict.fromkeys(("plot", "curves", "tensorboard"), CURVES),
     **dict.fromkeys(("dashboard", "logs", "tail", "attach", "monitor"), WATCH),
     **dict.fromkeys(("run", "learn", "start", "fit"), "`lerax train ENV` trains"),
@@ -76,6 +82,13 @@ OPTIONS = {
     **dict.fromkeys(("--gpu", "--cuda"), "--device gpu"),
     "--lr": "--set learning_rate=VALUE",
     "--n-envs": "--num-envs N",
+}
+OF_ALL = ("--steps", "--out", "--name", "--backend", "--set")  # that train and branch have
+SAME = "a branch has that of its run; `lerax train` begins another"
+BRANCHING = {
+    **{name: hint for name, hint in OPTIONS.items() if hint.split()[0] in OF_ALL},
+    **dict.fromkeys(("--env", "--algo", "--policy", "--num-envs", "--config", "--preset"), SAME),
+    **dict.fromkeys(("--step", "--from", "--checkpoint"), "--at STEP"),
 }
 RECORDING = {
     **dict.fromkeys(("--render", "--render-mode", "--video", "--record"), "it makes a video, see -o"),
@@ -113,13 +126,14 @@ class Command(TyperCommand):
 
     def _instead(self, name: str) -> None:
         """Says what there is instead of an option, if that is known."""
-        known = {"train": OPTIONS, "record-video": OPTIONS | RECORDING}.get(self.name or "", {})
+        of = {"train": OPTIONS, "branch": BRANCHING, "record-video": OPTIONS | RECORDING}
+        known = of.get(self.name or "", {})
         if name in known:
             refuse("option", name, known[name].format(command=self.name))
         from .declared import ours, setting_name  # not for the list of commands
 
         setting = name.strip("-").replace("-", "_")
-        if self.name == "train":
+        if self.name in ("train", "branch"):
             for table, entries in ours().items():
                 if any(setting in rows for rows in entries.values()):
                     refuse("option", name, f"--set {setting_name(table, setting)}=VALUE")

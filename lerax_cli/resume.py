@@ -1,10 +1,6 @@
 """`lerax resume`."""
 
-from typing import Annotated
-
-import typer
-
-from . import continued, words
+from . import continued
 from .train import (
     Backend,
     Debug,
@@ -12,33 +8,21 @@ from .train import (
     Out,
     Progress,
     Quiet,
+    Run,
     SaveEvery,
     Steps,
     Strict,
     TimeLimit,
+    Trust,
     train,
 )
 
 
 def resume(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN",
-            help="A run: its path, its name or how that begins, or `latest`.",
-            autocompletion=words.runs,
-            show_default=False,
-        ),
-    ],
+    run: Run,
     steps: Steps = None,
     backend: Backend = None,
-    trust: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MODULE:CLASS",
-            help="Import a class of your own that the run names; may be repeated.",
-        ),
-    ] = None,
+    trust: Trust = None,
     out: Out = "logs",
     progress: Progress = "auto",
     save_every: SaveEvery = None,
@@ -49,7 +33,7 @@ def resume(
     quiet: Quiet = False,
 ) -> int:
     """Go on with a run where its newest checkpoint is; prints the path of the run on standard output."""
-    named = continued.trusted(run, out, trust or [])
+    named = continued.trusted(continued.read(run, out), trust or [])
     return train(
         env=named.get("env"),
         algo=named.get("algorithm"),

@@ -39,7 +39,10 @@ def summarize(job: "Job", outcome: dict[str, Any]) -> None:
     own = [f"{option}{one.name} " for option, one in named if one and OBJECT.fullmatch(one.name)]
     if outcome["status"] in ("interrupted", "paused"):
         report.entry("go on", f"lerax resume {quote(str(path))}")
-    report.entry("repeat", f"lerax train {''.join(own)}--config {quote(str(path / 'config.toml'))}")
+    if source := job.directory.facts.get("branched_from"):
+        report.entry("branched", f"from {source['path']} at step {source['step']:,}")
+    else:
+        report.entry("repeat", f"lerax train {''.join(own)}--config {quote(str(path / 'config.toml'))}")
     if "tensorboard" in plan.backends:
         made = 0 if job.videos is None else job.videos.made
         samples = f" --samples_per_plugin images={made}" if made > TENSORBOARD_IMAGES else ""

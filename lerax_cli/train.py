@@ -2,6 +2,7 @@
 
 import functools
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,15 @@ SURE_STEPS = range(
 )  # more than an iteration of any preset has, and no more than can be counted
 
 
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run: its path, its name or how that begins, or `latest`.",
+        autocompletion=words.runs,
+        show_default=False,
+    ),
+]
 Progress = Annotated[str, option(PROGRESS, "How to show progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Steps = Annotated[
@@ -38,6 +48,25 @@ Backend = Annotated[
         metavar="NAME",
         help="Logging backend, see `lerax list-backends`; may be repeated. `none` for none.",
         autocompletion=words.backends,
+    ),
+]
+Set = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting, such as gamma=0.98, policy.activation=relu or env.max_episode_steps=200, see "
+        "`lerax list-algos ppo` and `list-envs ENV`; may be repeated.",
+        parser=read_setting,
+        autocompletion=words.set_option,
+    ),
+]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; generated.")]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODULE:CLASS",
+        help="Import a class of your own that the run names; may be repeated.",
     ),
 ]
 SaveEvery = Annotated[
@@ -99,17 +128,7 @@ def train(
             autocompletion=words.configs,
         ),
     ] = None,
-    set_: Annotated[
-        list[Any] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="A setting, such as gamma=0.98, policy.activation=relu or env.max_episode_steps=200, see "
-            "`lerax list-algos ppo` and `list-envs ENV`; may be repeated.",
-            parser=read_setting,
-            autocompletion=words.set_option,
-        ),
-    ] = None,
+    set_: Set = None,
     num_envs: Annotated[
         Any,
         typer.Option(
@@ -119,7 +138,7 @@ def train(
         ),
     ] = None,
     out: Out = "logs",
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the run; generated.")] = None,
+    name: Name = None,
     progress: Progress = "auto",
     device: Annotated[str, option(DEVICE, "What to train on.")] = "auto",
     nan: Annotated[
@@ -172,12 +191,62 @@ def train(
         going_on=going_on and going_on.layer,
     )
     folder = options.check_place(out, name) if going_on is None else going_on.path.parent
-    if plan.nan == "off":
-        warned.install(NotFiniteWarning)
     # Settings can be refused once their classes are imported, and a refusal is one line.
     asked = config or set_ or backend or policy or num_envs is not None
     asked = asked or plan.env.source or plan.algorithm.source
     checked = not asked and device != "gpu" and plan.steps in SURE_STEPS
+    return carry_out(
+        plan,
+        folder,
+        name,
+        warned,
+        began,
+        going_on,
+        checked=checked,
+        device=device,
+        progress=progress,
+        time_limit=time_limit,
+        strict=strict,
+        json=json,
+        quiet=quiet,
+    )
+
+
+def carry_out(
+    plan: options.TrainingPlan,
+    folder: Path,
+    name: str | None,
+    warned: report.Warnings,
+    began: float,
+    going_on: continued.Continued | None,
+    *,
+    checked: bool = False,
+    device: str = "auto",
+    progress: str,
+    time_limit: float | None,
+    strict: bool,
+    json: bool,
+    quiet: bool,
+) -> int:
+    """Trains what is planned and says how that ended; returns the exit code.
+
+    Args:
+        plan: What is trained.
+        folder: The folder that holds the runs.
+        name: Name of the run; None for a generated one.
+        warned: The warnings.
+        began: When the command began, of `time.monotonic`.
+        going_on: The run that goes on, or that a new one branches off from.
+        checked: Whether nothing of it can be refused any more.
+        device: What to train on.
+        progress: How to show progress.
+        time_limit: Seconds after which it saves and ends.
+        strict: Whether any warning makes the exit code 1.
+        json: Whether the outcome is printed as JSON.
+        quiet: Whether nothing but warnings and errors is shown.
+    """
+    if plan.nan == "off":
+        warned.install(NotFiniteWarning)
     facts = {"algo": plan.algorithm.name, "env": plan.env.name, "seed": plan.seed} if checked else None
     title = f"{plan.algorithm.name.upper()} on {plan.env.name}"
     shown = dashboard("off" if quiet else progress, title, facts)
@@ -191,7 +260,7 @@ def train(
 
         until = began + time_limit if time_limit is not None else None
         job = Job(plan, folder, name, found, console, signals, warned, began, going_on, until)
-        if going_on is not None and going_on.is_complete(plan.steps):
+        if going_on is not None and going_on.at is None and going_on.is_complete(plan.steps):
             return _already(going_on, json=json, quiet=quiet)
         outcome = job.run()
     job.tell_losses()

@@ -1,6 +1,7 @@
 """Values as users write them: on the command line, in a config file or in a preset, read by one rule."""
 
 import functools
+import json
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -139,6 +140,19 @@ def read_value(text: str) -> Any:
         return float(text)  # more than TOML allows: ".5", "1."
     except ValueError:
         return text.strip()
+
+
+def as_text(value: Any) -> str:
+    """The text that `read_value` makes a value of."""
+    return value if isinstance(value, str) else _as_toml(value)
+
+
+def _as_toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_as_toml(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_as_toml, value))}]"
+    return json.dumps(value) if isinstance(value, str | bool) else str(value)
 
 
 def read_setting(text: str) -> tuple[str, str, Any]:

@@ -1,5 +1,6 @@
 """The words that a shell completes, as far as they can be told without importing JAX."""
 
+import contextlib
 import os
 from itertools import pairwise
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 from lerax import registry
 from lerax import runs as found
+from lerax.archive.folder import files_in, steps_of
+from lerax.errors import SettingError
 from lerax.settings import Setting
 
 from .declared import DEFAULT_ALGORITHM, ours, setting_name
@@ -60,7 +63,7 @@ def _line() -> list[str]:
 
 
 def _config_names() -> dict[str, str]:
-    """What the config on the line names, by table; nothing without one that can be read."""
+    """What the config on the line or of the run names, by table; nothing without one that can be read."""
     from .report import BadInput
     from .values import read_config  # which takes words from here
 
@@ -68,10 +71,28 @@ def _config_names() -> dict[str, str]:
         part for word in _line() for part in (word.split("=", 1) if word.startswith("--config=") else [word])
     ]
     path = next((value for option, value in pairwise(line) if option == "--config"), "")
+    if run := _run():
+        path = str(run.path / found.CONFIG)
     try:
         return {table: given.value for table, given in read_config(path).names.items()}
     except BadInput:
         return {}
+
+
+def _run() -> found.Run | None:
+    """The run that stands behind `branch`, if there is one."""
+    named = next((after for word, after in pairwise(_line()) if word == "branch"), "")
+    with contextlib.suppress(SettingError, OSError):
+        return found.find(named, _folder())
+    return None
+
+
+def checkpoints(incomplete: str) -> list[str]:
+    """Which checkpoint of the run: its step, and the words for two of them."""
+    run = _run()
+    files = files_in(run.path / "checkpoints") if run else []
+    words = [*(str(steps_of(path)) for path in files), "best", "newest"]
+    return [word for word in words if word.startswith(incomplete)]
 
 
 def subjects(incomplete: str) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -154,11 +155,12 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(folder: Path, copy: 
     check_same(copy, folder / "logs" / "whole")
 
 
-def refused(code: int, said: str, *arguments: str, cwd: Path) -> None:
+def refused(code: int, said: str, *arguments: str, cwd: Path) -> str:
     """A line of the command ends at once, with one line that says why."""
     done = in_process.run(*arguments, "--progress", "off", cwd=cwd)
     assert done.returncode == code, done.stderr
     assert re.search(said, done.stderr) and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,12 @@ def test_a_schedule_that_has_come_to_its_end_is_not_prolonged(folder: Path):
     line = ("train", "CartPole-v1", "--steps", "2048", "--seed", "1", "--name", "falls", "--progress", "off")
     assert terminal.run(*line, cwd=folder).returncode == 0
     said = "--steps: beyond the end of the training, where anneal_learning_rate and anneal_clip"
-    refused(2, said, "resume", "falls", "--steps", "+1e4", cwd=folder)
+    told = refused(2, said, "resume", "falls", "--steps", "+1e4", cwd=folder)
+    (line,) = re.findall("`(lerax branch [^`]*)`", told)
+    done = terminal.run(*shlex.split(line)[1:], "--progress", "off", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    rates = [row["train/learning_rate"] for row in logged(folder / done.stdout.strip())]
+    assert rates[-2] > rates[-1] > 0 and max(rates[4:]) > rates[3], "they fall anew"
 
 
 def test_a_checkpoint_says_what_it_is_of(killed: Path):

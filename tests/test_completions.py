@@ -56,6 +56,9 @@ WORDS = [
     ("record-video --out other kept", ["kept-run"]),
     ("runs pr", ["prune"]),
     ("eval wal", ["walker"]),
+    ("branch wal", ["walker"]),
+    ("branch walker --at ", ["2000", "best", "newest"]),
+    ("branch walker --set env.su", ["env.sutton_barto_reward="]),
     ("watch l", ["latest", "logs/"]),
     ("eval ow", ["own.eqx"]),
     ("runs show wal", ["walker"]),
@@ -73,6 +76,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("config.toml", "best.eqx", "policy.eqx", "checkpoints/2000.eqx", "checkpoints/10000.eqx"):
         (folder / "mine" / name).touch()
     (make(folder / "logs", "walker", score=1.0) / "policy.eqx").touch()
+    (folder / "logs" / "walker" / "checkpoints").mkdir()
+    (folder / "logs" / "walker" / "checkpoints" / "000000002000.lerax").touch()
     make(folder / "logs", "not one word")
     make(folder / "logs", os.fsdecode(b"wal-\xff"))
     make(folder / "other", "kept-run")

@@ -15,7 +15,7 @@ import pytest
 ORDER = (
     "errors interval kinds settings tree files archive processes render backend space distribution "
     "statistics env wrapper network policy learner advantage collect evaluate player record "
-    "checkpoint checkpoints run callback algorithm presets names registry runs lerax_cli"
+    "checkpoint checkpoints run callback algorithm presets names registry runs branch lerax_cli"
 ).split()
 # Where a package may be imported: prefixes of paths.
 CONFINED = {

@@ -39,7 +39,7 @@ class TensorBoardBackend(AbstractLoggingBackend):
 
         folder = self.log_dir / name
         folder.mkdir(parents=True, exist_ok=True)
-        earlier = [int(TIME.findall(path.name)[0]) for path in _event_files(folder)]
+        earlier = [int(TIME.findall(path.name)[0]) for path in event_files(folder)]
         # TensorBoard reads a run's files in the order of their names: the clock may have been set back.
         seconds = max([int(time.time()), *(number + 1 for number in earlier)])
         suffix = f"{os.getpid()}.{time.time_ns()}"  # keeps two runs of one second apart
@@ -55,7 +55,7 @@ class TensorBoardBackend(AbstractLoggingBackend):
         # What stands in earlier files from this step on is not shown.
         self._write(step=step + 1, session_log=SessionLog(status=SessionLog.START))
         self.flush()
-        self._goes_on = any(map(_has_hparams, _event_files(self._path.parent)))
+        self._goes_on = any(map(_has_hparams, event_files(self._path.parent)))
 
     def log_scalars(self, scalars: Mapping[str, float], step: int) -> None:
         from tensorboardX.proto.summary_pb2 import Summary  # type: ignore[attr-defined]
@@ -114,7 +114,8 @@ class TensorBoardBackend(AbstractLoggingBackend):
             self._writer.write(Event(wall_time=time.time(), **fields).SerializeToString())
 
 
-def _event_files(folder: Path) -> list[Path]:
+def event_files(folder: Path) -> list[Path]:
+    """The event files of a run's directory."""
     return [path for path in folder.iterdir() if TIME.match(path.name)]
 
 

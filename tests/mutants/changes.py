@@ -323,8 +323,8 @@ CHANGES = [
     ),
     change(
         "checkpoints",
-        "if _steps(path) <= steps",
-        "if _steps(path) <= 2 * steps",
+        "if steps_of(path) <= steps",
+        "if steps_of(path) <= 2 * steps",
         "test_checkpoints::test_later_ones_of_an_earlier_try_do_not_push_out_newer_ones",
     ),
     change(
