@@ -123,7 +123,7 @@ class Unfinished:
     """
 
     def __init__(self, final: Path):
-        _remove_abandoned(final.parent)
+        remove_abandoned(final.parent)
         self._final = final
         for _ in range(3):
             self.path = final.with_name(f".{final.name}.{secrets.token_hex(4)}{UNFINISHED}")
@@ -190,7 +190,7 @@ def write_atomically(path: Path, data: Content, *, durable: bool = True) -> None
 
 
 @functools.cache  # once a process is enough; a folder may be large
-def _remove_abandoned(folder: Path) -> None:
+def remove_abandoned(folder: Path) -> None:
     """Removes the unfinished files of dead processes."""
     names = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:  # a folder that may not be read

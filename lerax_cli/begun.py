@@ -29,7 +29,8 @@ class Begun(NamedTuple):
     @property
     def seconds(self) -> float:
         """Seconds of training before it."""
-        return float(self.metadata.get("seconds", 0.0))
+        seconds = self.metadata.get("seconds")
+        return float(seconds) if isinstance(seconds, int | float) else 0.0
 
 
 def begin(run: Continued, parts: Parts, callbacks: list[Any], warn: Callable[[str], None]) -> Begun:

@@ -1,14 +1,14 @@
 """A run that goes on: which one it is, what it was, and that it stays the same."""
 
 import shlex
-import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import tomli_w
 
-from lerax.files import parse_toml
-from lerax.run import NAME, read_facts
+from lerax import runs
+from lerax.files import UNFINISHED, parse_toml
+from lerax.run import NAME
 
 from . import naming
 from .declared import TABLES, setting_name
@@ -18,33 +18,37 @@ from .values import Layer, as_text, read_config
 AUTO = "auto"
 CHECKPOINTS = "checkpoints"  # the folder in a run's directory
 SAME = ("seed", *TABLES)  # what of a config belongs to the numbers of a run
+FIRST = (runs.FACTS, runs.LOCK, runs.CONFIG)  # what there is of a run before it begins
 
 
 class Continued(NamedTuple):
     """A run that goes on, or that a new one branches off from.
 
     Attributes:
-        path: Its directory.
-        facts: What `run.json` says.
+        run: What is known of it.
         config: What `config.toml` says.
         layer: The same, checked.
         at: The checkpoint that a new run begins with; None where the run itself goes on.
     """
 
-    path: Path
-    facts: dict[str, Any]
+    run: runs.Run
     config: dict[str, Any]
     layer: Layer
     at: Path | None = None
 
+    @property
+    def path(self) -> Path:
+        """Its directory."""
+        return self.run.path
+
     def is_complete(self, steps: int) -> bool:
         """Whether it has come to the end of so many environment steps."""
-        return self.facts.get("status") == "finished" and int(self.facts.get("steps", 0)) >= steps
+        return self.run.status == "finished" and self.run.steps >= steps
 
     @property
     def has_trained(self) -> bool:
         """Whether anything was learned: then there has to be a checkpoint."""
-        return bool(self.facts.get("steps")) or (self.path / "policy.eqx").exists()
+        return bool(self.run.steps) or (self.path / "policy.eqx").exists()
 
     def check_same(self, config: dict[str, Any]) -> None:
         """Refuses settings that are not the run's.
@@ -117,9 +121,10 @@ def find(resume: str, out: str, name: str | None) -> Continued | None:
     path = Path(out) / name
     if not NAME.fullmatch(name) or not path.is_dir():
         return None
-    if not (path / "config.toml").is_file() or not (path / "run.json").is_file():
-        return _give_up(path)
-    return _read(path)
+    found = runs.read(path)
+    if not (path / runs.CONFIG).is_file() or not (path / runs.FACTS).is_file():
+        return _give_up(found)
+    return _read(found)
 
 
 def read(run: str, out: str, where: str = "--resume") -> Continued:
@@ -134,7 +139,7 @@ def read(run: str, out: str, where: str = "--resume") -> Continued:
         BadInput: There is no such run.
         Failure: What is found cannot go on.
     """
-    return _read(naming.find_run(where, run, out).path, where)
+    return _read(naming.find_run(where, run, out), where)
 
 
 def trusted(run: Continued, classes: list[str]) -> dict[str, str]:
@@ -143,21 +148,31 @@ def trusted(run: Continued, classes: list[str]) -> dict[str, str]:
     return {table: given.value for table, given in names.items() if given.value in classes}
 
 
-def _give_up(path: Path) -> None:
+def _give_up(run: runs.Run) -> None:
     """Takes away what a process left that ended before its run began."""
-    begun = [entry.name for entry in path.iterdir() if entry.name in ("checkpoints", "policy.eqx")]
-    if begun:
-        raise Failure("--resume", f"{path} has {begun[0]} and no config.toml; choose another name")
-    shutil.rmtree(path)
+    more = [
+        entry.name
+        for entry in run.path.iterdir()
+        if not (entry.is_file() and (entry.name in FIRST or entry.name.endswith(UNFINISHED)))
+    ]
+    if more:
+        raise Failure(
+            "--resume", f"{run.path} is no run that can go on (got {min(more)} in it); use another --name"
+        )
+    if not runs.remove(run):
+        raise Failure("--resume", f"{run.path} is a link, or another process begins it; wait for that one")
 
 
-def _read(path: Path, where: str = "--resume") -> Continued:
-    try:
-        facts = read_facts(path)
-    except (OSError, ValueError) as error:
-        raise Failure(where, f"{path} has no run.json that can be read ({error})") from None
-    config = path / "config.toml"
+def _read(run: runs.Run, where: str = "--resume") -> Continued:
+    if run.problem:
+        raise Failure(where, f"{run.path}: {run.problem}")
+    config = run.path / runs.CONFIG
     if not config.is_file():
-        raise Failure(where, f"{path} has no config.toml: it ended before it began; start it anew")
-    layer = read_config(str(config), where)
-    return Continued(path, facts, parse_toml(config.read_text()), layer)
+        raise Failure(where, f"{run.path} has no config.toml: it ended before it began; start it anew")
+    try:
+        layer = read_config(str(config), where)
+    except BadInput as error:  # of the run, and not of the line of command
+        raise Failure(error.where, error.what) from None
+    if "env" not in layer.names:
+        raise Failure(where, f"{config} is damaged: it names no environment")
+    return Continued(run, parse_toml(config.read_text()), layer)

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from lerax.run import RunDirectory, claim, generated_name
+from lerax.run import RunDirectory, RunIsHeldError, claim, generated_name
 
 from .begun import Begun
 from .branched import fill
@@ -65,6 +65,8 @@ def make(
             directory = RunDirectory(going_on.path, lock=begun.lock, **facts)
         directory.write_config(parts.config())
         directory.reserve(parts.policy_bytes)
+    except RunIsHeldError as error:  # another process took it for left behind
+        raise Failure("--name", str(error)) from None
     except OSError as error:
         what = f"cannot be written (got {str(out)!r}): {error.strerror}"
         if made is not None:

@@ -280,10 +280,9 @@ def carry_out(
 def _already(run: continued.Continued, *, json: bool, quiet: bool) -> int:
     """Says of a run that there is nothing to go on with."""
     if not quiet:
-        steps = run.facts["steps"]
-        report.say(f"{run.path.name} is complete after {steps:,} steps; --steps +N trains it further")
+        report.say(f"{run.path.name} is complete after {run.run.steps:,} steps; --steps +N trains it further")
     if json:
-        report.result_json({"run": str(run.path)} | run.facts)
+        report.result_json({"run": str(run.path)} | run.run.facts)
     else:
         report.result(str(run.path))
     return 0

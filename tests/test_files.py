@@ -129,7 +129,7 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next_and_nothing_else(tm
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         left = Path(process.stdout.readline().strip())
         write_atomically(tmp_path / "b", NEW)
-        lerax.files._remove_abandoned.cache_clear()  # as if another process wrote next
+        lerax.files.remove_abandoned.cache_clear()  # as if another process wrote next
         assert left.exists()
         process.kill()
         process.wait()

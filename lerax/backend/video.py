@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
+from lerax.files import remove_abandoned
+
 from .base import AbstractLoggingBackend
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class VideoBackend(AbstractLoggingBackend):
         pass
 
     def resume(self, step: int) -> None:
+        remove_abandoned(self._folder)
         for path in self._folder.glob("step-*.mp4"):
             if (found := STEP.fullmatch(path.name)) and int(found[1]) > step:
                 path.unlink()

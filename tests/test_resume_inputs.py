@@ -1,0 +1,165 @@
+"""Runs that cannot go on: each is refused with one line, in no time, and stays as it is."""
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import in_process
+import pytest
+import terminal
+
+TRAIN = ("train", "CartPole-v1", "--preset", "none", "--steps", "20480", "--seed", "1", "--progress", "off")
+
+
+@pytest.fixture(scope="module")
+def paused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has not come to its end."""
+    folder = tmp_path_factory.mktemp("paused")
+    done = terminal.run(*TRAIN, "--name", "mine", "--time-limit", "0.001s", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "logs" / "mine"
+
+
+@pytest.fixture
+def run(paused: Path, tmp_path: Path) -> Path:
+    """A copy of it, of which something is damaged."""
+    return Path(shutil.copytree(paused, tmp_path / "logs" / "mine"))
+
+
+def each_checkpoint(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
+    """Damages all that there are."""
+
+    def damage(run: Path) -> None:
+        for path in run.glob("checkpoints/*.lerax"):
+            path.write_bytes(change(path.read_bytes()))
+
+    return damage
+
+
+def a_file_for_a_folder(run: Path) -> None:
+    shutil.rmtree(run / "checkpoints")
+    (run / "checkpoints").write_text("no folder")
+
+
+def folders_for_files(run: Path) -> None:
+    for path in run.glob("checkpoints/*.lerax"):
+        path.unlink()
+        path.mkdir()
+
+
+def of_another_network(run: Path) -> None:
+    """The file is whole, and says what it is of."""
+    text = (run / "config.toml").read_text()
+    assert "hidden_sizes = [\n    64,\n    64,\n]" in text
+    (run / "config.toml").write_text(text.replace("    64,\n    64,\n", "    32,\n"))
+
+
+def swap(name: str, old: str, new: str) -> Callable[[Path], object]:
+    def damage(run: Path) -> None:
+        text = (run / name).read_text()
+        assert old in text
+        (run / name).write_text(text.replace(old, new, 1))
+
+    return damage
+
+
+def write(name: str, data: bytes) -> Callable[[Path], object]:
+    return lambda run: (run / name).write_bytes(data)
+
+
+NOISE = random.Random(1).randbytes(10_000)
+DAMAGES: dict[str, tuple[int, str, Callable[[Path], object]]] = {
+    "pickles": (1, "not a file of lerax", each_checkpoint(lambda data: b"\x80\x04." + data)),
+    "random bytes": (1, "not a file of lerax", each_checkpoint(lambda data: NOISE)),
+    "empty checkpoints": (1, "not a file of lerax", each_checkpoint(lambda data: b"")),
+    "cut checkpoints": (1, "damaged", each_checkpoint(lambda data: data[:-1])),
+    "a newer schema": (1, "newer version", each_checkpoint(lambda data: b"lerax-9 " + data[8:])),
+    "checkpoints of another network": (1, "expected", of_another_network),
+    "a file for a folder": (1, "checkpoint", a_file_for_a_folder),
+    "folders for files": (1, "checkpoint", folders_for_files),
+    "no checkpoints": (1, "checkpoint", lambda run: shutil.rmtree(run / "checkpoints")),
+    "a config of another form": (1, "line 1", write("config.toml", b"steps = = 1\n")),
+    "an empty config": (1, "names no environment", write("config.toml", b"")),
+    "a binary config": (1, "not UTF-8", write("config.toml", b"\xff\xfe\x00" + NOISE)),
+    "a config with an unknown key": (1, "stepz", swap("config.toml", "steps =", "stepz =")),
+    "no config": (1, "config.toml", lambda run: (run / "config.toml").unlink()),
+    "a folder for the config": (
+        1,
+        "config.toml",
+        lambda run: ((run / "config.toml").unlink(), (run / "config.toml").mkdir()),
+    ),
+    "no run.json": (1, "run.json", lambda run: (run / "run.json").unlink()),
+    "an empty run.json": (1, "run.json", write("run.json", b"")),
+    "a run.json that is a list": (1, "run.json", write("run.json", b"[]")),
+    "a run.json nested deeply": (1, "run.json", write("run.json", b"[" * 100_000)),
+}
+
+
+def refused(code: int, said: str, *arguments: str, cwd: Path) -> None:
+    done = in_process.run(*arguments, "--progress", "off", cwd=cwd)
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert done.stderr.startswith("lerax: error: ") and done.stderr.count("\n") == 1, done.stderr
+    assert said in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_damaged_run_is_refused(run: Path, what: str):
+    code, said, damage = DAMAGES[what]
+    damage(run)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    refused(code, said, "resume", "mine", cwd=run.parent.parent)
+    after = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    after.pop(run / "run.lock", None)
+    before.pop(run / "run.lock", None)
+    assert after == before
+
+
+@pytest.mark.parametrize("what", ["a dangling link", "a link to nowhere in it", "a folder that is no run"])
+def test_what_is_no_run_is_refused(tmp_path: Path, what: str):
+    """And `auto` takes nothing away that no run has left."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    if what == "a dangling link":
+        (logs / "mine").symlink_to("nowhere")
+    else:
+        (logs / "mine").mkdir()
+        (logs / "mine" / "thesis.tex").symlink_to("nowhere")
+    if what == "a folder that is no run":
+        (logs / "mine" / "thesis.tex").unlink()
+        (logs / "mine" / "thesis.tex").write_text("three years")
+    refused(2, "mine", "resume", "mine", cwd=tmp_path)
+    refused(2, "mine", "resume", "logs/mine", cwd=tmp_path)
+    code = 2 if what == "a dangling link" else 1
+    refused(code, "mine", *TRAIN[:-2], "--name", "mine", "--resume", "auto", cwd=tmp_path)
+    assert os.path.lexists(logs / "mine") and os.listdir(logs) == ["mine"]
+    if what != "a dangling link":
+        assert os.listdir(logs / "mine") == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (r"policy.hidden_sizes = [64, 64] (got [8])", ("--set", "policy.hidden_sizes=[8]")),
+        ("env.name = 'CartPole-v1' (got 'Pendulum-v1')", ("Pendulum-v1",)),
+        ("env.max_episode_steps", ("--set", "env.max_episode_steps=7")),
+        ("algorithm.name = 'ppo'", ("--algo", "toys:Replays")),
+        ("--keep: out of range", ("--keep", "-1")),
+        ("--keep", ("--keep", "1.5")),
+        ("--save-every", ("--save-every", "")),
+        ("--save-every", ("--save-every", "-5")),
+        ("--save-every", ("--save-every", "101%")),
+        ("--save-every", ("--save-every", "nan")),
+        ("--save-every", ("--save-every", "1e999s")),
+        ("--time-limit", ("--time-limit", "0")),
+        ("--time-limit", ("--time-limit", "-1h")),
+        ("--time-limit", ("--time-limit", "nan")),
+        ("--time-limit", ("--time-limit", "1e999h")),
+        ("--steps", ("--steps", "+0")),
+        ("--steps", ("--steps", "+9223372036854775807")),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_options_that_do_not_fit_a_run(paused: Path, said: str, words: tuple[str, ...]):
+    refused(2, said, "train", *words, "--resume", "mine", cwd=paused.parent.parent)
