@@ -19,9 +19,10 @@ test: $(VENV)/.installed-test
 test-learning: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal --durations 20 -m $(@:test-%=%)
 
-# Hostile inputs, kills and full disks, made from a seed (LERAX_FAULTS_SEED): long.
+# Hostile inputs, kills, full disks and what else there is of faults, from a seed (LERAX_FAULTS_SEED): long.
+FAULTS := hostile kills combined_faults resume_together
 test-faults: $(VENV)/.installed-test
-	LERAX_FAULTS=all $(VENV)/bin/python -m pytest tests/test_hostile.py
+	LERAX_FAULTS=all $(VENV)/bin/python -m pytest $(addprefix tests/test_,$(addsuffix .py,$(FAULTS)))
 
 # Small changes in the arithmetic, each of which a test must notice (tests/mutants/): minutes on two cores.
 test-mutants: $(VENV)/.installed-test

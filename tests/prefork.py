@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 MODULES = (
@@ -34,19 +35,40 @@ class Prefork:
         )
         _servers.append(self)
 
-    def run(self, arguments: list[str], cwd: Path, env: dict[str, str], seconds: float) -> Finished:
+    def run(
+        self,
+        arguments: list[str],
+        cwd: Path,
+        env: dict[str, str],
+        seconds: float,
+        meanwhile: Callable[[int], object] = lambda pid: None,
+        stdout: str | None = None,
+    ) -> Finished:
         """Runs `lerax` without a terminal until it ends.
+
+        Args:
+            arguments: Of the command.
+            cwd: Where it runs.
+            env: Its environment.
+            seconds: The longest that it may take.
+            meanwhile: Called with its number while it runs.
+            stdout: Where standard output goes: a path; by default to the result.
 
         Raises:
             subprocess.TimeoutExpired: It took longer and was killed.
         """
         assert self._server.stdin is not None and self._server.stdout is not None
         with tempfile.TemporaryDirectory(prefix="lerax-streams-") as folder:
-            streams = [os.path.join(folder, name) for name in ("out", "err")]
+            out, err = (os.path.join(folder, name) for name in ("out", "err"))
+            streams = [stdout or out, err]
             asked = {"argv": arguments, "cwd": str(cwd), "env": env, "seconds": seconds, "streams": streams}
             print(json.dumps(asked), file=self._server.stdin, flush=True)
-            code = int(self._server.stdout.readline())
-            done = Finished(["lerax", *arguments], code, *map(_text, streams))
+            pid = int(self._server.stdout.readline())
+            try:
+                meanwhile(pid)
+            finally:
+                code = int(self._server.stdout.readline())
+            done = Finished(["lerax", *arguments], code, "" if stdout else _text(out), _text(err))
         if code == -signal.SIGALRM:
             raise subprocess.TimeoutExpired(done.args, seconds, done.stdout, done.stderr)
         return done
@@ -81,6 +103,7 @@ def _serve() -> None:
         if child == 0:
             os.close(answers)
             return _become(**json.loads(request))
+        os.write(answers, f"{child}\n".encode())
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         os.write(answers, f"{code}\n".encode())
 

@@ -65,8 +65,19 @@ def run(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finished:
 
 def forked(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finished:
     """`run`, from the process that has imported JAX; PYTHONPATH counts for what it has not imported."""
+    return forked_beside(lambda pid: None, *arguments, cwd=cwd, **changes)
+
+
+def forked_beside(
+    meanwhile: Callable[[int], object],
+    *arguments: str | bytes,
+    cwd: Path,
+    stdout: str | None = None,
+    **changes: str | None,
+) -> Finished:
+    """`forked`; `meanwhile` gets the process's number while it runs, `stdout` is as in `Prefork.run`."""
     words = [os.fsdecode(word) for word in arguments]
-    return _prefork().run(words, cwd, environment(**changes), SECONDS)
+    return _prefork().run(words, cwd, environment(**changes), SECONDS, meanwhile, stdout)
 
 
 def whole(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finished:

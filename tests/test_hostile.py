@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import terminal
 from disks import small_disk
+from faults import chance_of, count
 from jax import random as jr
 
 from lerax import checkpoint
@@ -25,8 +26,6 @@ from lerax.env.classic_control import CartPole
 from lerax.policy import MLPActorCriticPolicy
 from lerax_cli.words import settings
 
-SEED = int(os.environ.get("LERAX_FAULTS_SEED", "1"))
-ALL = os.environ.get("LERAX_FAULTS") == "all"
 SECONDS = 10.0  # that a refusal may take
 NOWHERE = ("--out", "a-file/runs", "-q")  # what is not refused before comes to its end there, untrained
 CONFIG = """env = "CartPole-v1"
@@ -107,10 +106,6 @@ OPTIONS = (
 )
 
 
-def count(everything: int, sample: int) -> range:
-    return range(everything if ALL else sample)
-
-
 def refused(done: terminal.Finished, seconds: float) -> None:
     """Checks that a command was refused as it should be."""
     assert "Traceback" not in done.stderr
@@ -140,7 +135,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.mark.parametrize("number", count(60, 4))
 def test_hostile_config(tmp_path: Path, number: int):
     """Cut, with bits flipped, with values and keys that nobody wants, in other encodings, or a pipe."""
-    chance = random.Random(f"config {SEED} {number}")
+    chance = chance_of("config", number)
     path = tmp_path / "config.toml"
     (tmp_path / "a-file").touch()
     content = bytearray(chance.choice(CONFIGS)(chance), "utf-8", "surrogatepass")
@@ -183,7 +178,7 @@ CONFIGS: tuple[Callable[[random.Random], str], ...] = (
 @pytest.mark.parametrize("number", count(60, 4))
 def test_hostile_value(tmp_path: Path, number: int):
     """An option or a setting with a value that nobody wants."""
-    chance = random.Random(f"value {SEED} {number}")
+    chance = chance_of("value", number)
     (tmp_path / "a-file").touch()
     option, value = chance.choice(OPTIONS), chance.choice(VALUES)
     if chance.random() < 0.6:
@@ -194,7 +189,7 @@ def test_hostile_value(tmp_path: Path, number: int):
 @pytest.mark.parametrize("number", count(40, 3))
 def test_damaged_policy(tmp_path: Path, number: int):
     """Cut, with bits flipped, or with a right checksum over a header that lies."""
-    chance = random.Random(f"policy {SEED} {number}")
+    chance = chance_of("policy", number)
     path = tmp_path / "p.eqx"
     policy = MLPActorCriticPolicy(env=CartPole(), hidden_sizes=(4,), key=jr.key(0))
     metadata = {"policy": policy.name, "env": "CartPole-v1", "settings": {"hidden_sizes": [4]}}
@@ -246,7 +241,7 @@ def lying(chance: random.Random, data: bytes) -> bytes:
 @pytest.mark.parametrize("number", count(15, 0))
 def test_kill_at_any_time(tmp_path: Path, number: int):
     """What is left is whole, and the next run is as if nothing had been."""
-    chance = random.Random(f"kill {SEED} {number}")
+    chance = chance_of("kill", number)
     cache = str(terminal.own_cache(tmp_path))
     command = (terminal.LERAX, "train", *terminal.ENDLESS, "--backend", "csv", "--video-interval", "50", "-q")
     with terminal.started(*command, cwd=tmp_path, JAX_COMPILATION_CACHE_DIR=cache) as process:
@@ -270,7 +265,7 @@ def test_kill_at_any_time(tmp_path: Path, number: int):
 @pytest.mark.parametrize("number", count(2, 0))
 def test_full_disk(tmp_path: Path, number: int):
     """Of any size: what was lost is said, exit 1, and nothing is left half written."""
-    chance = random.Random(f"disk {SEED} {number}")
+    chance = chance_of("disk", number)
     with small_disk(tmp_path / "disk", chance.choice((16, 32, 64, 128, 256))) as disk:
         arguments = ("CartPole-v1", "--preset", "none", "--steps", "200_000", "--out", "disk", "-q")
         done = terminal.run("train", *arguments, "--backend", "tensorboard", cwd=tmp_path)
