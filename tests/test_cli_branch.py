@@ -22,6 +22,7 @@ from lerax.branch import branch_off, copy_logs
 from lerax.callback import TensorBoardBackend
 from lerax.files import read_toml
 from lerax.run import hold, read_facts
+from lerax.runs import Run
 from lerax_cli.begun import Begun
 from lerax_cli.branched import fill
 from lerax_cli.continued import read
@@ -207,7 +208,7 @@ def test_a_refusal_to_go_on_names_a_line_that_works(folder: Path):
 
 def test_large_arrays_are_shared_with_the_other_run(tmp_path: Path, folder: Path):
     at = tmp_path / "old" / "checkpoints" / "000000000512.lerax"
-    run = read("old", str(folder / "logs"))._replace(path=tmp_path / "old", at=at)
+    run = read("old", str(folder / "logs"))._replace(run=Run(tmp_path / "old", {}), at=at)
     state: Any = {"replay": np.arange(2_000_000, dtype=np.float32), "count": np.int32(3)}
     at.parent.mkdir(parents=True)
     checkpoint.save(at, state, {"score": 1.0}, segments=Segments(at.parent / SEGMENTS))
