@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+import checkpoint_sections as checkpoints
 import log_sections as logs
 import physics_sections as physics
 import picture_sections as pictures
@@ -212,6 +213,9 @@ SECTIONS = [
         logs.faults,
         logs.faults_report,
     ),
+    Section("saving", "PPO that is saved", checkpoints.saving, checkpoints.saving_report),
+    Section("replay", "A replay memory that is saved", checkpoints.replay, checkpoints.replay_report),
+    Section("writing", "Writing of 100 MB", checkpoints.writing, checkpoints.writing_report),
     Section("help", "The command's start", _help, _help_report, least_rounds=21),
     *(
         Section(

@@ -69,6 +69,18 @@ def _faults(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
     return peer.faults(_settings(arguments, "none"), arguments.seed, arguments.calls)
 
 
+def _saving(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    return peer.saving(_settings(arguments, "none"), arguments.seed, arguments.calls)
+
+
+def _replay(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    return peer.replay(arguments.timesteps, arguments.seed, arguments.calls)
+
+
+def _writing(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    return peer.writing(arguments.calls)
+
+
 def _draw(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
     return peer.draw(arguments.calls)
 
@@ -123,7 +135,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(required=True)
     pictures = (_draw, _video, _pipeline, _mujoco)
-    for measure in (_train, _step, _solve, _logging, _record, _faults, *pictures, _physics, _train_physics):
+    saves = (_saving, _replay, _writing)
+    logs = (_logging, _record, _faults)
+    for measure in (_train, _step, _solve, *logs, *saves, *pictures, _physics, _train_physics):
         command = commands.add_parser(measure.__name__[1:].replace("_", "-"))
         command.set_defaults(measure=measure)
         command.add_argument("peer")

@@ -1,4 +1,4 @@
-"""docs/statements.md names a test for every statement, and the test is there."""
+"""docs/statements.md and reliability.md name a test for each statement and promise, and the test is there."""
 
 import ast
 import re
@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
+PAGES = {"statements.md": "| ", "reliability.md": "| P"}  # and how their rows begin
 ROWS = [
     line.strip("| \n").rpartition(" | ")
-    for line in (TESTS.parent / "docs" / "statements.md").read_text("utf-8").splitlines()
-    if line.startswith("| ") and not line.startswith(("| statement", "| ---"))
+    for page, begins in PAGES.items()
+    for line in (TESTS.parent / "docs" / page).read_text("utf-8").splitlines()
+    if line.startswith(begins) and not line.startswith(("| statement", "| ---"))
 ]
 
 
