@@ -20,7 +20,6 @@ from lerax import checkpoint
 from lerax.algorithm import AbstractAlgorithm
 from lerax.archive import Segments
 from lerax.callback import CheckpointCallback
-from lerax.checkpoints import Checkpoints
 from lerax.collect import collect
 from lerax.env.classic_control import CartPole
 from lerax.learner import AbstractLearner, Maybe
@@ -132,11 +131,10 @@ def _trained(algorithm: Any, timesteps: int, seed: int, mode: str, folder: str) 
     row: dict[str, Any] = {"wall": time.perf_counter() - began, "cpu": time.process_time() - cpu}
     if callback is not None:
         row["megabytes"] = (np.diff([*marks, _written()]) / 1e6).tolist()
-        store = Checkpoints(Path(folder) / "more")
         began, cpu = time.thread_time(), time.process_time()
-        store.save(state, {"steps": 0})
+        save(state, {"steps": timesteps + 1})
         row["stop"] = time.thread_time() - began
-        store.wait()
+        callback.checkpoints.wait()
         row["save"] = time.process_time() - cpu
     return row
 
