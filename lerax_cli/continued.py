@@ -17,8 +17,8 @@ from .values import Layer, as_text, read_config
 
 AUTO = "auto"
 CHECKPOINTS = "checkpoints"  # the folder in a run's directory
-SAME = ("seed", *TABLES)  # what of a config belongs to the numbers of a run
 FIRST = (runs.FACTS, runs.LOCK, runs.CONFIG)  # what there is of a run before it begins
+SAME = ("seed", "nan", *TABLES)  # what of a config belongs to the states of a run
 
 
 class Continued(NamedTuple):
@@ -79,6 +79,11 @@ class Continued(NamedTuple):
         """What makes a run with other settings, by table and name."""
         if any(name == "name" for _, name in others):
             return "`lerax train` begins another"
+        if nan := others.get(
+            ("nan", "nan")
+        ):  # a state that has one guard does not fit a training with another
+            config = str(self.path / "config.toml")
+            return f"`{shlex.join(['lerax', 'train', '--config', config, '--nan', nan])}` begins anew"
         options: list[str] = []
         for (key, name), value in others.items():
             own = key == name  # which has an option of its own

@@ -88,7 +88,7 @@ def test_no_events_without_tensorboard(tmp_path: Path, backend: list[str]):
     done = terminal.run("train", *terminal.BRIEF, *backend, "--progress", "off", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names = {path.name for path in terminal.only_run(tmp_path / "logs").iterdir()}
-    assert names == {"run.json", "config.toml", "metrics.jsonl", "policy.eqx"}
+    assert names == {"run.json", "run.lock", "config.toml", "metrics.jsonl", "policy.eqx", "checkpoints"}
     assert "tensorboard" not in done.stderr
 
 

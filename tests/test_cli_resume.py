@@ -173,6 +173,7 @@ def refused(code: int, said: str, *arguments: str, cwd: Path) -> str:
             ("train", "--resume", "killed", "--set", "gamma=0.5"),
         ),
         (2, r"killed has seed = 1 \(got 2\)", ("train", "--resume", "killed", "--seed", "2")),
+        (2, r"killed has nan = 'stop' \(got 'off'\)", ("train", "--resume", "killed", "--nan", "off")),
         (2, r"killed has env.name = 'CartPole-v1'", ("train", "Acrobot-v1", "--resume", "killed")),
         (2, "--name: a run that goes on keeps its own", ("train", "--resume", "killed", "--name", "x")),
         (2, "auto goes on with the run of a name", ("train", "CartPole-v1", "--resume", "auto")),
