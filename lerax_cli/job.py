@@ -96,7 +96,7 @@ class Job:
             self._finish(status="interrupted")
             raise
         except Exception as error:
-            text = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+            text = " ".join(report.reason(error).split())[:500]
             self._finish(status="failed", error=text)
             raise error if isinstance(error, Failure) else Failure("train", text) from error
         if self.warned.lost:

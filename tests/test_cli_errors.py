@@ -5,8 +5,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 from in_process import run
+from jax import numpy as jnp
 from test_tasks import plan
 
 from lerax import registry
@@ -17,7 +19,7 @@ from lerax.callback import LoggingCallback
 from lerax.errors import LeraxWarning, LossWarning, NotFiniteWarning, SettingError
 from lerax.render import RenderError
 from lerax_cli import parts, recording
-from lerax_cli.report import BadInput, Failure, Warnings
+from lerax_cli.report import BadInput, Failure, Warnings, reason
 
 MISLEADING = "num_envs: out of range (got 3); allowed: anything"
 
@@ -26,6 +28,18 @@ def test_a_failure_keeps_where_and_what():
     error = BadInput("--steps", "out of range (got 0)")
     assert (error.where, error.what, error.code) == ("--steps", "out of range (got 0)", 2)
     assert str(error) == "--steps: out of range (got 0)"
+
+
+def test_what_python_says_in_a_compiled_program_is_the_reason():
+    """And not the stack that JAX puts before it."""
+
+    def fails(x: Any):
+        raise ZeroDivisionError("in two\n  lines")
+
+    with pytest.raises(Exception) as caught:
+        jax.block_until_ready(jax.jit(lambda x: jax.pure_callback(fails, x, x))(jnp.zeros(())))
+    assert reason(caught.value) == "ZeroDivisionError: in two\n  lines"
+    assert reason(ValueError("as it is")) == "ValueError: as it is"
 
 
 def test_a_backends_own_words_are_not_taken_apart(monkeypatch, tmp_path: Path):

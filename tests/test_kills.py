@@ -114,3 +114,23 @@ def test_kill(folder: Path, number: int, record_property: Callable[[str, object]
     assert facts["status"] == "finished" and saved(run)[-1] == facts["steps"]
     left = [path.name for path in run.rglob(".*")]
     assert not left
+
+
+@pytest.mark.parametrize("number", count(3, 0))
+def test_an_environment_that_breaks(folder: Path, number: int):
+    """The run says which, and goes on where the environment is mended."""
+    words = ("faulty:Breaks", "--algo", "toys:Replays", "--policy", "toys:Steered", "--steps", "4000")
+    names = ("--set", "warm_up=16", "--seed", "1", "--save-every", "200", "--progress", "off")
+    train = ("train", *words, *names, "--resume", "auto", "--name")
+    whole, run = folder / "logs" / "mended", folder / "logs" / f"broken-{number}"
+    if not whole.exists():
+        assert terminal.forked(*train, whole.name, cwd=folder, **CHANGES).returncode == 0
+    step = chance_of("environment", number).randrange(10, 3999)
+    done = terminal.forked(*train, run.name, cwd=folder, FAULTY=f"env={step}", **CHANGES)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "a fault in the environment" in done.stderr.splitlines()[-1]
+    facts = terminal.facts(run)
+    assert facts["status"] == "failed" and "a fault in the environment" in facts["error"]
+    assert saved(run) and saved(run)[-1] <= step
+    assert terminal.forked(*train, run.name, cwd=folder, **CHANGES).returncode == 0
+    check_same(run, whole)
