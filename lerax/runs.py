@@ -257,7 +257,7 @@ def remove(run: Run) -> bool:
     Raises:
         OSError: Something of it cannot be removed.
     """
-    with _held(run.path) as free:
+    with held(run.path) as free:
         if not free or run.path.is_symlink() or read(run.path).status == LIVES:
             return False
         shutil.rmtree(run.path)
@@ -265,7 +265,7 @@ def remove(run: Run) -> bool:
 
 
 @contextlib.contextmanager
-def _held(path: Path) -> Iterator[bool]:
+def held(path: Path) -> Iterator[bool]:
     """Holds the lock of a run, if it has one; whether nobody else does."""
     try:
         file = os.open(path / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -1,6 +1,7 @@
 """A run that goes on: which one it is, what it was, and that it stays the same."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from lerax.run import NAME
 
 from . import naming
 from .declared import TABLES, setting_name
+from .options import TrainingPlan, plan
 from .report import BadInput, Failure
 from .values import Layer, as_text, read_config
 
@@ -148,9 +150,38 @@ def read(run: str, out: str, where: str = "--resume") -> Continued:
 
 
 def trusted(run: Continued, classes: list[str]) -> dict[str, str]:
-    """What a run names by its place and the user trusts, by table."""
+    """What a run names by its place, which the user has to trust, by table.
+
+    Raises:
+        BadInput: The user does not.
+    """
+    for table, given in run.layer.names.items():
+        allowed = given.value in classes
+        naming.find(given.where, TABLES[table], given.value, trusted=allowed, option="--trust")
     names = run.layer.names
     return {table: given.value for table, given in names.items() if given.value in classes}
+
+
+def plan_of(run: Continued, classes: list[str], warn: Callable[[str], None]) -> TrainingPlan:
+    """What a run has trained, to be trained again without backends and videos.
+
+    Args:
+        run: The run.
+        classes: What it names by its place and the user trusts.
+        warn: Takes a line of warning.
+    """
+    named = trusted(run, classes)
+    nothing = dict.fromkeys(("steps", "seed", "preset", "config", "num_envs", "nan"))
+    return plan(
+        named.get("env"),
+        algo=named.get("algorithm"),
+        policy=named.get("policy"),
+        backends=["none"],
+        settings=[],
+        warn=warn,
+        going_on=run.layer,
+        **nothing,
+    )
 
 
 def _give_up(run: runs.Run) -> None:

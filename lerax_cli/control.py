@@ -4,7 +4,7 @@ import time
 
 import equinox as eqx
 
-from lerax.callback import AbstractCallback
+from lerax.callback import AbstractCallback, StopOnNonFinite
 
 from .signals import Signals
 
@@ -36,3 +36,8 @@ class RunControl(AbstractCallback):
     def time_is_up(self) -> bool:
         """Whether the time limit has come."""
         return self.until is not None and time.monotonic() >= self.until
+
+
+def watching(nan: str, signals: Signals, until: float | None = None) -> list[AbstractCallback]:
+    """The callbacks behind the logger, always in the same order: their states are in the checkpoints."""
+    return [RunControl(signals, until), *([StopOnNonFinite()] if nan == "stop" else [])]

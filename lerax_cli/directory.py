@@ -1,9 +1,7 @@
 """The directory of a run, made for it or held: from then on it says how the run ends."""
 
-import platform
 import shutil
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,6 @@ from .parts import Parts
 from .report import BadInput, Failure
 
 BESIDE_POLICY = 2**14  # bytes that the rest of a run's directory takes before training
-VERSIONS = {"python": platform.python_version()} | {
-    package: version(package) for package in ("lerax", "jax", "equinox", "optax")
-}
 
 
 def make(

@@ -1,10 +1,10 @@
 """One training run: from the plan to the outcome. It imports JAX, so that it is imported last."""
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from lerax.backend import (
     MemoryBackend,
     VideoBackend,
 )
-from lerax.callback import CheckpointCallback, LoggingCallback, StopOnNonFinite, VideoCounts
+from lerax.callback import CheckpointCallback, LoggingCallback, VideoCounts
 from lerax.callback.stop import NonFiniteState
 from lerax.evaluate import evaluate
 from lerax.policy import AbstractPolicy
@@ -28,11 +28,12 @@ from . import report
 from .begun import Begun, begin
 from .branched import branch_off
 from .continued import CHECKPOINTS, Continued
-from .control import RunControl
-from .directory import VERSIONS, make
+from .control import RunControl, watching
+from .directory import make
 from .options import TrainingPlan
 from .parts import build, load_backend
 from .report import Failure, Interrupted
+from .runtime import circumstances
 from .signals import Signals
 from .summary import POLICY
 
@@ -77,8 +78,7 @@ class Job:
         self.parts = build(plan)
         if going_on is not None and going_on.at is None:
             going_on.check_same(self.parts.config())
-        about = {"config": self.parts.config(), "versions": VERSIONS, "device": str(device)}
-        self.about = about | {"threads": os.cpu_count()}
+        self.about = {"config": self.parts.config()} | circumstances(device)
         self.backends = [load_backend(backend, out) for backend in plan.backends]
 
     def run(self) -> dict[str, Any]:
@@ -141,9 +141,7 @@ class Job:
 
     def _watching(self, nan: str, saver: CheckpointCallback | None) -> list[Any]:
         """The callbacks behind the logger, always in the same order: their states are in the checkpoints."""
-        guard = [StopOnNonFinite()] if nan == "stop" else []
-        saver = saver or CheckpointCallback(".")
-        return [RunControl(self.signals, self.until), *guard, saver]
+        return [*watching(nan, self.signals, self.until), saver or CheckpointCallback(".")]
 
     def _logger(self, begun: Begun | None) -> LoggingCallback:
         path = self.directory.path
@@ -240,7 +238,7 @@ class Job:
     def _last_good(self, policy: AbstractPolicy, found: NonFiniteState) -> AbstractPolicy:
         report.say(
             f"lerax: error: training diverged at iteration {int(found.iteration)}; {found.reason}; "
-            "the policy before it is saved"
+            f"the policy before it is saved; next: lerax replay {quote(str(self.directory.path))}"
         )
         return tree.ravel(policy)[1](found.parameters)
 

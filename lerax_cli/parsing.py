@@ -31,6 +31,14 @@ COMMANDS = {
         "runs",
         "List the runs in a folder, show all that is known of one, or remove those that can go.",
     ),
+    "verify": (
+        "verify",
+        "Check every file of a run against its own record; prints a line for each on standard output.",
+    ),
+    "replay": (
+        "replay",
+        "Find the operation that made the first number that is not finite in a run that has diverged.",
+    ),
     "doctor": ("doctor", "Try everything that lerax uses, and say what mends what does not work."),
     "list-backends": (
         "lists",
@@ -62,6 +70,8 @@ INSTEAD = {
     **dict.fromkeys(
         ("ls", "ps", "prune", "clean"), "`lerax runs` lists runs, `lerax runs prune` removes some"
     ),
+    **dict.fromkeys(("check", "validate", "fsck"), "`lerax verify RUN` checks a run's files"),
+    **dict.fromkeys(("debug", "nan", "diagnose"), "`lerax replay RUN` finds why a run diverged"),
     "version": "`lerax --version` says it",
     **dict.fromkeys(("envs", "list"), "`lerax list-envs`, `list-algos` and `list-backends` list all"),
 }

@@ -2,6 +2,8 @@
 
 import gc
 import os
+import platform
+from importlib.metadata import version
 from typing import Any
 
 from .compile_cache import keep_programs
@@ -52,3 +54,14 @@ def find_devices(device: str) -> list[Any]:
     if device == "gpu":
         raise Failure("--device", f"no GPU that JAX can use; found: {names}; {CUDA}, or leave the option out")
     raise Failure("JAX_PLATFORMS", f"not here (got {asked!r}); found: {names}; unset it, or {CUDA}")
+
+
+def versions() -> dict[str, str]:
+    """The versions that numbers depend on."""
+    packages = ("lerax", "jax", "equinox", "optax")
+    return {"python": platform.python_version()} | {package: version(package) for package in packages}
+
+
+def circumstances(device: Any) -> dict[str, Any]:
+    """What numbers depend on beside settings and seed, as checkpoints say it."""
+    return {"versions": versions(), "device": str(device), "threads": os.cpu_count()}

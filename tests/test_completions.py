@@ -56,6 +56,8 @@ WORDS = [
     ("record-video --out other kept", ["kept-run"]),
     ("runs pr", ["prune"]),
     ("eval wal", ["walker"]),
+    ("verify wal", ["walker"]),
+    ("replay wal", ["walker"]),
     ("branch wal", ["walker"]),
     ("branch walker --at ", ["2000", "best", "newest"]),
     ("branch walker --set env.su", ["env.sutton_barto_reward="]),

@@ -15,7 +15,7 @@ import pytest
 ORDER = (
     "errors interval kinds settings tree files archive processes render backend space distribution "
     "statistics env wrapper network policy learner advantage collect evaluate player record "
-    "checkpoint checkpoints run callback algorithm presets names registry runs branch lerax_cli"
+    "checkpoint checkpoints run callback algorithm replay presets names registry runs verify branch lerax_cli"
 ).split()
 # Where a package may be imported: prefixes of paths.
 CONFINED = {
@@ -97,7 +97,16 @@ def test_the_software_renderer_has_one_door_and_one_caller():
 
 @pytest.mark.parametrize(
     "module",
-    ["lerax", "lerax.backend", "lerax.render", "lerax.registry", "lerax.run", "lerax.runs", "lerax.files"],
+    [
+        "lerax",
+        "lerax.backend",
+        "lerax.render",
+        "lerax.registry",
+        "lerax.run",
+        "lerax.runs",
+        "lerax.files",
+        "lerax.verify",
+    ],
 )
 def test_what_the_command_needs_first_leaves_jax_out(module):
     code = f"import sys, {module}; assert not {{'jax', 'equinox'}} & set(sys.modules), 'imports JAX'"

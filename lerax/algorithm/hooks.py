@@ -29,11 +29,16 @@ HOOKS = 2**31  # and a hook's number are folded into an iteration's key: an algo
 STEP_LOCALS = ("observation", "action", "next_observation", "terminal", "truncated")  # by `on_step`
 
 
+def iteration_key(state: AlgorithmState) -> Key[Array, ""]:
+    """The PRNG key of the next iteration."""
+    return jr.fold_in(state.key, state.iteration_count)
+
+
 def iterate(
     algorithm: AbstractAlgorithm, state: AlgorithmState, callback: CallbackList
 ) -> tuple[AlgorithmState, Bool[Array, ""]]:
     """One iteration with its hooks: the state after it, and whether to go on."""
-    key = jr.fold_in(state.key, state.iteration_count)
+    key = iteration_key(state)
     step_key, hook_key, stop_key = (jr.fold_in(key, HOOKS + i) for i in range(3))
     before = state
     state, steps, log = _given(algorithm, algorithm.iteration(state, key=key))

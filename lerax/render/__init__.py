@@ -27,4 +27,5 @@ from .pygame_renderer import HeadlessPygameRenderer as HeadlessPygameRenderer
 from .pygame_renderer import PygameRenderer as PygameRenderer
 from .video import VideoFacts as VideoFacts
 from .video import VideoWriter as VideoWriter
+from .video import check_video as check_video
 from .video import write_video as write_video

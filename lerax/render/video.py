@@ -223,6 +223,30 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> V
     raise SettingError(str(path), ending, wrong="a video's name must end in .mp4 or .gif")
 
 
+def check_video(path: str | Path) -> int:
+    """Decodes a video, an `.mp4` or a `.gif`, and keeps nothing of it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        How many frames it has.
+
+    Raises:
+        ValueError: It is no video, or not all of one.
+        RenderError: The decoder is missing.
+    """
+    command = "-loglevel error -nostdin -i {} -map 0:v:0 -f null -progress pipe:1 -stats_period 3600 -"
+    words = [_ffmpeg(), *(word.format(f"file:{path}") for word in command.split())]
+    done = subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL, start_new_session=True)
+    said = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+    count = [int(number) for number in re.findall(rb"^frame=(\d+)$", done.stdout, re.MULTILINE)]
+    if done.returncode or said or not any(count):
+        reason = re.sub(r"^\[([^\]]*?) @ 0x[0-9a-f]+\] ", "", said[0])[:200] if said else "no frames"
+        raise ValueError(f"not a whole video ({reason})")
+    return count[-1]
+
+
 _INSTALL = "install it: pip install --force-reinstall imageio-ffmpeg"
 
 
