@@ -132,7 +132,7 @@ def _trained(algorithm: Any, timesteps: int, seed: int, mode: str, folder: str) 
     if callback is not None:
         row["megabytes"] = (np.diff([*marks, _written()]) / 1e6).tolist()
         began, cpu = time.thread_time(), time.process_time()
-        save(state, {"steps": timesteps + 1})
+        callback.checkpoints.save(state, {"steps": timesteps + 1})
         row["stop"] = time.thread_time() - began
         callback.checkpoints.wait()
         row["save"] = time.process_time() - cpu
