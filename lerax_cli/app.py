@@ -46,9 +46,12 @@ def root(
 def main() -> None:
     """Runs the command and ends the process with its exit code."""
     hold_streams()
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    heeds = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    if heeds:
         signal.signal(signal.SIGINT, interrupt)
     code = run(sys.argv[1:])
+    if heeds:  # all is done: an exception would be reported by whatever Python does last
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     lost = lost_result()
     if code > 128:  # a signal: what XLA still compiles, for half a minute maybe, is not waited for
         os._exit(code)

@@ -54,6 +54,13 @@ archive.write = told
 from lerax_cli.__main__ import main
 main()
 """
+LATE = """
+import atexit, os, signal, sys
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+sys.argv = ['lerax', '--version']
+from lerax_cli.__main__ import main
+main()
+"""
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
@@ -147,6 +154,12 @@ def test_sigusr1_before_anything_is_imported_is_no_end(tmp_path: Path):
     early = EARLY.replace("SIGINT", "SIGUSR1").replace("doctor", "--version")
     done = terminal.finish([sys.executable, "-c", early, "typer"], tmp_path, {})
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_interrupt_after_the_end_says_nothing(tmp_path: Path):
+    """A relative of P4: nothing is left to be done, and Python's last steps report no exception."""
+    done = terminal.finish([sys.executable, "-c", LATE], tmp_path, {})
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "") and done.stdout
 
 
 def test_installed_command_begins_where_it_is_guarded():
