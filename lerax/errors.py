@@ -54,3 +54,14 @@ def shown(value: object) -> str:
     is_date = isinstance(value, (datetime.date, datetime.time))  # which TOML has, too
     line = value.isoformat() if is_date else " ".join(repr(value).split())
     return line if len(line) <= 80 else f"{line[:40]} ... {line[-35:]}"
+
+
+def told(error: BaseException) -> str:
+    """Class and message of an exception; of JAX's about Python in a compiled program, those of Python's."""
+    _, inside, stack = str(error).rpartition("Traceback (most recent call last):\n")
+    if not inside:
+        return f"{type(error).__name__}: {error}"
+    lines = stack.split("\n")
+    while any(line.startswith('  File "') for line in lines):
+        lines.pop(0)
+    return "\n".join(lines)

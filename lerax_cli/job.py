@@ -21,6 +21,7 @@ from lerax.backend import (
 )
 from lerax.callback import CheckpointCallback, LoggingCallback, VideoCounts
 from lerax.callback.stop import NonFiniteState
+from lerax.errors import told
 from lerax.evaluate import evaluate
 from lerax.policy import AbstractPolicy
 
@@ -96,7 +97,7 @@ class Job:
             self._finish(status="interrupted")
             raise
         except Exception as error:
-            text = " ".join(report.reason(error).split())[:500]
+            text = " ".join(told(error).split())[:500]
             self._finish(status="failed", error=text)
             raise error if isinstance(error, Failure) else Failure("train", text) from error
         if self.warned.lost:

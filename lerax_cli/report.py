@@ -187,17 +187,6 @@ def _printable(text: str, stream: IO[str]) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def reason(error: BaseException) -> str:
-    """Class and message of an exception, or of the one that Python inside of a compiled program raised."""
-    _, inside, stack = str(error).rpartition("Traceback (most recent call last):\n")
-    if not inside:
-        return f"{type(error).__name__}: {error}"
-    lines = stack.split("\n")
-    while any(line.startswith('  File "') for line in lines):
-        lines.pop(0)
-    return "\n".join(lines)
-
-
 def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

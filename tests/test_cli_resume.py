@@ -97,7 +97,7 @@ def test_a_killed_run_goes_on_bitwise(folder: Path, copy: Path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_a_run_that_a_signal_has_ended_goes_on_bitwise(folder: Path, number: int):
+def test_a_run_that_a_signal_has_ended_goes_on_bitwise(folder: Path, number: signal.Signals):
     assert stop(folder, number.name, number) == 128 + number
     run = folder / "logs" / number.name
     facts = terminal.facts(run)
