@@ -46,6 +46,9 @@ def _report(rows: Rows, aimed: str, seconds: float, most: float) -> str:
             lines.append(
                 [name, mode, spread(figures(mode, "wall")), *over, *map(spread, (*ms, first, later))]
             )
+        for key, clock in (("cpu", "CPU s"), ("wall", "s")):
+            ratio = min(figures(aimed, key)) / min(figures("none", key))
+            checks.append(check(f"{name}, {aimed} over none, best {clock}", [ratio], "at most", 1 + most))
         share = [x / seconds for x in figures(aimed, "save")]
         checks.append(check(f"{name}, CPU s of a save, of {seconds:g} s", share, "at most", most))
     header = ["", "saved", "training s", "x none, best", "CPU s, x none, best"]
