@@ -116,6 +116,7 @@ def _become(argv: list[str], cwd: str, env: dict[str, str], seconds: float, stre
         os.dup2(file, number)
         os.close(file)
     signal.alarm(round(seconds))
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # as where the command begins
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

@@ -3,9 +3,12 @@
 import threading
 
 import pytest
+from jax import random as jr
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from toys import Idle
 
 from lerax.callback import (
+    CheckpointCallback,
     CSVBackend,
     JSONLBackend,
     LoggingCallback,
@@ -63,3 +66,14 @@ def test_a_backend_that_cannot_flush_is_told_and_one_that_is_off_is_not_waited_f
         logger.log({"x": 1.0}, 2)
         assert logger.sync(60)
         logger.close()
+
+
+def test_checkpoints_wait_once_for_a_backend_that_hangs(tmp_path, monkeypatch, env, policy):
+    """Else the end of a training would take as long as all its saves wait."""
+    waited = []
+    monkeypatch.setattr(LoggingCallback, "sync", lambda self, seconds: bool(waited.append(seconds)))
+    with LoggingCallback(MemoryBackend(), name="run") as logger:
+        saver = CheckpointCallback(tmp_path, every=10, logger=logger)
+        Idle().learn(env, policy, 50, key=jr.key(0), callback=[logger, saver])
+    first, *others = waited
+    assert 1 < first < 2 and others and max(others) < 0.5

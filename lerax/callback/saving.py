@@ -21,7 +21,9 @@ from .episode import EpisodeStatistics
 from .logging import LoggingCallback
 from .stop import NonFiniteState
 
-FLUSH_SECONDS = 3.0  # that backends get to write down what is logged up to a checkpoint
+# That backends get to write down what is logged up to a checkpoint, and after one that was late. With the
+# time that they get to close it is within the ten seconds in which a process has to end.
+FLUSH_SECONDS, LATE_SECONDS = 1.5, 0.1
 
 
 class CheckpointCallback(AbstractCallback):
@@ -106,8 +108,7 @@ class CheckpointCallback(AbstractCallback):
         found = [one for one in state.callback_state if isinstance(one, NonFiniteState)]
         if any(int(one.iteration) for one in found):
             return saver.done(iteration)
-        flush = lambda: logger is None or logger.sync(FLUSH_SECONDS)
-        saver.save(state, iteration, _score(state), flush)
+        saver.save(state, iteration, _score(state), lambda: logger is None or saver.flush(logger))
 
     @property
     def _saver(self) -> "_Saver":
@@ -143,7 +144,7 @@ class _Saver:
         self.last: dict[str, Any] | None = None
         self._every, self._metadata, self._seconds = every, metadata, seconds
         self._handled: int | None = None  # the iteration that was saved last, or was not to be
-        self._ending = False
+        self._ending = self._late = False
         self._began = self._saved = time.monotonic()
 
     def receive(self, message: _Training, times: np.ndarray, running: np.ndarray | None) -> None:
@@ -163,6 +164,10 @@ class _Saver:
         self.store.say()
         late = self._every.seconds is not None and time.monotonic() - self._saved >= self._every.seconds
         return self._handled is None or self.requested or late or self._ending
+
+    def flush(self, logger: LoggingCallback) -> None:
+        """Lets the backends write down what is logged; one that hangs is waited for once."""
+        self._late = not logger.sync(LATE_SECONDS if self._late else FLUSH_SECONDS)
 
     def save(self, state: Any, iteration: int, score: float | None, flush: Callable[[], object]) -> None:
         """Hands a state to the store, unless it has it."""
