@@ -72,7 +72,7 @@ class RunIsHeldError(RuntimeError):
 
     Attributes:
         path: The run's directory.
-        holder: What is known of the process: `pid` and `host`.
+        holder: What is known of the process: `pid` and `host`; nothing of one that has just begun.
     """
 
     def __init__(self, path: Path, holder: dict[str, Any]):
@@ -80,9 +80,8 @@ class RunIsHeldError(RuntimeError):
         self.path, self.holder = path, holder
 
     def __str__(self) -> str:
-        return (
-            f"{self.path} is being trained by process {self.holder.get('pid')} on {self.holder.get('host')}"
-        )
+        who = f"process {self.holder['pid']} on {self.holder.get('host')}" if "pid" in self.holder else ""
+        return f"{self.path} is being trained by {who or 'another process'}"
 
 
 class RunDirectory:
@@ -207,7 +206,8 @@ def hold(path: Path) -> int:
         free = not _beats(path)
     if not free:
         os.close(file)
-        raise RunIsHeldError(path, _told(path).get("process") or {})
+        told = _told(path)  # which still names the process before, where the new one has just begun
+        raise RunIsHeldError(path, (told.get("process") or {}) if told.get("status") == "running" else {})
     return file
 
 

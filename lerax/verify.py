@@ -47,6 +47,26 @@ def check(run: Run) -> Iterator[Checked]:
     return _Check(run).all()
 
 
+def changed_setting(saved: Any, config: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first setting of which a run's config no longer says what a checkpoint does.
+
+    Args:
+        saved: The config that is in the checkpoint's metadata.
+        config: That of the run.
+
+    Returns:
+        Its name with that of its table, its value in the checkpoint and in the config; None where
+        all are the same.
+    """
+    for table in TABLES:
+        then, now = (each.get(table) if isinstance(each, dict) else None for each in (saved, config))
+        if isinstance(then, dict) and isinstance(now, dict):
+            for name in sorted(then.keys() & now.keys()):
+                if then[name] != now[name]:
+                    return f"{table}.{name}", then[name], now[name]
+    return None
+
+
 class _Check:
     """A run whose files are checked."""
 
@@ -158,6 +178,9 @@ class _Check:
                 "seed": config["seed"],
             }
             self._same(names)
+            if different := changed_setting(config, self._config):
+                name, then, now = different
+                raise _Wrong(f"is of {name} = {then!r}, {CONFIG} says {now!r}")
         if path.parent.name == CHECKPOINTS:
             self._saved = max(self._saved, steps)
         return f"step {steps:,}" + (f", {segments} segments" if segments else "")

@@ -15,6 +15,7 @@ from lerax.runs import Run
 
 from . import forms
 from .declared import TABLES, ours, plain, setting_name
+from .naming import naming_again, trusting
 from .parsing import COMMANDS
 
 ABOVE = ("name", "env", "algo", "status", "steps", "started")  # facts that have lines of their own
@@ -80,8 +81,11 @@ def ways_on(run: Run) -> list[str]:
     ways |= dict.fromkeys(("eval", "record-video"), (run.path / "policy.eqx").is_file())
     config = run.path / found.CONFIG
     repeats = config.is_file() and "branched_from" not in run.facts
-    repeat = [f"lerax train --config {quote(str(config))}"] if repeats else []
-    return [f"lerax {way} {name}" for way, can in ways.items() if can and way in COMMANDS] + repeat
+    names = [str(table.get("name", "")) for table in _tables(run).values()]
+    again = naming_again(*names) if len(names) == len(TABLES) else ""
+    repeat = [f"lerax train {again}--config {quote(str(config))}"] if repeats else []
+    can = [way for way, can in ways.items() if can and way in COMMANDS]
+    return [f"lerax {way} {name}{'' if way == 'watch' else trusting(names)}" for way in can] + repeat
 
 
 def _paragraph(head: str, rows: dict[str, Any]) -> Iterator[str]:
@@ -119,16 +123,21 @@ def _checkpoint(one: dict[str, Any]) -> str:
     return ", ".join(filter(None, parts))
 
 
+def _tables(run: Run) -> dict[str, dict[str, Any]]:
+    """The tables of its config; none where that cannot be read."""
+    try:
+        config = read_toml(run.path / found.CONFIG)
+    except (OSError, ValueError):
+        return {}
+    return {table: dict(config[table]) for table in TABLES if isinstance(config.get(table), dict)}
+
+
 def _differences(run: Run) -> dict[str, dict[str, Any]]:
     """The settings that are not those of the preset, or else the defaults, by what `--set` calls them.
 
     What is not ours has defaults that only its import would tell: of it all are there.
     """
-    try:
-        config = read_toml(run.path / found.CONFIG)
-    except (OSError, ValueError):
-        return {}
-    tables = {table: dict(config[table]) for table in TABLES if isinstance(config.get(table), dict)}
+    tables = _tables(run)
     names = {table: str(settings.pop("name", "")) for table, settings in tables.items()}
     preset = registry.presets(names.get("env", "")).get(names.get("algorithm", ""), {})
     different: dict[str, dict[str, Any]] = {}

@@ -90,7 +90,11 @@ class Again:
             last = min(first + iterations, max(ends, default=0) // size)
             if last <= first:
                 what = f"the run has nothing after step {first * size:,} to compare with"
-                raise BadInput("--replay", f"{what}; --from an earlier checkpoint: {self._steps()}")
+                earlier = [str(n) for path in self.store.all() if (n := int(path.stem)) < first * size]
+                way = ", and no earlier checkpoint"
+                if earlier:
+                    way = f"; --from an earlier checkpoint: {', '.join(earlier)}"
+                raise BadInput("--replay", what + way)
             compared, differences = [], []
             for path in others:
                 if int(path.stem) <= last * size and not differences:

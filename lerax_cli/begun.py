@@ -7,6 +7,8 @@ from lerax.algorithm import AlgorithmState
 from lerax.checkpoint import CheckpointError
 from lerax.checkpoints import Checkpoints
 from lerax.run import RunIsHeldError, hold
+from lerax.runs import CONFIG
+from lerax.verify import changed_setting
 
 from .continued import CHECKPOINTS, Continued
 from .parts import Parts
@@ -61,6 +63,10 @@ def begin(run: Continued, parts: Parts, callbacks: list[Any], warn: Callable[[st
         raise Failure("--resume", str(error)) from None
     for error in damaged:
         warn(f"{error}; an older checkpoint is gone on with")
+    if different := changed_setting(metadata.get("config"), run.config):
+        name, then, now = different
+        what = f"{run.path / CONFIG} says {name} = {now!r}, the checkpoint {then!r}"
+        raise Failure("--resume", f"{what}; write that there, `lerax branch` makes a run of other settings")
     _check_length(run, parts, int(state.total_iterations))
     return Begun(lock, state, metadata)
 

@@ -98,7 +98,8 @@ class Continued(NamedTuple):
         """The command that makes a new run of it, with more steps where it has come to its end."""
         steps = int(self.config["steps"])
         more = ["--steps", f"+{steps}"] if "--steps" not in options and self.is_complete(steps) else []
-        return shlex.join(["lerax", "branch", str(self.path), *options, *more])
+        trust = naming.trusting(given.value for given in self.layer.names.values())
+        return shlex.join(["lerax", "branch", str(self.path), *options, *more]) + trust
 
 
 def _table(config: dict[str, Any], key: str) -> dict[str, Any]:

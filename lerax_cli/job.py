@@ -101,7 +101,7 @@ class Job:
             self._finish(status="failed", error=text)
             raise error if isinstance(error, Failure) else Failure("train", text) from error
         if self.warned.lost:
-            outcome["lost"] = self.warned.lost
+            outcome["lost"] = self.warned.losses()
         self._finish(**outcome)
         return {"run": str(self.directory.path)} | outcome
 

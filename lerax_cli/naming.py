@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -71,6 +72,17 @@ def _place(where: str, name: str, error: type[Failure]) -> bool:
     if colon and not OBJECT.fullmatch(name):
         raise error(where, f"not MODULE:CLASS (got {name!r}); such as my_package.my_module:MyClass")
     return bool(colon)
+
+
+def trusting(names: Iterable[str]) -> str:
+    """The options with which a command takes a run's own classes; "" where it has none."""
+    return "".join(f" --trust {name}" for name in names if OBJECT.fullmatch(name))
+
+
+def naming_again(env: str, algorithm: str, policy: str) -> str:
+    """What `lerax train` with a run's config needs beside it: the same, since it trains on what it names."""
+    named = ("", env), ("--algo ", algorithm), ("--policy ", policy)
+    return "".join(f"{option}{name} " for option, name in named if OBJECT.fullmatch(name))
 
 
 def find_run(where: str, text: str, out: str) -> Run:

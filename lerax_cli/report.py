@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import select
 import sys
@@ -10,6 +11,7 @@ from typing import IO, Any
 
 from lerax.errors import LossWarning
 
+LOSSES_BYTES = 2048  # of a run's losses in run.json, for which room is kept
 HALF = 500  # characters of a long line of error that are kept, at each end
 
 
@@ -71,6 +73,15 @@ class Warnings:
                 self.say(text)
 
         warnings.showwarning = show
+
+    def losses(self) -> list[str]:
+        """What `run.json` says of them: as many as have room on a full disk, and how many more there were."""
+        room = LOSSES_BYTES
+        for number, text in enumerate(self.lost):
+            room -= len(json.dumps(text))
+            if room < 0:
+                return [*self.lost[:number], f"{len(self.lost) - number:,} more like these"]
+        return self.lost
 
     def say(self, text: str) -> None:
         """One warning."""

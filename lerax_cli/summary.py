@@ -3,9 +3,8 @@
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from lerax.names import OBJECT
-
 from . import report
+from .naming import naming_again, trusting
 
 if TYPE_CHECKING:
     from .job import Job
@@ -35,14 +34,14 @@ def summarize(job: "Job", outcome: dict[str, Any]) -> None:
         say("videos      " + job.videos.text(f" in {path / 'videos'}" if job.videos.made else ""))
     if POLICY in job.saved:
         say(f"policy      {path / POLICY}")
-    named = ("", plan.env), ("--algo ", plan.algorithm), ("--policy ", plan.policy)
-    own = [f"{option}{one.name} " for option, one in named if one and OBJECT.fullmatch(one.name)]
+    names = plan.env.name, plan.algorithm.name, plan.policy.name if plan.policy else ""
     if outcome["status"] in ("interrupted", "paused"):
-        report.entry("go on", f"lerax resume {quote(str(path))}")
+        report.entry("go on", f"lerax resume {quote(str(path))}{trusting(names)}")
     if source := job.directory.facts.get("branched_from"):
         report.entry("branched", f"from {source['path']} at step {source['step']:,}")
     else:
-        report.entry("repeat", f"lerax train {''.join(own)}--config {quote(str(path / 'config.toml'))}")
+        config = quote(str(path / "config.toml"))
+        report.entry("repeat", f"lerax train {naming_again(*names)}--config {config}")
     if "tensorboard" in plan.backends:
         made = 0 if job.videos is None else job.videos.made
         samples = f" --samples_per_plugin images={made}" if made > TENSORBOARD_IMAGES else ""

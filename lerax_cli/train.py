@@ -280,7 +280,10 @@ def carry_out(
 def _already(run: continued.Continued, *, json: bool, quiet: bool) -> int:
     """Says of a run that there is nothing to go on with."""
     if not quiet:
-        report.say(f"{run.path.name} is complete after {run.run.steps:,} steps; --steps +N trains it further")
+        report.say(
+            f"{run.path.name} is complete after {run.run.steps:,} steps; --steps +N trains it further, "
+            "or `lerax branch` where a schedule has come to its end"
+        )
     if json:
         report.result_json({"run": str(run.path)} | run.run.facts)
     else:

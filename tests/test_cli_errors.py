@@ -1,6 +1,7 @@
 """What the command says of an error comes from the error's parts; what words are in a text means nothing."""
 
 import errno
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from lerax import render as rendering
 from lerax.algorithm import PPO
 from lerax.backend import MemoryBackend
 from lerax.callback import LoggingCallback
-from lerax.errors import LeraxWarning, LossWarning, NotFiniteWarning, SettingError
+from lerax.errors import LeraxWarning, LossWarning, NotFiniteWarning, SettingError, told
 from lerax.render import RenderError
+from lerax.run import ENDING_BYTES
 from lerax_cli import parts, recording
-from lerax_cli.report import BadInput, Failure, Warnings, reason
+from lerax_cli.report import BadInput, Failure, Warnings
 
 MISLEADING = "num_envs: out of range (got 3); allowed: anything"
 
@@ -38,8 +40,8 @@ def test_what_python_says_in_a_compiled_program_is_the_reason():
 
     with pytest.raises(Exception) as caught:
         jax.block_until_ready(jax.jit(lambda x: jax.pure_callback(fails, x, x))(jnp.zeros(())))
-    assert reason(caught.value) == "ZeroDivisionError: in two\n  lines"
-    assert reason(ValueError("as it is")) == "ValueError: as it is"
+    assert told(caught.value) == "ZeroDivisionError: in two\n  lines"
+    assert told(ValueError("as it is")) == "ValueError: as it is"
 
 
 def test_a_backends_own_words_are_not_taken_apart(monkeypatch, tmp_path: Path):
@@ -125,6 +127,16 @@ def test_warnings_are_told_apart_by_class(capsys):
         "lerax: warning: a file is cut",
         "lerax: warning: No space left on device",
     ]
+
+
+def test_losses_fit_into_the_room_that_is_kept_for_them():
+    warned = Warnings()
+    warned.lost = [f"a checkpoint is not saved: {number}" for number in range(1000)]
+    *first, last = kept = warned.losses()
+    assert first == warned.lost[: len(first)] and last == f"{1000 - len(first)} more like these"
+    assert len(json.dumps(kept, indent=2)) < ENDING_BYTES
+    warned.lost = warned.lost[:3]
+    assert warned.losses() == warned.lost
 
 
 def plain() -> None:

@@ -101,6 +101,19 @@ def test_all_that_is_known_of_a_run(folder: Path):
     }
 
 
+def test_ways_on_name_classes_of_ones_own(folder: Path):
+    """Typed as they are printed, they would be refused without."""
+    run = make(folder / "logs", "own", status="paused", env="mine:Cart")
+    (run / "policy.eqx").touch()
+    told = json.loads(lerax("runs", "show", "own", "--json", cwd=folder).stdout)
+    assert told["go_on"] == [
+        "lerax resume own --trust mine:Cart",
+        "lerax eval own --trust mine:Cart",
+        "lerax record-video own --trust mine:Cart",
+        "lerax train mine:Cart --config logs/own/config.toml",
+    ]
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[[1]]", '{"status": "running", "process": [], "steps": {}}', "\xff"]
 )

@@ -178,6 +178,14 @@ def test_what_is_wrong_with_a_file_is_said(run: Path, damage: str):
     assert len(found) == 1, found
 
 
+def test_a_config_that_was_changed_is_said_of_each_checkpoint(run: Path):
+    replace(run / "config.toml", "gamma = 0.99", "gamma = 0.5")
+    code, wrong = checked(run)
+    found = {one: why for one, why in wrong.items() if why}
+    assert code == 1 and len(found) == len(list(run.glob("checkpoints/*.lerax")))
+    assert set(found.values()) == {"is of algorithm.gamma = 0.99, config.toml says 0.5"}
+
+
 def test_segments_are_read(run: Path):
     """A large array is in files beside the checkpoint: each counts as a part of it."""
     (run / "checkpoints" / "000000001024.lerax").unlink()
@@ -262,7 +270,10 @@ def test_the_first_array_that_differs_is_named(run: Path):
         (["--from", "0"], ["--from", "--replay"]),
         (["--replay", "0"], ["--replay", "at least 1"]),
         (["--replay", "1", "--from", "7"], ["--from", "0, 1024, 2048"]),
-        (["--replay", "1", "--from", "2048"], ["--replay", "nothing after step 2,048"]),
+        (
+            ["--replay", "1", "--from", "2048"],
+            ["--replay", "nothing after step 2,048", "an earlier checkpoint: 0, 1024\n"],
+        ),
     ],
     ids=" ".join,
 )

@@ -84,6 +84,11 @@ DAMAGES: dict[str, tuple[int, str, Callable[[Path], object]]] = {
     "an empty config": (1, "names no environment", write("config.toml", b"")),
     "a binary config": (1, "not UTF-8", write("config.toml", b"\xff\xfe\x00" + NOISE)),
     "a config with an unknown key": (1, "stepz", swap("config.toml", "steps =", "stepz =")),
+    "a config that was changed": (
+        1,
+        "algorithm.gamma = 0.5",
+        swap("config.toml", "gamma = 0.99", "gamma = 0.5"),
+    ),
     "no config": (1, "config.toml", lambda run: (run / "config.toml").unlink()),
     "a folder for the config": (
         1,
