@@ -57,7 +57,8 @@ class Checkpoints:
         self._waiting: _Task | None = None
         self._writes = False
         self._newest_failed = False
-        self._said = 0
+        self._said = self._more = 0
+        self._reason: tuple[type | None, int | None] | None = None  # of the last that was said
 
     def save(
         self,
@@ -92,7 +93,7 @@ class Checkpoints:
             if not self._writes:
                 self._writes = True
                 threading.Thread(target=self._work, name="checkpoints", daemon=True).start()
-        self.say()
+        self.say(all=False)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Waits until nothing is left to be written.
@@ -113,11 +114,25 @@ class Checkpoints:
         """What went wrong with the last save that has come to its end."""
         return self.failures[-1] if self._newest_failed else None
 
-    def say(self) -> None:
-        """Warns of the saves that have failed since the last time."""
+    def say(self, *, all: bool = True) -> None:
+        """Warns of the saves that have failed since the last time.
+
+        Args:
+            all: Say it also where the one before has failed for the same reason, of all such together.
+        """
         for error in self.failures[self._said :]:
             self._said += 1
+            reason = (type(error.__cause__), getattr(error.__cause__, "errno", None))
+            if reason == self._reason:
+                self._more += 1
+                continue
+            self._reason = reason
             warnings.warn(f"a checkpoint is not saved: {error}", LossWarning, stacklevel=3)
+        if all and self._more:
+            more, self._more = self._more, 0
+            warnings.warn(
+                f"{more} more checkpoints are not saved for the same reason", LossWarning, stacklevel=3
+            )
 
     def _work(self) -> None:
         """Writes what waits, until nothing does."""

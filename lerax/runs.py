@@ -24,6 +24,7 @@ LATEST, BEST = "latest", "best:"
 FACTS, CONFIG, LOCK, METRICS = "run.json", "config.toml", "run.lock", "metrics.jsonl"
 LIVES, UNKNOWN = "running", "unknown"
 ENDED = ("finished", "interrupted", "paused", "diverged", "failed", "died")
+OVER = ("finished", "diverged", "failed")  # which nobody is likely to go on with
 STATUSES = (LIVES, *ENDED, UNKNOWN)
 """What the status of a run can be; `unknown` where `run.json` is missing or damaged."""
 SCORES = ("eval/return", "episode/return")  # tags, the better first

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .archive import SEGMENTS, Archive, CheckpointError
+from .archive.folder import files_in
 from .archive.segments import check_segment, is_name, regular
 from .files import UNFINISHED, read_toml
 from .render import RenderError, check_video
@@ -110,6 +111,8 @@ class _Check:
         for name, wanted in ((POLICY, self._run.status == "finished"), (METRICS, self._run.steps > 0)):
             if wanted and not (self._run.path / name).is_file():
                 yield name
+        if "save_every" in self._config and self._run.steps and not files_in(self._run.path / CHECKPOINTS):
+            yield CHECKPOINTS
 
     def _reader(self, path: Path) -> Callable[[Path], str]:
         """What checks a file of this name."""

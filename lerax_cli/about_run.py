@@ -77,7 +77,8 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
 def ways_on(run: Run) -> list[str]:
     """The commands that go on with a run."""
     name = quote(run.name if run.path.parent == Path("logs") else str(run.path))
-    ways = {"watch": run.status == found.LIVES, "resume": run.can_go_on, "replay": run.status == "diverged"}
+    diverged = run.status == "diverged"  # and would again, bit for bit
+    ways = {"watch": run.status == found.LIVES, "resume": run.can_go_on and not diverged, "replay": diverged}
     ways |= dict.fromkeys(("eval", "record-video"), (run.path / "policy.eqx").is_file())
     config = run.path / found.CONFIG
     repeats = config.is_file() and "branched_from" not in run.facts

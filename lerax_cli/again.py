@@ -16,7 +16,7 @@ from lerax.callback import LoggingCallback
 from lerax.checkpoints import Checkpoints
 
 from .continued import CHECKPOINTS, Continued
-from .control import watching
+from .control import TimeLimit, watching
 from .options import TrainingPlan
 from .parts import build
 from .report import BadInput, Failure
@@ -44,7 +44,7 @@ class Again:
         self.algorithm = self._parts.algorithm
         self._records = MemoryBackend()
         self._logger = LoggingCallback(self._records, name=run.path.name)
-        self._callbacks = [self._logger, *watching(plan.nan, signals)]
+        self._callbacks = [self._logger, *watching(plan.nan, signals, TimeLimit())]
         self.store = Checkpoints(run.path / CHECKPOINTS)
 
     @property

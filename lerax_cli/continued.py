@@ -15,7 +15,7 @@ from . import naming
 from .declared import TABLES, setting_name
 from .options import TrainingPlan, plan
 from .report import BadInput, Failure
-from .values import Layer, as_text, read_config
+from .values import Layer, More, as_text, read_config
 
 AUTO = "auto"
 CHECKPOINTS = "checkpoints"  # the folder in a run's directory
@@ -108,22 +108,27 @@ def _table(config: dict[str, Any], key: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {key: found}
 
 
-def find(resume: str, out: str, name: str | None) -> Continued | None:
+def find(resume: str, out: str, name: str | None, steps: int | None = None) -> Continued | None:
     """The run that goes on; None for a new one, where `auto` finds none.
 
     Args:
         resume: A run, or `auto`.
         out: The folder that holds the runs.
         name: What `auto` looks for.
+        steps: The steps that are wanted.
 
     Raises:
-        BadInput: There is no such run, or `auto` has no name.
+        BadInput: There is no such run, or `auto` has no name, or steps that grow.
         Failure: What is found cannot go on.
     """
     if resume != AUTO:
         if name is not None:
             raise BadInput("--name", f"a run that goes on keeps its own (got {name!r}); leave it out")
         return read(resume, out)
+    if isinstance(steps, More):
+        raise BadInput(
+            "--steps", f"+{steps} with --resume auto would be more at every start; give all of them"
+        )
     if name is None:
         raise BadInput("--resume", "auto goes on with the run of a name (got none); give --name NAME, too")
     path = Path(out) / name

@@ -29,7 +29,7 @@ from . import report
 from .begun import Begun, begin
 from .branched import branch_off
 from .continued import CHECKPOINTS, Continued
-from .control import RunControl, watching
+from .control import RunControl, TimeLimit, watching
 from .directory import make
 from .options import TrainingPlan
 from .parts import build, load_backend
@@ -73,7 +73,7 @@ class Job:
     ):
         self.plan, self.signals, self.warned, self.console = plan, signals, warned, console
         self.device, self.out, self.name, self.began = device, out, name, began
-        self.going_on, self.until = going_on, until
+        self.going_on, self.limit = going_on, TimeLimit(until)
         self.videos: VideoCounts | None = None
         self.saved: list[str] = []
         self.parts = build(plan)
@@ -142,7 +142,7 @@ class Job:
 
     def _watching(self, nan: str, saver: CheckpointCallback | None) -> list[Any]:
         """The callbacks behind the logger, always in the same order: their states are in the checkpoints."""
-        return [*watching(nan, self.signals, self.until), saver or CheckpointCallback(".")]
+        return [*watching(nan, self.signals, self.limit), saver or CheckpointCallback(".")]
 
     def _logger(self, begun: Begun | None) -> LoggingCallback:
         path = self.directory.path
@@ -234,7 +234,7 @@ class Job:
     def _status(self, control: RunControl, steps: int) -> str:
         if self.signals.received is not None:
             return "interrupted"
-        return "paused" if control.time_is_up and steps < self.plan.steps else "finished"
+        return "paused" if control.limit.has_come and steps < self.plan.steps else "finished"
 
     def _last_good(self, policy: AbstractPolicy, found: NonFiniteState) -> AbstractPolicy:
         report.say(

@@ -87,7 +87,7 @@ def prune(
         str | None,
         typer.Option(
             metavar="S[,S]",
-            help="Only runs of this status, such as died,failed; else all that have ended.",
+            help="Only runs of this status, such as died,failed; else finished,diverged,failed.",
             autocompletion=words.begin(found.STATUSES[1:]),
         ),
     ] = None,
@@ -108,7 +108,7 @@ def prune(
         everything,
         keep_best=keep_best or 0,
         older_than=read_time("--older-than", older_than) if older_than is not None else 0.0,
-        statuses=statuses or found.ENDED,
+        statuses=statuses or found.OVER,
     )
     _table(going)
     freed = sum(run.size for run in going)
@@ -138,7 +138,7 @@ def _remove(going: list[Run]) -> int:
         except OSError as error:
             failed += 1
             report.say(f"lerax: error: {run.path} cannot be removed: {error.filename}: {error.strerror}")
-    report.say(f"lerax: removed {removed} runs, {size(freed)} are free again")
+    report.say(f"lerax: removed {removed} run{'s' * (removed != 1)}, {size(freed)} are free again")
     return 1 if failed else 0
 
 

@@ -171,7 +171,7 @@ def train(
     warned.install()
     check_quiet(quiet, progress)
     began = time.monotonic()
-    going_on = continued.find(resume, out, name) if resume is not None else None
+    going_on = continued.find(resume, out, name, steps) if resume is not None else None
     plan = options.plan(
         env,
         algo=algo,

@@ -123,5 +123,6 @@ def _ending(run: Run) -> str:
         else f"{since(run.heard)} ago"
     )
     why = f" ({run.reason})" if run.reason else ""
-    ways = "".join(f"; `{way}` goes on with it" for way in about_run.ways_on(run)[:1] if run.can_go_on)
+    does = "tells why" if run.status == "diverged" else "goes on with it"
+    ways = "".join(f"; `{way}` {does}" for way in about_run.ways_on(run)[:1] if run.can_go_on)
     return f"{run.name} {run.status}{why} at step {run.steps:,}, {last}{ways}"

@@ -227,7 +227,7 @@ def test_stochastic_samples(run: Path, tmp_path: Path):
 
 def test_best_last_and_named_checkpoints(run: Path, tmp_path: Path):
     """Each of them by its name; without `--policy` a grid shows them all, in the order they were learned."""
-    (run / "checkpoints").mkdir()
+    (run / "checkpoints").mkdir(exist_ok=True)
     for name in ("best.eqx", "checkpoints/step-512.eqx", "checkpoints/step-1024.eqx"):
         shutil.copy(run / "policy.eqx", run / name)
     for name in ("best", "last", "step-512", "step-512.eqx", "random", "logs/mine/policy.eqx"):

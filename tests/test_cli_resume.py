@@ -177,6 +177,11 @@ def refused(code: int, said: str, *arguments: str, cwd: Path) -> str:
         (2, r"killed has env.name = 'CartPole-v1'", ("train", "Acrobot-v1", "--resume", "killed")),
         (2, "--name: a run that goes on keeps its own", ("train", "--resume", "killed", "--name", "x")),
         (2, "auto goes on with the run of a name", ("train", "CartPole-v1", "--resume", "auto")),
+        (
+            2,
+            r"--steps: \+5 with",
+            ("train", "CartPole-v1", "--resume", "auto", "--name", "x", "--steps", "+5"),
+        ),
         (2, r"--steps: \+5 is for a run that goes on", ("train", "CartPole-v1", "--steps", "+5")),
         (2, "--save-every: not an interval", ("train", "CartPole-v1", "--save-every", "0%")),
         (2, "--keep: .*at least 1", ("train", "CartPole-v1", "--keep", "0")),

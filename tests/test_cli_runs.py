@@ -101,6 +101,15 @@ def test_all_that_is_known_of_a_run(folder: Path):
     }
 
 
+def test_what_diverged_is_looked_into_and_not_gone_on_with(folder: Path):
+    """It would diverge again."""
+    make(folder / "logs", "nans", status="diverged")
+    told = json.loads(lerax("runs", "show", "nans", "--json", cwd=folder).stdout)
+    assert told["go_on"] == ["lerax replay nans", "lerax train --config logs/nans/config.toml"]
+    ended = lerax("watch", "nans", "--once", cwd=folder).stderr.splitlines()[-1]
+    assert ended.endswith("; `lerax replay nans` tells why")
+
+
 def test_ways_on_name_classes_of_ones_own(folder: Path):
     """Typed as they are printed, they would be refused without."""
     run = make(folder / "logs", "own", status="paused", env="mine:Cart")
@@ -152,11 +161,13 @@ def test_what_cannot_be_is_refused(folder: Path, arguments: list[str], words: li
     [
         (["--status", "died"], {"gone"}),
         (["--status", "died,interrupted"], {"gone", "pole"}),
-        (["--keep-best", "1"], {"alpha", "gone", "pole"}),
-        (["--older-than", "5m"], {"gone"}),
+        (["--keep-best", "1"], {"alpha"}),
+        (["--keep-best", "1", "--status", "finished,died,interrupted"], {"alpha", "gone", "pole"}),
+        (["--older-than", "5m"], set()),
+        (["--older-than", "5m", "--status", "died"], {"gone"}),
         (["--older-than", "1h"], set()),
     ],
-    ids=lambda value: " ".join(value if isinstance(value, tuple) else sorted(value)),
+    ids=lambda value: " ".join(value if isinstance(value, list) else sorted(value)),
 )
 def test_prune_removes_what_can_go(folder: Path, options: list[str], gone: set[str]):
     """A dry run says the same and removes nothing; a run that lives stays in any case."""
@@ -167,7 +178,7 @@ def test_prune_removes_what_can_go(folder: Path, options: list[str], gone: set[s
     assert done.returncode == 0 and done.stdout == tried.stdout
     assert {line.split()[0] for line in done.stdout.splitlines()[1:]} == gone
     assert there() == {*ENDED, "lives"} - gone
-    assert not gone or f"removed {len(gone)} runs" in done.stderr and "kB are free again" in done.stderr
+    assert not gone or f"removed {len(gone)} run" in done.stderr and "kB are free again" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,8 @@ def test_a_run_that_has_ended_is_shown_once(tmp_path: Path, status: str):
         line, ending = done.stderr.splitlines()
         assert line.startswith(f"phase={status} step=1024 total=10000 ")
         assert "episode/return=16" in line and "train/loss=0.0625" in line
-        assert ending.startswith(f"lerax: mine {status} at step 1,024") and "`lerax resume mine`" in ending
+        way = "replay" if status == "diverged" else "resume"
+        assert ending.startswith(f"lerax: mine {status} at step 1,024") and f"`lerax {way} mine`" in ending
 
 
 def test_a_run_that_died_is_told(tmp_path: Path):

@@ -95,7 +95,7 @@ def test_a_job_that_cannot_begin_is_not_started_again(folder: Path):
     """Also where the run that it belongs to was paused before."""
     run = folder / "logs" / "job-1"
     run.mkdir(parents=True)
-    (run / "config.toml").touch()
+    (run / "config.toml").write_text('seed = 1\nsteps = 8\nnan = "stop"\nenv = "CartPole-v1"\n')
     (run / "run.json").write_text('{"status": "paused"}')
     with job(folder, "--set", "nothing=1") as refused:
         assert refused.wait() == 2

@@ -131,10 +131,10 @@ WRITTEN = {
     "PPO(normalize_rewards=True).run(state, 4096)": "ValueError: state: of an algorithm .*another learner.*",
     "ppo.run(template, 4096)": r"TypeError: state: a template, which holds no values .*checkpoint\.load.*",
     "checkpoint.load('policy', MLPActorCriticPolicy)": CLASS.format("like", r"MLP.*"),
-    "checkpoint.load('policy', template)": "CheckpointError: policy: .*file is of another kind.*",
-    "checkpoint.load('state', policy)": "CheckpointError: state: .*file is of another kind.*",
+    "checkpoint.load('policy', template)": "MisfitError: policy: .*file is of another kind.*",
+    "checkpoint.load('state', policy)": "MisfitError: state: .*file is of another kind.*",
     "checkpoint.load('state', other.template(env, policy))": (
-        r"CheckpointError: state: .*\(8, ?.*; make it with the settings that were saved"
+        r"MisfitError: state: .*\(8, ?.*; make it with the settings that were saved"
     ),
     # What is meant well is taken, without a warning.
     "read_facts('run')": "nothing",

@@ -161,7 +161,7 @@ class _Saver:
 
     def due(self) -> bool:
         """Whether it is time for a save, and says which ones have failed."""
-        self.store.say()
+        self.store.say(all=False)
         late = self._every.seconds is not None and time.monotonic() - self._saved >= self._every.seconds
         return self._handled is None or self.requested or late or self._ending
 
