@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import os
 import select
 import sys
@@ -76,6 +75,8 @@ class Warnings:
 
     def losses(self) -> list[str]:
         """What `run.json` says of them: as many as have room on a full disk, and how many more there were."""
+        import json  # not for the list of commands
+
         room = LOSSES_BYTES
         for number, text in enumerate(self.lost):
             room -= len(json.dumps(text))

@@ -74,6 +74,9 @@ def test_a_job_is_stopped_and_started_until_it_is_complete(folder: Path):
         at = save(run, second)
         os.killpg(second.pid, signal.SIGKILL)
         assert second.wait() == -signal.SIGKILL
+    end = time.monotonic() + GRACE_SECONDS
+    while read_facts(run)["status"] == "running" and time.monotonic() < end:
+        time.sleep(0.01)  # the script is gone, and lerax is about to be
     assert read_facts(run)["status"] == "died" and saved(run)[-1] == at
     assert not (folder / "asked").exists()
     with job(folder, left=301) as third:
