@@ -172,6 +172,17 @@ def sync_folder(path: Path) -> None:
         os.close(folder)
 
 
+def try_lock(file: int) -> bool | None:
+    """Takes the lock of an open file: whether nobody else has it; None on a file system without locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+
+
 def write_atomically(path: Path, data: Content, *, durable: bool = True) -> None:
     """Writes a file so that it is seen either whole or not at all.
 

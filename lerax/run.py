@@ -1,7 +1,6 @@
 """The run directory: whose it is, and what it tells of the run."""
 
 import contextlib
-import fcntl
 import itertools
 import json
 import os
@@ -16,7 +15,7 @@ from typing import Any
 
 import tomli_w
 
-from .files import Content, Reserve, write_atomically
+from .files import Content, Reserve, try_lock, write_atomically
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
 """What a run may be called: nothing that leaves the folder or upsets a shell."""
@@ -197,14 +196,7 @@ def hold(path: Path) -> int:
         OSError: The lock's file cannot be made.
     """
     file = os.open(path / "run.lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        free = not _beats(path)
-    except BlockingIOError:
-        free = False
-    except OSError:  # a file system without locks
-        free = not _beats(path)
-    if not free:
+    if try_lock(file) is False or _beats(path):
         os.close(file)
         told = _told(path)  # which still names the process before, where the new one has just begun
         raise RunIsHeldError(path, (told.get("process") or {}) if told.get("status") == "running" else {})

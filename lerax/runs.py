@@ -1,7 +1,6 @@
 """Runs on disk: what there is in a folder of them, which one is meant, and which can go."""
 
 import contextlib
-import fcntl
 import json
 import math
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SettingError
-from .files import parse_toml
+from .files import parse_toml, try_lock
 from .names import nearest
 from .run import LONGEST_LINE, read_facts
 
@@ -277,14 +276,7 @@ def held(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        free = True
-    except BlockingIOError:
-        free = False
-    except OSError:  # a file system without locks: run.json alone tells
-        free = True
-    try:
-        yield free
+        yield try_lock(file) is not False  # where there are no locks, run.json alone tells
     finally:
         os.close(file)
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from lerax.algorithm import AlgorithmState
 from lerax.checkpoint import CheckpointError
 from lerax.checkpoints import Checkpoints
+from lerax.errors import SettingError
 from lerax.run import RunIsHeldError, hold
 from lerax.runs import CONFIG
 from lerax.verify import changed_setting
@@ -67,15 +68,18 @@ def begin(run: Continued, parts: Parts, callbacks: list[Any], warn: Callable[[st
         name, then, now = different
         what = f"{run.path / CONFIG} says {name} = {now!r}, the checkpoint {then!r}"
         raise Failure("--resume", f"{what}; write that there, `lerax branch` makes a run of other settings")
-    _check_length(run, parts, int(state.total_iterations))
+    _check_length(run, parts, state)
     return Begun(lock, state, metadata)
 
 
-def _check_length(run: Continued, parts: Parts, whole: int) -> None:
-    algorithm, plan = parts.algorithm, parts.plan
-    if 0 < whole < algorithm.num_iterations(plan.steps) and (falling := algorithm.falling()):
-        end = f"the end of the training, where {' and '.join(falling)} reaches 0"
-        allowed = f"up to {whole * algorithm.steps_per_iteration:,}"
-        line = run.branch_line("--steps", str(plan.steps))
-        wrong = f"beyond {end} (got {plan.steps:,}); allowed: {allowed}"
-        raise BadInput("--steps", f"{wrong}; `{line}` makes a new run of it, in which they fall anew")
+def _check_length(run: Continued, parts: Parts, state: AlgorithmState) -> None:
+    algorithm, steps = parts.algorithm, parts.plan.steps
+    try:
+        algorithm.check_length(state, steps)
+    except SettingError as error:
+        allowed = f"up to {int(state.total_iterations) * algorithm.steps_per_iteration:,}"
+        line = run.branch_line("--steps", str(steps))
+        wrong = f"{error.wrong} (got {steps:,}); allowed: {allowed}"
+        raise BadInput(
+            "--steps", f"{wrong}; `{line}` makes a new run of it, in which they fall anew"
+        ) from None

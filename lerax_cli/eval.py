@@ -14,7 +14,7 @@ from .declared import declared, is_ours
 from .policies import Subject
 from .report import BadInput, Failure, Interrupted
 from .signals import Signals
-from .train import Debug, Quiet
+from .train import Debug, Quiet, Trust
 from .values import KEYS, Given, Out, option, read_setting
 
 EPISODES = Setting("episodes", 100, "", Limits(at_least=1, at_most=2**20))
@@ -63,13 +63,7 @@ def eval(
         ),
     ] = None,
     out: Out = "logs",
-    trust: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MODULE:CLASS",
-            help="A class of your own that the run's files name and that may be imported; may be repeated.",
-        ),
-    ] = None,
+    trust: Trust = None,
     debug: Debug = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was measured as JSON.")] = False,
     quiet: Quiet = False,

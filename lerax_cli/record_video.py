@@ -14,7 +14,7 @@ from . import policies, report, words
 from .recording import PICTURE, RecordingPlan, outcome_of, record_plan, summarize
 from .report import BadInput, Interrupted
 from .signals import Signals
-from .train import Debug, Progress, Quiet
+from .train import Debug, Progress, Quiet, Trust
 from .values import KEYS, Out, check_quiet, option
 
 VIDEO = ".mp4"
@@ -116,13 +116,7 @@ def record_video(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if it exists already.")
     ] = False,
-    trust: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="MODULE:CLASS",
-            help="A class of your own that the run's files name and that may be imported; may be repeated.",
-        ),
-    ] = None,
+    trust: Trust = None,
     progress: Progress = "auto",
     debug: Debug = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was recorded as JSON.")] = False,

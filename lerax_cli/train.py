@@ -66,7 +66,7 @@ Trust = Annotated[
     list[str] | None,
     typer.Option(
         metavar="MODULE:CLASS",
-        help="Import a class of your own that the run names; may be repeated.",
+        help="A class of your own that the run's files name and that may be imported; may be repeated.",
     ),
 ]
 SaveEvery = Annotated[

@@ -125,6 +125,23 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         """What falls over the training: the settings called `anneal_...` that are on."""
         return [name for name, value in setting_values(self).items() if name.startswith("anneal_") and value]
 
+    def check_length(self, state: AlgorithmState, total_timesteps: int) -> None:
+        """Refuses to go beyond the end of a training at which a schedule has fallen to 0.
+
+        Args:
+            state: Of the training.
+            total_timesteps: Environment steps in all.
+
+        Raises:
+            SettingError: It would.
+        """
+        whole, falling = int(state.total_iterations), self.falling()
+        if falling and 0 < whole < self.num_iterations(total_timesteps):
+            wrong = f"beyond the end of the training, where {' and '.join(falling)} reaches 0"
+            said = f"{total_timesteps}, it ends at {whole * self.steps_per_iteration}"
+            hint = f"begin it with init(..., total_timesteps={total_timesteps})"
+            raise SettingError("total_timesteps", total_timesteps, wrong=wrong, hint=hint, said=said)
+
     @_of_an_instance
     def init(
         self,
@@ -225,12 +242,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         total = self.num_iterations(total_timesteps)
         if tree.is_traced(self, state, callback):
             return loop.run_traced(self, state, callback, total)
-        whole, falling = int(state.total_iterations), self.falling()
-        if falling and 0 < whole < total:
-            wrong = f"beyond the end of the training, where {' and '.join(falling)} reaches 0"
-            said = f"{total_timesteps}, it ends at {whole * self.steps_per_iteration}"
-            hint = f"begin it with init(..., total_timesteps={total_timesteps})"
-            raise SettingError("total_timesteps", total_timesteps, wrong=wrong, hint=hint, said=said)
+        self.check_length(state, total_timesteps)
         return loop.run_from_host(self, state, callback, total)
 
     @_of_an_instance
