@@ -8,7 +8,7 @@ from scipy import stats
 from toys import discounted_sums
 
 from lerax.advantage import gae
-from lerax.algorithm.batch import explained_variance, shuffles
+from lerax.algorithm.on_policy.batch import explained_variance, shuffles
 
 TIME, ENVS = 37, 6
 

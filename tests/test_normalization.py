@@ -9,7 +9,7 @@ from jax import random as jr
 from toys import Target, assert_bitwise_equal
 
 from lerax.algorithm import PPO, loop
-from lerax.algorithm.reward_scale import RewardScale
+from lerax.algorithm.on_policy.reward_scale import RewardScale
 from lerax.callback import AbstractCallback, LoggingCallback, MemoryBackend
 from lerax.callback.callback_list import as_callback
 from lerax.checkpoint import load, save

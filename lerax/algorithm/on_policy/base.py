@@ -20,11 +20,11 @@ from lerax.errors import SettingTypeError
 from lerax.learner import AbstractLearner, Log
 from lerax.policy import AbstractActorCriticPolicy, AbstractPolicy
 
-from . import footprint
-from .base_algorithm import AbstractAlgorithm
+from .. import footprint
+from ..base_algorithm import AbstractAlgorithm
+from ..state import AlgorithmState
 from .batch import Batch, explained_variance, shuffles
 from .reward_scale import RewardScale
-from .state import AlgorithmState
 
 
 class OnPolicyLearner(AbstractLearner):

@@ -10,8 +10,8 @@ from lerax.errors import SettingError
 from lerax.policy import AbstractActorCriticPolicy
 from lerax.settings import check_settings, setting
 
+from .base import AbstractOnPolicyAlgorithm
 from .batch import Batch
-from .on_policy import AbstractOnPolicyAlgorithm
 
 MOST = 2**31 - 1  # that an int32 counts
 LARGE = 1e30  # a float32 holds it
