@@ -82,8 +82,6 @@ CHANGES = [
         "self.entropy_loss_coefficient *",
         LOSS,
     ),
-        "algorithm/on_policy/ppo", "self.value_loss_coefficient *", "self.entropy_loss_coefficient *", LOSS
-    ),
     change("algorithm/on_policy/base", "truncated & ~steps.", "truncated & steps.", FOLLOWED),
     change("algorithm/on_policy/base", "values[1:]),", "values[:-1]),", FOLLOWED),
     change("algorithm/on_policy/base", "            advantage + value,", "            advantage,", FOLLOWED),
