@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from .algorithm import AlgorithmState
+from .algorithm.optimizer import holds_rate
 from .backend import CSVBackend, JSONLBackend
 from .backend.events import copy_events
 from .backend.tensorboard import event_files
@@ -49,17 +50,12 @@ def branch_off(
         total_iterations=fresh.total_iterations,
         key=fresh.key,
         env=fresh.env,
-        learner=jax.tree.map(_with_rates, saved.learner, fresh.learner, is_leaf=_has_rates),
+        learner=jax.tree.map(_with_rates, saved.learner, fresh.learner, is_leaf=holds_rate),
     )
 
 
-def _has_rates(part: Any) -> bool:
-    """Whether it is an optimizer's state that holds settings, see `optax.inject_hyperparams`."""
-    return "hyperparams" in getattr(part, "_fields", ())
-
-
 def _with_rates(saved: Any, fresh: Any) -> Any:
-    return saved._replace(hyperparams=fresh.hyperparams) if _has_rates(saved) else saved
+    return saved._replace(hyperparams=fresh.hyperparams) if holds_rate(saved) else saved
 
 
 def copy_logs(source: Path, target: Path, step: int) -> None:

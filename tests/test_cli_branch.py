@@ -31,7 +31,7 @@ STEPS, AT = 2048, 1024
 EACH = 512  # steps of an iteration
 QUIET = ("--progress", "off")
 FORK = ("--at", str(AT), "--seed", "7", "--set", "env.max_episode_steps=50")
-FORK += ("--set", "learning_rate=0.01", "--set", "anneal_learning_rate=true")
+FORK += ("--set", "learning_rate=0.01", "--set", "learning_rate_schedule=linear")
 
 
 @pytest.fixture(scope="module")

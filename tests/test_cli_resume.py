@@ -131,7 +131,7 @@ def test_a_time_limit_pauses_a_run(folder: Path):
 
 
 def test_auto_begins_a_run_and_finds_it_complete(folder: Path):
-    steady = ("--set", "anneal_learning_rate=false", "--progress", "off")
+    steady = ("--set", "learning_rate_schedule=constant", "--progress", "off")
     line = ("train", *terminal.BRIEF, *steady, "--name", "job", "--resume", "auto")
     assert terminal.run(*line, cwd=folder).returncode == 0
     again = terminal.run(*line, cwd=folder)
@@ -212,7 +212,7 @@ def test_a_run_without_a_checkpoint_that_can_be_read_is_refused(copy: Path):
 def test_a_schedule_that_has_come_to_its_end_is_not_prolonged(folder: Path):
     line = ("train", "CartPole-v1", "--steps", "2048", "--seed", "1", "--name", "falls", "--progress", "off")
     assert terminal.run(*line, cwd=folder).returncode == 0
-    said = "--steps: beyond the end of the training, where anneal_learning_rate and anneal_clip"
+    said = "--steps: beyond the end of the training, where nothing is left by learning_rate_schedule and clip"
     told = refused(2, said, "resume", "falls", "--steps", "+1e4", cwd=folder)
     (line,) = re.findall("`(lerax branch [^`]*)`", told)
     done = terminal.run(*shlex.split(line)[1:], "--progress", "off", cwd=folder)

@@ -204,7 +204,7 @@ def test_list_of_settings_has_every_setting(tmp_path: Path):
     told = json.loads(terminal.run("list-algos", "ppo", "--json", cwd=tmp_path).stdout)
     assert told["gamma"]["default"] == 0.99 and told["gamma"]["type"] == "float"
     assert told["policy.hidden_sizes"]["default"] == [64, 64]
-    assert told["anneal_clip"]["allowed"] == "true or false"
+    assert told["clip_value_loss"]["allowed"] == "true or false"
     assert told["policy.log_std_init"]["allowed"] == "at least -20 and at most 20"
     table = terminal.run("list-algos", "ppo", cwd=tmp_path).stdout.splitlines()
     assert [row.split()[0] for row in table[1:]] == list(told)

@@ -30,7 +30,7 @@ LINE = (
     "--seed",
     "1",
     "--set",
-    "anneal_learning_rate=false",
+    "learning_rate_schedule=constant",
     "--progress",
     "off",
 )

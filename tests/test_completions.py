@@ -117,7 +117,7 @@ def test_bash_completes(folder: Path, words: str, expected: list[str]):
 @pytest.mark.parametrize(("start", "expected"), [("", ["true", "false"]), ("t", ["true"])])
 def test_bash_completes_behind_the_equals_sign(folder: Path, start: str, expected: list[str]):
     """Bash takes it for the end of a word, and puts answers behind it."""
-    assert in_bash(f"train --set anneal_clip={start}", folder) == expected
+    assert in_bash(f"train --set clip_value_loss={start}", folder) == expected
     every = in_bash("train --set policy.activation=", folder)
     assert every == list(settings_of(MLPActorCriticPolicy)["activation"].limits.choices)
 
@@ -148,15 +148,15 @@ def test_fish_completes(folder: Path):
         assert done.stderr == ""
         return done.stdout.splitlines()
 
-    assert offered("train --set num_s") == ["num_steps=\tSteps of each environment in one rollout."]
-    assert offered("train --set anneal_clip=t") == ["anneal_clip=true"]
+    assert offered("train --set num_s") == ["num_steps=\tSteps of each environment in one iteration."]
+    assert offered("train --set clip_value_loss=t") == ["clip_value_loss=true"]
     assert offered("list-algos p") == ["ppo"]
 
 
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("lerax train --set anneal_cl\tt\t", "lerax train --set anneal_clip=true"),
+        ("lerax train --set clip_val\tt\t", "lerax train --set clip_value_loss=true"),
         ("lerax record-video mine --policy be\t", "lerax record-video mine --policy best"),
     ],
 )

@@ -82,7 +82,7 @@ WRITTEN = {
     "MLPActorCriticPolicy(env, key=0)": KEY.format("0"),
     "MLPActorCriticPolicy(CartPole, key=KEY)": CLASS.format("env", r"CartPole\(\)"),
     "RandomPolicy(CartPole)": CLASS.format("env", r"CartPole\(\)"),
-    "PPO(anneal_clip='true')": r"ValueError: anneal_clip: not a bool \(got 'true'\); .* such as True\b.*",
+    "PPO(clip_value_loss='true')": r"ValueError: clip_value_loss: not a bool .*'true'.* such as True\b.*",
     "PPO(learning_rate='1e-3')": r"ValueError: learning_rate: not a float .*; such as 0\.00025",
     "PPO(env)": r"ValueError: num_envs: not an int \(got CartPole.*; such as 4",
     "ppo.learn(env, policy, 1024, key=0)": KEY.format("0"),
@@ -138,7 +138,7 @@ WRITTEN = {
     ),
     # What is meant well is taken, without a warning.
     "read_facts('run')": "nothing",
-    "PPO(learning_rate=jnp.array(1e-3), num_envs=np.int32(4), anneal_clip=np.bool_(True))": "nothing",
+    "PPO(learning_rate=jnp.array(1e-3), num_envs=np.int32(4), clip_value_loss=np.bool_(True))": "nothing",
     "MLPActorCriticPolicy(env, hidden_sizes=np.array([8, 8]), key=KEY)": "nothing",
     # Methods of environments that raise, or give what another library's do.
     "ppo.init(other_env(initial=lambda self, *, key: None), policy, key=KEY)": (

@@ -41,7 +41,7 @@ score = 475.0
 [algorithm]
 num_envs = 8
 gamma = 0.99
-anneal_clip = true
+clip_schedule = "linear"
 
 [policy]
 hidden_sizes = [64, 64]

@@ -50,7 +50,7 @@ def compiled(monkeypatch):
 
 
 def trained(env, policy, alpha=0.9, threshold=1e6, **settings):
-    algorithm = PPO(**SMALL, normalize_rewards=True, anneal_clip=True, **settings)
+    algorithm = PPO(**SMALL, normalize_rewards=True, clip_schedule="linear", **settings)
     memory = MemoryBackend()
     with LoggingCallback(memory, name="run", alpha=alpha) as logger:
         callbacks = [logger, StopOnReturn(threshold, alpha)]

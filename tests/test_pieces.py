@@ -14,7 +14,12 @@ from lerax.checkpoint import CheckpointError
 
 STEPS = 64  # of an iteration
 FALLING = PPO(
-    num_envs=4, num_steps=16, num_epochs=1, num_batches=1, anneal_learning_rate=True, anneal_clip=True
+    num_envs=4,
+    num_steps=16,
+    num_epochs=1,
+    num_batches=1,
+    learning_rate_schedule="linear",
+    clip_schedule="linear",
 )
 
 
@@ -60,8 +65,8 @@ def test_the_first_run_says_how_long_the_training_is_where_nobody_else_does(env,
         scalars["train/learning_rate"] for _, scalars in whole[1][::2]
     ]
     said = (
-        r"total_timesteps: beyond the end .* anneal_learning_rate and anneal_clip reaches 0 \(got 512, it "
-        r"ends at 256\); begin it with init\(\.\.\., total_timesteps=512\)$"
+        r"total_timesteps: beyond .* nothing is left by learning_rate_schedule and clip_schedule "
+        r"\(got 512, it ends at 256\); begin it with init\(\.\.\., total_timesteps=512\)$"
     )
     with pytest.raises(ValueError, match=said):
         train(state, 8)

@@ -79,12 +79,12 @@ def terms(policy, batch, clip, normalize, clip_value):
 
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("clip_value", [True, False])
-@pytest.mark.parametrize("anneal, progress, clip", [(False, 0.6, 0.25), (True, 0.6, 0.1)])
-def test_the_loss_is_that_of_the_paper(policy, normalize, clip_value, anneal, progress, clip):
+@pytest.mark.parametrize("schedule, progress, clip", [("constant", 0.6, 0.25), ("linear", 0.6, 0.1)])
+def test_the_loss_is_that_of_the_paper(policy, normalize, clip_value, schedule, progress, clip):
     """A value clipped with `minimum` instead of `maximum` would let errors hide behind the clip."""
     algorithm = PPO(
         clip_coefficient=0.25,
-        anneal_clip=anneal,
+        clip_schedule=schedule,
         clip_value_loss=clip_value,
         normalize_advantages=normalize,
         value_loss_coefficient=0.7,
@@ -108,7 +108,12 @@ def box_policy():
 @pytest.mark.parametrize("kind", ["discrete", "masked", "box"])
 def test_the_first_ratio_is_one_at_every_learning_rate(kind, env, policy, box_policy):
     """Whatever the environment gets, the log probability is of the action that is stored."""
-    options = {"num_epochs": 1, "num_batches": 1, "learning_rate": 0.008, "anneal_learning_rate": True}
+    options = {
+        "num_epochs": 1,
+        "num_batches": 1,
+        "learning_rate": 0.008,
+        "learning_rate_schedule": "linear",
+    }
     if kind == "masked":
         env = Masked()
         policy = MLPActorCriticPolicy(env, hidden_sizes=(8,), key=jr.key(0))

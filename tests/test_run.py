@@ -117,7 +117,7 @@ def test_run_json_tells_how_a_run_began_and_ended(tmp_path):
 
 
 def test_config_toml_comes_back(tmp_path):
-    config = {"env": "CartPole-v1", "steps": 100, "algorithm": {"gamma": 0.99, "anneal_clip": True}}
+    config = {"env": "CartPole-v1", "steps": 100, "algorithm": {"gamma": 0.99, "clip_value_loss": True}}
     RunDirectory(tmp_path).write_config(config)
     assert tomllib.loads((tmp_path / "config.toml").read_text()) == config
 

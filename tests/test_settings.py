@@ -21,9 +21,9 @@ SETTINGS = settings_of(PPO)
         ("num_envs", np.int64(8), 8),
         ("gamma", 1, 1.0),
         ("gamma", np.float32(0.5), 0.5),
-        ("anneal_clip", True, True),
-        ("anneal_clip", np.True_, True),
-        ("anneal_clip", np.bool_(False), False),
+        ("clip_value_loss", True, True),
+        ("clip_value_loss", np.True_, True),
+        ("clip_value_loss", np.bool_(False), False),
         ("num_envs", 2**20, 2**20),
         ("learning_rate", 1e-300, 1e-300),
     ],
@@ -48,12 +48,12 @@ def test_values_are_brought_to_their_type(name, value, converted):
         ("gamma", None),
         ("gamma", 1j),
         pytest.param("gamma", 10**400, id="gamma-huge"),
-        ("anneal_clip", 1),
-        ("anneal_clip", "true"),
+        ("clip_value_loss", 1),
+        ("clip_value_loss", "true"),
     ],
 )
 def test_a_value_of_another_type_is_refused(name, value):
-    kind = {"num_envs": "an int", "gamma": "a float", "anneal_clip": "a bool"}[name]
+    kind = {"num_envs": "an int", "gamma": "a float", "clip_value_loss": "a bool"}[name]
     with pytest.raises(ValueError, match=f"^{name}: not {kind} \\(got ") as error:
         SETTINGS[name].convert(value)  # directly: the annotations of PPO itself are checked in these tests
     assert repr(value)[:40] in str(error.value)
@@ -115,7 +115,7 @@ def test_every_setting_has_a_default_that_it_allows_and_help():
 def test_ranges_have_words():
     policy = settings_of(MLPActorCriticPolicy)
     said = {name: declared.allowed for name, declared in (SETTINGS | policy).items()}
-    assert said["anneal_clip"] == "true or false"
+    assert said["clip_value_loss"] == "true or false"
     assert said["hidden_sizes"] == "1 to 100 values, each at least 1 and at most 16384"
     assert said["gamma"] == "at least 0 and at most 1" and said["activation"].startswith("one of tanh, relu")
 

@@ -58,7 +58,9 @@ def test_environments_have_32_bits(name, x64):
 @pytest.mark.parametrize("env", [CartPole(), Pendulum()], ids=lambda env: env.name)
 def test_training_has_32_bits(env, x64):
     """Policies, the state of a training with callbacks, what is logged, and what evaluation gives."""
-    algorithm = PPO(num_envs=2, num_steps=8, num_batches=2, normalize_rewards=True, anneal_learning_rate=True)
+    algorithm = PPO(
+        num_envs=2, num_steps=8, num_batches=2, normalize_rewards=True, learning_rate_schedule="linear"
+    )
     callback = as_callback([StopOnReturn(1.0), StopOnNonFinite()])
 
     @eqx.filter_jit

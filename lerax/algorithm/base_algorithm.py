@@ -122,8 +122,15 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         return -(-total_timesteps // self.steps_per_iteration)
 
     def falling(self) -> list[str]:
-        """What falls over the training: the settings called `anneal_...` that are on."""
-        return [name for name, value in setting_values(self).items() if name.startswith("anneal_") and value]
+        """What falls to 0 over the training: the settings called `..._schedule` that are not constant.
+
+        An `exploration_schedule` ends at `final_epsilon` instead.
+        """
+        schedules = {
+            name: value for name, value in setting_values(self).items() if name.endswith("_schedule")
+        }
+        schedules.pop("exploration_schedule", None)
+        return [name for name, value in schedules.items() if value != "constant"]
 
     def check_length(self, state: AlgorithmState, total_timesteps: int) -> None:
         """Refuses to go beyond the end of a training at which a schedule has fallen to 0.
@@ -137,7 +144,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         """
         whole, falling = int(state.total_iterations), self.falling()
         if falling and 0 < whole < self.num_iterations(total_timesteps):
-            wrong = f"beyond the end of the training, where {' and '.join(falling)} reaches 0"
+            wrong = f"beyond the end of the training, where nothing is left by {' and '.join(falling)}"
             said = f"{total_timesteps}, it ends at {whole * self.steps_per_iteration}"
             hint = f"begin it with init(..., total_timesteps={total_timesteps})"
             raise SettingError("total_timesteps", total_timesteps, wrong=wrong, hint=hint, said=said)

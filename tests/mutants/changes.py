@@ -75,7 +75,7 @@ CHANGES = [
     change("algorithm/on_policy/ppo", "0.5 * jnp.mean(error)", "jnp.mean(error)", LOSS),
     change("algorithm/on_policy/ppo", "(jnp.std(advantage) + 1e-8)", "(jnp.var(advantage) + 1e-8)", LOSS),
     change("algorithm/on_policy/ppo", "ratio - 1 - log_ratio", "-log_ratio", LOSS),
-    change("algorithm/on_policy/ppo", "(1.0 - progress if", "(progress if", LOSS),
+    change("algorithm/on_policy/ppo", "self.clip_schedule, self", "'constant', self", LOSS),
     change(
         "algorithm/on_policy/ppo",
         "self.value_loss_coefficient *",
@@ -86,7 +86,7 @@ CHANGES = [
     change("algorithm/on_policy/base", "values[1:]),", "values[:-1]),", FOLLOWED),
     change("algorithm/on_policy/base", "            advantage + value,", "            advantage,", FOLLOWED),
     change("algorithm/on_policy/base", "eps=1e-5", "eps=1e-8", GRADIENT),
-    change("algorithm/on_policy/base", "jnp.minimum(1.0, self.max", "jnp.maximum(1.0, self.max", GRADIENT),
+    change("algorithm/optimizer", "jnp.minimum(1.0, max", "jnp.maximum(1.0, max", GRADIENT),
     change(
         "algorithm/on_policy/base",
         "return vector, opt_state, {",
@@ -123,7 +123,8 @@ CHANGES = [
         "jnp.var(returns - values)",
         "test_advantage::test_explained_variance",
     ),
-    change("algorithm/on_policy/base", "(1.0 - self.progress(state))", "(self.progress(state))", RATES),
+    change("algorithm/on_policy/base", "(self.learning_rate_schedule,", "('constant',", RATES),
+    change("schedule", '"linear": 1.0 - progress', '"linear": progress', RATES),
     change(
         "algorithm/base_algorithm",
         "return -(-total_timesteps //",

@@ -19,9 +19,11 @@ from lerax.env import AbstractEnvLike
 from lerax.errors import SettingTypeError
 from lerax.learner import AbstractLearner, Log
 from lerax.policy import AbstractActorCriticPolicy, AbstractPolicy
+from lerax.schedule import scheduled
 
 from .. import footprint
 from ..base_algorithm import AbstractAlgorithm
+from ..optimizer import adam, descend, with_rate
 from ..state import AlgorithmState
 from .batch import Batch, explained_variance, shuffles
 from .reward_scale import RewardScale
@@ -46,7 +48,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
 
     Attributes:
         learning_rate: Step size of the optimizer.
-        anneal_learning_rate: Whether it falls linearly to 0 over the training.
+        learning_rate_schedule: How it falls to 0 over the training.
         num_steps: Steps of each environment in one rollout.
         num_epochs: Passes over a rollout.
         num_batches: Minibatches that a pass is cut into.
@@ -58,7 +60,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
     """
 
     learning_rate: eqx.AbstractVar[float]
-    anneal_learning_rate: eqx.AbstractVar[bool]
+    learning_rate_schedule: eqx.AbstractVar[str]
     num_steps: eqx.AbstractVar[int]
     num_epochs: eqx.AbstractVar[int]
     num_batches: eqx.AbstractVar[int]
@@ -88,9 +90,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
 
     def optimizer(self) -> optax.GradientTransformation:
         """The optimizer; it works on all that is trainable, raveled into one vector, and holds its rate."""
-        return optax.inject_hyperparams(optax.adam, hyperparam_dtype=jnp.float32)(
-            learning_rate=self.learning_rate, eps=1e-5
-        )
+        return adam(self.learning_rate, eps=1e-5)
 
     def init_learner(
         self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]
@@ -129,26 +129,19 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         self, state: AlgorithmState[OnPolicyLearner], *, key: Key[Array, ""]
     ) -> tuple[AlgorithmState[OnPolicyLearner], Steps, Log]:
         collect_key, update_key = jr.split(key)
-        learner, progress = self._annealed(state), self.progress(state)
+        learner, progress = state.learner, self.progress(state)
+        rate = scheduled(self.learning_rate_schedule, self.learning_rate, progress)
         standing, steps = self._collect(state.env, learner.policy, state.standing, collect_key)
         scale, batch = self._judged(learner, steps, standing)
+        learner = eqx.tree_at(lambda it: it.opt_state, learner, with_rate(learner.opt_state, rate))
         vector, opt_state, log = self._update(learner, batch, progress, update_key)
         policy = tree.ravel(learner.policy, learner.policy.trainable())[1](vector)
         learner = OnPolicyLearner(policy.after_rollout(batch.observation), opt_state, scale)
         log |= {
             "explained_variance": explained_variance(batch.value, batch.returns),
-            "learning_rate": opt_state.hyperparams["learning_rate"],
+            "learning_rate": rate,
         }
         return state.after(standing, learner), steps, log
-
-    def _annealed(self, state: AlgorithmState[OnPolicyLearner]) -> OnPolicyLearner:
-        """The learner with the learning rate of this iteration."""
-        if not self.anneal_learning_rate:
-            return state.learner
-        rate = self.learning_rate * (1.0 - self.progress(state))
-        rates = state.learner.opt_state.hyperparams | {"learning_rate": jnp.asarray(rate, jnp.float32)}
-        opt_state = state.learner.opt_state._replace(hyperparams=rates)
-        return eqx.tree_at(lambda learner: learner.opt_state, state.learner, opt_state)
 
     def _collect(
         self,
@@ -236,10 +229,10 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
             vector, opt_state = carry
             batch = packing.unpack({name: array[rows] for name, array in samples.items()})
             gradient, log = jax.grad(loss, has_aux=True)(vector, batch)
-            norm = jnp.linalg.norm(gradient)
-            gradient = gradient * jnp.minimum(1.0, self.max_grad_norm / (norm + 1e-9))
-            change, opt_state = optimizer.update(gradient, opt_state, vector)
-            return (vector + change, opt_state), log | {"grad_norm": norm}
+            vector, opt_state, norm = descend(
+                optimizer, vector, gradient, opt_state, max_norm=self.max_grad_norm
+            )
+            return (vector, opt_state), log | {"grad_norm": norm}
 
         size = self.steps_per_iteration
         rows = shuffles(key, self.num_epochs, size).reshape(-1, size // self.num_batches)

@@ -8,13 +8,13 @@ from jaxtyping import Array, Float
 
 from lerax.errors import SettingError
 from lerax.policy import AbstractActorCriticPolicy
+from lerax.schedule import scheduled
 from lerax.settings import check_settings, setting
 
+from .. import arguments
+from ..arguments import LARGE, MOST
 from .base import AbstractOnPolicyAlgorithm
 from .batch import Batch
-
-MOST = 2**31 - 1  # that an int32 counts
-LARGE = 1e30  # a float32 holds it
 
 
 class PPO(AbstractOnPolicyAlgorithm):
@@ -24,22 +24,22 @@ class PPO(AbstractOnPolicyAlgorithm):
         ValueError: A setting is out of range, or the minibatches do not divide the rollout.
     """
 
-    num_envs: int = setting(4, "Environments stepped side by side.", at_least=1, at_most=2**20)
-    num_steps: int = setting(128, "Steps of each environment in one rollout.", at_least=1, at_most=2**20)
-    num_epochs: int = setting(4, "Passes over each rollout.", at_least=1, at_most=2**20)
-    num_batches: int = setting(4, "Minibatches in a pass.", at_least=1, at_most=MOST)
-    learning_rate: float = setting(2.5e-4, "Step size of the optimizer.", above=0, at_most=LARGE)
-    anneal_learning_rate: bool = setting(False, "Let the learning rate fall linearly to 0.")
-    gamma: float = setting(0.99, "Discount factor.", at_least=0, at_most=1)
+    num_envs: int = arguments.num_envs(4)
+    num_steps: int = arguments.num_steps(128)
+    num_epochs: int = arguments.num_epochs(4)
+    num_batches: int = arguments.num_batches(4)
+    learning_rate: float = arguments.learning_rate(2.5e-4)
+    learning_rate_schedule: str = arguments.learning_rate_schedule()
+    gamma: float = arguments.gamma()
     gae_lambda: float = setting(0.95, "Lambda of the advantage estimate.", at_least=0, at_most=1)
     clip_coefficient: float = setting(0.2, "How far the probability ratio may move.", above=0, at_most=LARGE)
-    anneal_clip: bool = setting(False, "Let the clip coefficient fall linearly to 0.")
+    clip_schedule: str = arguments.schedule("the clip coefficient")
     clip_value_loss: bool = setting(False, "Clip the change of the value, too.")
-    normalize_rewards: bool = setting(False, "Divide rewards by the spread of returns.")
+    normalize_rewards: bool = arguments.normalize_rewards()
     normalize_advantages: bool = setting(True, "Normalize advantages in each minibatch.")
-    value_loss_coefficient: float = setting(0.5, "Weight of the value loss.", at_least=0, at_most=LARGE)
-    entropy_loss_coefficient: float = setting(0.01, "Weight of the entropy bonus.", at_least=0, at_most=LARGE)
-    max_grad_norm: float = setting(0.5, "Largest norm of the gradient.", above=0, at_most=LARGE)
+    value_loss_coefficient: float = arguments.coefficient(0.5, "value loss")
+    entropy_loss_coefficient: float = arguments.coefficient(0.01, "entropy bonus")
+    max_grad_norm: float = arguments.max_grad_norm(0.5)
 
     def __check_init__(self):
         check_settings(self)
@@ -64,7 +64,7 @@ class PPO(AbstractOnPolicyAlgorithm):
         judge = jax.vmap(lambda s, o, a, m: policy.evaluate_action(s, o, a, action_mask=m))
         inputs = batch.policy_state, batch.observation, batch.action, batch.action_mask
         _, value, log_prob, entropy = judge(*inputs)
-        clip = self.clip_coefficient * (1.0 - progress if self.anneal_clip else 1.0)
+        clip = scheduled(self.clip_schedule, self.clip_coefficient, progress)
         log_ratio = log_prob - batch.log_prob
         ratio = jnp.exp(log_ratio)
         advantage = batch.advantage
