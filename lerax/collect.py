@@ -44,6 +44,7 @@ class Steps(eqx.Module):
         terminal: The task ended.
         truncated: The time was up.
         next_observation: What followed, of the finished episode where one ended.
+        next_action_mask: Which actions it could choose from then; None for all.
         policy_state: The policy's memory before the step; None where it has none.
         next_policy_state: The policy's memory after it, of the finished episode where one ended.
         extra: What else `act` gave.
@@ -56,6 +57,7 @@ class Steps(eqx.Module):
     terminal: Bool[Array, "*batch"]
     truncated: Bool[Array, "*batch"]
     next_observation: PyTree
+    next_action_mask: PyTree
     policy_state: PyTree
     next_policy_state: PyTree
     extra: PyTree
@@ -138,6 +140,9 @@ def step(
     policy_state, action, extra = act(standing.policy_state, standing.observation, mask, noise)
     taken = env.action_space.clip(action) if isinstance(env.action_space, Box) else action
     after = advance(env, standing.env_state, taken, key=key, fresh=fresh.env_state)
+    next_mask = None
+    if mask is not None:
+        next_mask = allowed_actions(env, after.next_state, key=jr.fold_in(mask_key, 1))
     steps = Steps(
         observation=standing.observation,
         action=action,
@@ -146,6 +151,7 @@ def step(
         terminal=after.terminal,
         truncated=after.truncated,
         next_observation=after.next_observation,
+        next_action_mask=next_mask,
         policy_state=standing.policy_state,
         next_policy_state=policy_state,
         extra=extra,

@@ -257,6 +257,23 @@ class Packing:
         self.dtypes = [jnp.dtype(leaf.dtype).name for leaf in leaves]  # NumPy makes a name anew each time
         self.batch_axes = batch_axes
 
+    def _parts(self) -> Hashable:
+        return self.structure, tuple(self.shapes), tuple(self.dtypes), self.batch_axes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Packing) and self._parts() == other._parts()
+
+    def __hash__(self) -> int:
+        return hash(self._parts())
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """How wide the arrays are, by dtype."""
+        widths: dict[str, int] = {}
+        for shape, dtype in zip(self.shapes, self.dtypes, strict=True):
+            widths[dtype] = widths.get(dtype, 0) + math.prod(shape)
+        return widths
+
     def pack(self, tree: PyTree) -> dict[str, Array]:
         """One array `[*batch, width]` per dtype."""
         columns: dict[str, list[Array]] = {}

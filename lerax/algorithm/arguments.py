@@ -63,3 +63,23 @@ def coefficient(default: float, what: str) -> Any:
 def normalize_rewards() -> Any:
     """Whether rewards are divided by the running deviation of discounted returns."""
     return setting(False, "Divide rewards by the spread of returns.")
+
+
+def epsilon(default: float) -> Any:
+    """How many actions are random at first."""
+    return setting(default, "Part of the actions that are random at first.", at_least=0, at_most=1)
+
+
+def final_epsilon(default: float) -> Any:
+    """How many actions are random at last."""
+    return setting(default, "Part of the actions that are random at last.", at_least=0, at_most=1)
+
+
+def exploration_fraction(default: float) -> Any:
+    """When the last epsilon is reached."""
+    return setting(default, "Part of the training until then.", above=0, at_most=1)
+
+
+def exploration_schedule() -> Any:
+    """How exploration changes over the training."""
+    return setting("linear", "How the random actions become fewer.", choices=SCHEDULES)
