@@ -70,6 +70,26 @@ POLICIES = _entries(
         "lerax.policy:MLPActorCriticPolicy",
         "Separate perceptrons for actions and value.",
     ),
+    (
+        "MLPQPolicy",
+        "lerax.policy:MLPQPolicy",
+        "A perceptron that values each discrete action.",
+    ),
+    (
+        "MLPDeterministicPolicy",
+        "lerax.policy:MLPDeterministicPolicy",
+        "A perceptron whose output is the action in a bounded box.",
+    ),
+    (
+        "MLPSquashedGaussianPolicy",
+        "lerax.policy:MLPSquashedGaussianPolicy",
+        "A Gaussian squashed into a bounded box.",
+    ),
+    (
+        "MLPCategoricalPolicy",
+        "lerax.policy:MLPCategoricalPolicy",
+        "A perceptron that gives probabilities of discrete actions.",
+    ),
 )
 BACKENDS = _entries(
     (

@@ -82,6 +82,23 @@ def setting_values(module: object) -> dict[str, Any]:
     return {name: getattr(module, name) for name in settings_of(type(module))}
 
 
+def take_settings(module: object, given: Mapping[str, Any]) -> None:
+    """Gives a module that is being constructed its settings, by default their defaults, and checks them.
+
+    Raises:
+        SettingTypeError: One of another name is given.
+        SettingError: A value has the wrong type or lies outside its range.
+    """
+    own = settings_of(type(module))
+    for name in given:
+        if name not in own:
+            hint = "it has " + ", ".join(own)
+            raise SettingTypeError(type(module).__name__, name, wrong="has no such setting", hint=hint)
+    for name, declared in own.items():
+        object.__setattr__(module, name, given.get(name, declared.default))
+    check_settings(module)
+
+
 def check_settings(module: object) -> None:
     """Converts and checks every setting of a module that is being constructed.
 

@@ -8,7 +8,9 @@ import pytest
 from jax import random as jr
 
 from lerax.algorithm import PPO
+from lerax.env.classic_control import CartPole
 from lerax.policy import MLPActorCriticPolicy
+from lerax.registry import POLICIES
 from lerax.settings import setting_values, settings_of
 
 SETTINGS = settings_of(PPO)
@@ -105,11 +107,19 @@ def test_what_is_not_a_list_of_numbers_is_refused(value):
 
 
 def test_every_setting_has_a_default_that_it_allows_and_help():
-    for cls in (PPO, MLPActorCriticPolicy):
+    policies = [entry.load() for entry in POLICIES.values()]
+    for cls in (PPO, *policies):
         for name, declared in settings_of(cls).items():
             assert declared.convert(declared.default) == declared.default, name
             assert declared.help.endswith("."), name
-            assert inspect.signature(cls).parameters[name].default == declared.default, name
+            if cls not in policies:  # whose constructors take the settings as they are declared
+                assert inspect.signature(cls).parameters[name].default == declared.default, name
+
+
+def test_a_policy_has_no_other_settings():
+    said = "MLPActorCriticPolicy: has no such setting .*'hiden_sizes'.* hidden_sizes"
+    with pytest.raises(TypeError, match=said):
+        MLPActorCriticPolicy(CartPole(), hiden_sizes=(8,), key=jr.key(0))
 
 
 def test_ranges_have_words():

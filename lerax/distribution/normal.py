@@ -30,9 +30,11 @@ class Normal(AbstractDistribution):
         return self.loc
 
     def log_prob(self, value: Float[Array, "..."]) -> Float[Array, ""]:
-        standardised = (value - self.loc) * jnp.exp(-self.log_scale)
-        terms = -0.5 * standardised**2 - self.log_scale - 0.5 * math.log(2 * math.pi)
-        return jnp.sum(terms)
+        return self.log_prob_of_noise((value - self.loc) * jnp.exp(-self.log_scale))
+
+    def log_prob_of_noise(self, noise: Float[Array, "..."]) -> Float[Array, ""]:
+        """The log probability of the action that `noise` makes."""
+        return jnp.sum(-0.5 * noise**2 - self.log_scale - 0.5 * math.log(2 * math.pi))
 
     def entropy(self) -> Float[Array, ""]:
         terms = jnp.broadcast_to(self.log_scale, self.loc.shape)

@@ -3,4 +3,10 @@
 from .actor_critic import AbstractActorCriticPolicy as AbstractActorCriticPolicy
 from .actor_critic import MLPActorCriticPolicy as MLPActorCriticPolicy
 from .base_policy import AbstractPolicy as AbstractPolicy
+from .box import AbstractBoxPolicy as AbstractBoxPolicy
+from .categorical import MLPCategoricalPolicy as MLPCategoricalPolicy
+from .deterministic import MLPDeterministicPolicy as MLPDeterministicPolicy
+from .mlp import AbstractMLPPolicy as AbstractMLPPolicy
+from .q import MLPQPolicy as MLPQPolicy
 from .random import RandomPolicy as RandomPolicy
+from .squashed_gaussian import MLPSquashedGaussianPolicy as MLPSquashedGaussianPolicy

@@ -59,6 +59,17 @@ class AbstractPolicy(eqx.Module):
         """The memory at the beginning of an episode; None, the default, for none."""
         return None
 
+    def after_rollout(self, observation: PyTree) -> "AbstractPolicy":
+        """The policy after new observations: what it learns from them other than by gradients.
+
+        Args:
+            observation: Those that training has seen since the last call, `[sample, ...]`.
+
+        Returns:
+            By default the policy as it is.
+        """
+        return self
+
 
 def check_policy(policy: object, env: AbstractEnvLike) -> None:
     """Refuses what is no policy, or one that another environment's spaces were made for.

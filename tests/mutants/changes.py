@@ -279,7 +279,7 @@ CHANGES = [
         "self.scale + reward",
         "test_wrappers::test_a_scaled_reward_is_a_multiple_of_the_environments",
     ),
-    change("distribution/normal", "standardised**2 - self.log_scale", "standardised**2", NORMAL),
+    change("distribution/normal", "noise**2 - self.log_scale", "standardised**2", NORMAL),
     change("distribution/normal", "math.log(2 * math.pi * math.e)", "math.log(2 * math.pi)", NORMAL),
     change("distribution/categorical", "-jnp.sum(jnp.exp", "jnp.sum(jnp.exp", CATEGORICAL),
     change(
@@ -289,21 +289,21 @@ CHANGES = [
         "test_distributions::test_categorical_samples_have_the_given_frequencies",
     ),
     change(
-        "network",
-        "math.sqrt(2)]",
-        "math.sqrt(3)]",
+        "network/initialization",
+        "math.sqrt(2) if",
+        "math.sqrt(3) if",
         "test_network::test_initial_gains_and_biases_are_those_of_ppo",
     ),
     change(
-        "network",
-        "x @ self.weights[-1] + self.biases[-1]",
-        "x @ self.weights[-1]",
+        "network/mlp",
+        "x @ weight + bias",
+        "x @ weight",
         "test_network::test_a_perceptron_is_matrix_products_with_an_activation_between_them",
     ),
     change(
         "policy/actor_critic",
-        "output_scale=0.01",
-        "output_scale=1.0",
+        "flat_size, 0.01)",
+        "flat_size, 1.0)",
         "test_rollout::test_a_mask_is_kept_with_its_action",
     ),
     change(
@@ -565,9 +565,9 @@ CHANGES = [
     ),
     change("env/mujoco/data", "opt.timestep * frame_skip", "opt.timestep", f"{EPISODES}[Swimmer]"),
     change(
-        "policy/actor_critic",
-        "statistics.normalize(flat, MOST)",
-        "flat",
+        "policy/mlp",
+        "self.seen.normalize(self.observation_space.flatten(observation), MOST)",
+        "self.observation_space.flatten(observation)",
         "test_normalization::test_normalizing_makes_a_policy_blind_to_shift_and_scale",
     ),
     change(
@@ -765,13 +765,13 @@ CHANGES = [
         "test_spaces::test_a_box_contains_what_gymnasiums_contains",
     ),
     change(
-        "network",
+        "network/initialization",
         "matrices - 2.0 * vector * along",
         "matrices - vector * along",
         "test_network::test_rows_or_columns_are_orthonormal_whatever_shapes_are_made_together",
     ),
     change(
-        "network",
+        "network/initialization",
         "* -signs[:, None, :]",
         "",
         "test_network::test_orthogonal_matrices_are_uniformly_distributed",

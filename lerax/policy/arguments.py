@@ -1,0 +1,36 @@
+"""Settings that several policies have."""
+
+from typing import Any
+
+from lerax.network import ACTIVATIONS, INITIALIZATIONS
+from lerax.settings import setting
+
+
+def hidden_sizes(*default: int) -> Any:
+    """How wide the networks are, and how deep."""
+    return setting(default, "Widths of the hidden layers.", at_least=1, at_most=2**14)
+
+
+def activation(default: str) -> Any:
+    """What is between two layers."""
+    return setting(default, "Activation function.", choices=tuple(ACTIVATIONS))
+
+
+def initialization(default: str) -> Any:
+    """How the weights begin."""
+    return setting(default, "How initial weights are drawn.", choices=tuple(INITIALIZATIONS))
+
+
+def layer_norm() -> Any:
+    """Whether hidden layers are normalised."""
+    return setting(False, "Layer normalisation before each activation.")
+
+
+def batch_norm() -> Any:
+    """Whether layers' inputs are normalised, as CrossQ needs it."""
+    return setting(False, "Batch renormalisation before each layer, which only CrossQ trains.")
+
+
+def normalize_observations() -> Any:
+    """Whether the policy normalises what it sees."""
+    return setting(False, "Normalize observations by all that was seen.")

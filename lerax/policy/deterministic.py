@@ -1,0 +1,46 @@
+"""Policies whose action is a function of the observation."""
+
+from typing import ClassVar
+
+from jax import numpy as jnp
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from lerax.network import Network
+from lerax.statistics import RunningStatistics
+
+from .box import AbstractBoxPolicy
+
+
+class MLPDeterministicPolicy(AbstractBoxPolicy):
+    """A perceptron whose outputs are the action, kept in the box by a tanh (Lillicrap et al., 2016).
+
+    Args:
+        env: The environment to act in. Only its two spaces are kept.
+        key: PRNG key of the initial weights.
+        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `normalize_observations`.
+
+    Raises:
+        SettingTypeError: The action space is not a Box with finite bounds, or there is no such setting.
+        SettingError: A setting is out of range.
+    """
+
+    network: Network
+    seen: RunningStatistics | None
+
+    name: ClassVar[str] = "MLPDeterministicPolicy"
+
+    def _make(self, key: Key[Array, ""]) -> None:
+        (self.network,) = self._networks(key, (self.action_space.flat_size, 1.0))
+
+    def unit_action(self, observation: PyTree) -> Float[Array, " size"]:
+        return jnp.tanh(self.network(self.normalized(observation)))
+
+    def __call__(
+        self,
+        state: None,
+        observation: PyTree,
+        *,
+        key: Key[Array, ""] | None = None,
+        action_mask: Bool[Array, "..."] | None = None,
+    ) -> tuple[None, Float[Array, "..."]]:
+        return None, self.scaled(self.unit_action(observation))

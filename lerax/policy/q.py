@@ -1,0 +1,92 @@
+"""Policies that value each action."""
+
+from typing import ClassVar
+
+import equinox as eqx
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
+
+from lerax import tree
+from lerax.network import Network
+from lerax.space import Discrete
+from lerax.statistics import RunningStatistics
+
+from . import arguments
+from .mlp import AbstractMLPPolicy
+
+
+class Exploration(tree.Untrained):
+    """How often an action is a random one."""
+
+    epsilon: Float[Array, ""]
+
+
+class MLPQPolicy(AbstractMLPPolicy):
+    """A perceptron that values each discrete action; the best one is done (Mnih et al., 2015).
+
+    Sampled actions are random ones in a part epsilon of the steps, and else the best ones. The setting
+    `epsilon` there is a part of the policy that algorithms change (`with_epsilon`).
+
+    Args:
+        env: The environment to act in. Only its two spaces are kept.
+        key: PRNG key of the initial weights.
+        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `normalize_observations`.
+
+    Raises:
+        SettingTypeError: The action space is not Discrete, or there is no such setting.
+        SettingError: A setting is out of range.
+    """
+
+    network: Network
+    epsilon: Exploration
+    seen: RunningStatistics | None
+    hidden_sizes: tuple[int, ...] = arguments.hidden_sizes(120, 84)
+
+    name: ClassVar[str] = "MLPQPolicy"
+    acts_in = (Discrete,)
+
+    def _make(self, key: Key[Array, ""]) -> None:
+        (self.network,) = self._networks(key, (self.action_space.flat_size, 1.0))
+        self.epsilon = Exploration(jnp.array(0.05, jnp.float32))
+
+    def q_values(self, observation: PyTree) -> Float[Array, " n"]:
+        """The value of each action."""
+        return self.network(self.normalized(observation))
+
+    def with_epsilon(self, value: Float[ArrayLike, ""]) -> "MLPQPolicy":
+        """The same policy with random actions in this part of the sampled steps."""
+        return eqx.tree_at(lambda policy: policy.epsilon.epsilon, self, jnp.asarray(value, jnp.float32))
+
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " n+1"]:
+        """What `action` takes; drawn for a whole rollout at once it is several times cheaper."""
+        return jr.uniform(key, (self.action_space.flat_size + 1,), jnp.float32)
+
+    def action(
+        self,
+        observation: PyTree,
+        noise: Float[Array, " n+1"],
+        action_mask: Bool[Array, " n"] | None = None,
+    ) -> Int[Array, ""]:
+        """The random action that `noise` makes: epsilon-greedy among what is allowed."""
+        explores = noise[0] < self.epsilon.epsilon
+        return best(jnp.where(explores, noise[1:], self.q_values(observation)), action_mask)
+
+    def __call__(
+        self,
+        state: None,
+        observation: PyTree,
+        *,
+        key: Key[Array, ""] | None = None,
+        action_mask: Bool[Array, " n"] | None = None,
+    ) -> tuple[None, Int[Array, ""]]:
+        if key is None:
+            return None, best(self.q_values(observation), action_mask)
+        return None, self.action(observation, self.noise(key=key), action_mask)
+
+
+def best(values: Float[Array, " n"], action_mask: Bool[Array, " n"] | None) -> Int[Array, ""]:
+    """The allowed action of the highest value."""
+    if action_mask is not None:
+        values = jnp.where(action_mask, values, -jnp.inf)
+    return jnp.argmax(values).astype(jnp.int32)

@@ -1,0 +1,90 @@
+"""Gaussian policies in a bounded box."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from lerax.distribution import SquashedNormal
+from lerax.network import Network
+from lerax.statistics import RunningStatistics
+
+from . import arguments
+from .box import AbstractBoxPolicy
+
+LEAST_LOG_STD, MOST_LOG_STD = -20.0, 2.0
+
+
+class MLPSquashedGaussianPolicy(AbstractBoxPolicy):
+    """A perceptron that gives a Gaussian, squashed into the box (Haarnoja et al., 2018).
+
+    Args:
+        env: The environment to act in. Only its two spaces are kept.
+        key: PRNG key of the initial weights.
+        settings: `hidden_sizes`, `activation`, `layer_norm`, `batch_norm`, `initialization`,
+            `normalize_observations`.
+
+    Raises:
+        SettingTypeError: The action space is not a Box with finite bounds, or there is no such setting.
+        SettingError: A setting is out of range.
+    """
+
+    network: Network
+    seen: RunningStatistics | None
+    batch_norm: bool = arguments.batch_norm()
+
+    name: ClassVar[str] = "MLPSquashedGaussianPolicy"
+
+    def _make(self, key: Key[Array, ""]) -> None:
+        (self.network,) = self._networks(
+            key, (2 * self.action_space.flat_size, 1.0), batch_norm=self.batch_norm
+        )
+
+    def distribution(self, observation: PyTree) -> SquashedNormal:
+        """The distribution of unit actions for an observation."""
+        return _distribution(self.network(self.normalized(observation)))
+
+    def train(self, observations: PyTree) -> tuple[SquashedNormal, "MLPSquashedGaussianPolicy"]:
+        """Distributions for a batch `[sample, ...]`, with `batch_norm` normalised by its own statistics.
+
+        Returns:
+            A distribution with a leading axis, to be mapped over, and the policy with the moving statistics
+            after the batch.
+        """
+        outputs, network = self.network.train(jax.vmap(self.normalized)(observations))
+        return _distribution(outputs), eqx.tree_at(lambda policy: policy.network, self, network)
+
+    def critic(self, *, key: Key[Array, ""]) -> Network:
+        inputs = self.action_space.flat_size
+        return self._networks(key, (1, 1.0), inputs=inputs, batch_norm=self.batch_norm)[0]
+
+    def unit_action(self, observation: PyTree) -> Float[Array, " size"]:
+        return self.distribution(observation).mode()
+
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " size"]:
+        """What `action` takes; drawn for a whole rollout at once it is several times cheaper."""
+        return jr.normal(key, (self.action_space.flat_size,), jnp.float32)
+
+    def action(self, observation: PyTree, noise: Float[Array, " size"]) -> Float[Array, "..."]:
+        """The random action that `noise` makes."""
+        return self.scaled(self.distribution(observation).action(noise))
+
+    def __call__(
+        self,
+        state: None,
+        observation: PyTree,
+        *,
+        key: Key[Array, ""] | None = None,
+        action_mask: Bool[Array, "..."] | None = None,
+    ) -> tuple[None, Float[Array, "..."]]:
+        if key is None:
+            return None, self.scaled(self.unit_action(observation))
+        return None, self.action(observation, self.noise(key=key))
+
+
+def _distribution(output: Float[Array, "*batch outputs"]) -> SquashedNormal:
+    loc, log_scale = jnp.split(output, 2, axis=-1)
+    return SquashedNormal(loc, jnp.clip(log_scale, LEAST_LOG_STD, MOST_LOG_STD))
