@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import median
 
 from rounds import Contestant, Rows, worker
-from settings import SAVING
+from settings import REPLAYED, SAVING
 from tables import check, markdown, spread, values
 
 PEER = "lerax_checkpoints"
@@ -25,18 +25,18 @@ def saving_report(rows: Rows) -> str:
 
 
 def replay(quick: bool, directory: Path) -> list[Contestant]:
-    size = {"timesteps": 2_000, "calls": 1} if quick else {"timesteps": 40_000, "calls": 2}
+    size = {"timesteps": 2_000, "calls": 1} if quick else {"timesteps": 200_000, "calls": 2}
     return [Contestant(REPLAY, worker("replay", PEER, **size))]
 
 
 def replay_report(rows: Rows) -> str:
-    return _report(rows, SAVING[2], 10.0, 0.05)
+    return _report(rows, REPLAYED[2], 10.0, 0.05)
 
 
 def _report(rows: Rows, aimed: str, seconds: float, most: float) -> str:
     lines, checks = [], []
     for name, made in rows.items():
-        found = {mode: [row[mode] for row in made] for mode in SAVING if mode in made[0]}
+        found = {mode: [row[mode] for row in made] for mode in made[0] if mode != "load"}
         figures = lambda mode, key, found=found: [x for row in found[mode] for x in row.get(key, [])]
         for mode in found:
             over = [f"{min(figures(mode, key)) / min(figures('none', key)):.3f}" for key in ("wall", "cpu")]

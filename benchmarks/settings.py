@@ -9,6 +9,7 @@ LOGGING = ("none", "tensorboard", "full")  # full: TensorBoard, JSONL and the da
 
 FAULTS = ("none", "nothing", "raises", "hangs", "slow")  # no backend, one that does nothing, or goes wrong
 SAVING = ("none", "10m", "10s")  # how often a training is saved; the second is the default
+REPLAYED = ("none", "60s", "10s")  # the same with a replay memory
 BALANCE = (0.05, 0.1, 1.0, 0.4)  # CartPole's pole stays up where it is pushed right if this weighs above 0
 CLASSIC = ("CartPole", "Acrobot", "Pendulum", "MountainCar", "ContinuousMountainCar")
 MODELS = ("ant", "half_cheetah", "hopper", "humanoid", "inverted_pendulum", "pusher_v5", "reacher", "swimmer")

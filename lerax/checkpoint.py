@@ -3,6 +3,7 @@
 `lerax/archive/` says what a file looks like. Nothing in it is ever executed.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,15 @@ def save(
     archive.write(Path(path), arrays_of(module), metadata or {}, segments=segments, write=write)
 
 
-def arrays_of(module: PyTree, *, copy: bool = False) -> list[tuple[Entry, memoryview]]:
+def arrays_of(
+    module: PyTree, copy: Callable[[str, memoryview], memoryview] | None = None
+) -> list[tuple[Entry, memoryview]]:
     """The arrays of a module as bytes, with what is to be said of them.
 
     Args:
         module: Any tree.
-        copy: They stay as they are, whatever becomes of the module's.
+        copy: Makes of a name and bytes those that stay, whatever becomes of the module's; without it there is
+            no copy where that is possible.
 
     Raises:
         TypeError: An array holds Python objects.
@@ -69,8 +73,9 @@ def arrays_of(module: PyTree, *, copy: bool = False) -> list[tuple[Entry, memory
         if _is_form(leaf) or _plain(leaf).dtype.hasobject:
             got = "the form of an array" if _is_form(leaf) else "an array of Python objects"
             raise SettingTypeError(name, leaf, wrong="cannot be saved", hint="use numbers", said=got)
-        values = np.array(_plain(leaf), order="C", copy=copy or None)
-        found.append((Entry(name, str(leaf.dtype), tuple(leaf.shape)), _bytes(values)))
+        values = _bytes(np.asarray(_plain(leaf), order="C"))
+        entry = Entry(name, str(leaf.dtype), tuple(leaf.shape))
+        found.append((entry, copy(name, values) if copy else values))
     return found
 
 

@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 
 from . import archive, checkpoint
 from .archive import SEGMENTS, CheckpointError, Entry, Segments
+from .archive.copies import Copies
 from .archive.folder import best_of, files_in, path_at, segments_of, steps_of
 from .errors import LossWarning, SettingError
 
@@ -29,6 +30,7 @@ class _Task:
     arrays: list[tuple[Entry, memoryview]]
     metadata: dict[str, Any]
     before_publish: Callable[[], object] | None
+    copies: Copies  # whose the arrays are
 
 
 class Checkpoints:
@@ -55,6 +57,7 @@ class Checkpoints:
         self._segments = Segments(self.folder / SEGMENTS)
         self._changed = threading.Condition()
         self._waiting: _Task | None = None
+        self._copies = Copies()  # of the state that was written last
         self._writes = False
         self._newest_failed = False
         self._said = self._more = 0
@@ -68,6 +71,7 @@ class Checkpoints:
     ) -> None:
         """Copies the arrays of a state and returns; a thread writes them, and removes what is not kept.
 
+        The copy stays for the next save, which copies and hashes only what has changed, until `release`.
         While it still writes the one before, this one waits, and takes the place of another that waits. A
         save that fails is in `failures` and said as a `LossWarning` by the next call of `save` or `wait`;
         older ones stay.
@@ -86,14 +90,27 @@ class Checkpoints:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
             raise SettingError("metadata['steps']", steps, "a whole number of 0 or more")
         metadata = json.loads(json.dumps(metadata))  # a copy, too
-        arrays = checkpoint.arrays_of(state, copy=True)
-        task = _Task(path_at(self.folder, steps), arrays, metadata, before_publish)
+        copies = self._free()
+        arrays = checkpoint.arrays_of(state, copies.of)
+        task = _Task(path_at(self.folder, steps), arrays, metadata, before_publish, copies)
         with self._changed:
             self._waiting = task
             if not self._writes:
                 self._writes = True
                 threading.Thread(target=self._work, name="checkpoints", daemon=True).start()
         self.say(all=False)
+
+    def _free(self) -> Copies:
+        """Copies that nobody reads: of a state that waits, whose place the next one takes; of the last."""
+        with self._changed:
+            task, self._waiting = self._waiting, None
+            if task:
+                return task.copies
+            return Copies() if self._writes else self._copies
+
+    def release(self) -> None:
+        """Gives back the memory of the last state's copy; the next save copies and hashes everything."""
+        self._copies = Copies()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Waits until nothing is left to be written.
@@ -140,6 +157,7 @@ class Checkpoints:
         try:
             while task := self._next():
                 error = self._write(task)
+                self._copies = task.copies
                 task = None  # its arrays
                 self._newest_failed = error is not None
                 if error:
@@ -170,6 +188,7 @@ class Checkpoints:
                 task.arrays,
                 task.metadata,
                 segments=self._segments,
+                known=task.copies.known,
                 before_publish=task.before_publish,
             )
         except Exception as error:  # whatever it is, it is said, and training goes on

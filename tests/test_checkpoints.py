@@ -229,3 +229,68 @@ def test_metadata_that_are_no_json_are_refused_at_once(store):
     with pytest.raises(TypeError):
         store.save(state_of(0), {"steps": 1, "x": object()})
     assert json.dumps(store.all()) == "[]"
+
+
+def test_copies_that_are_used_again_hold_what_is_new(store, monkeypatch):
+    """Changes at random places and of the size, NaNs of other bits and signs of zero among them."""
+    monkeypatch.setattr(archive.copies, "COMPARED", 64)
+    random = np.random.default_rng(0)
+    ring = random.bytes(5203)
+    for step in range(1, 15):
+        ring = bytearray(ring)
+        for place in random.integers(0, len(ring), step % 3):
+            ring[place] ^= 1 << random.integers(8)
+        if step == 8:
+            ring += bytes(4801)
+        zeros = np.array([-0.0, 0.0, np.nan, -np.nan] * 100)[step % 4 :]
+        state = {"ring": np.frombuffer(ring, np.uint8), "zeros": zeros}
+        store.save(state, {"steps": step})
+        assert store.wait(60), store.failures
+        loaded, _, _ = store.load_newest(state)
+        assert {name: array.tobytes() for name, array in loaded.items()} == {
+            name: array.tobytes() for name, array in state.items()
+        }
+
+
+def test_what_has_not_changed_is_not_hashed_again(store, monkeypatch):
+    hashed = []
+    sha256 = archive.segments.hashlib.sha256
+
+    def counted(data=b""):
+        hashed.append(len(data))
+        return sha256(data)
+
+    def pieces():
+        found, hashed[:] = sum(size == SEGMENT for size in hashed), []
+        return found
+
+    monkeypatch.setattr(archive.segments.hashlib, "sha256", counted)
+    made = []
+    for step in (1, 2, 3, 3):
+        saved(store, step)
+        made.append(pieces())
+    store.release()
+    saved(store, 4)
+    assert [*made, pieces()] == [5, 1, 1, 0, 5]
+
+
+def test_a_segment_that_is_gone_is_written_again_though_its_name_is_known(store):
+    saved(store, 1)
+    for path in (store.folder / "segments").iterdir():
+        path.unlink()
+    saved(store, 2)
+    assert_bitwise_equal(store.load_newest(BLANK)[0], state_of(2))
+
+
+def test_a_copy_that_is_still_written_is_left_alone(store):
+    """Saves while one is written: it, and the last of those that wait, are the states of their time."""
+    gate, begun = threading.Event(), threading.Event()
+    store.save(state_of(1), {"steps": 1}, before_publish=lambda: begun.set() or gate.wait())
+    assert begun.wait(60)
+    for step in (2, 3, 4):
+        store.save(state_of(step), {"steps": step})
+    gate.set()
+    assert store.wait(60)
+    assert names(store.all()) == [1, 4]
+    for path, step in zip(store.all(), (1, 4), strict=True):
+        assert_bitwise_equal(checkpoint.load(path, BLANK), state_of(step))

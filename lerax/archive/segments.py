@@ -1,6 +1,7 @@
 """Pieces of large arrays in files of their own, and how files are read and checked."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -60,8 +61,15 @@ class Segments:
         self._folder = folder
         self._whole: dict[str, tuple[int, ...]] = {}  # what those that are known to be right looked like
 
-    def put(self, arrays: Sequence[memoryview]) -> list[tuple[str, ...]]:
+    def put(
+        self, arrays: Sequence[memoryview], known: Sequence[dict[int, str]] | None = None
+    ) -> list[tuple[str, ...]]:
         """Stores the large ones of some arrays, as far as they are not there.
+
+        Args:
+            arrays: Their bytes.
+            known: For each array the names of pieces, by their numbers, whose SHA-256 is known; those of the
+                others are filled in.
 
         Returns:
             For each array the names of its segments; none for one that is not large.
@@ -74,13 +82,19 @@ class Segments:
         if any(pieces) and not self._folder.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             sync_folder(self._folder.parent)
-        names = iter(at_once([lambda piece=piece: self._put(piece) for some in pieces for piece in some]))
+        known = known or [{} for _ in pieces]
+        calls = [
+            functools.partial(self._put, piece, names, number)
+            for some, names in zip(pieces, known, strict=True)
+            for number, piece in enumerate(some)
+        ]
+        names = iter(at_once(calls))
         if any(pieces):
             sync_folder(self._folder)
         return [tuple(next(names) for _ in some) for some in pieces]
 
-    def _put(self, data: memoryview) -> str:
-        name = hashlib.sha256(data).hexdigest()
+    def _put(self, data: memoryview, known: dict[int, str], number: int) -> str:
+        name = known.get(number) or hashlib.sha256(data).hexdigest()
         path = self._folder / name
         if not self._is_there(name, len(data)):
             with naming(path), Unfinished(path) as unfinished:
@@ -89,6 +103,7 @@ class Segments:
                 os.fsync(unfinished.file)
                 unfinished.publish(durable=False)  # the folder is for all of them at once
             self._whole[name] = _looks(os.stat(path))
+        known[number] = name
         return name
 
     def _is_there(self, name: str, size: int) -> bool:

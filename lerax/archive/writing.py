@@ -24,6 +24,7 @@ def write(
     metadata: dict[str, Any],
     *,
     segments: Segments | None = None,
+    known: dict[str, dict[int, str]] | None = None,
     before_publish: Callable[[], object] | None = None,
     write: Write = write_atomically,
 ) -> None:
@@ -34,6 +35,7 @@ def write(
         arrays: What it holds, with the bytes.
         metadata: Anything that JSON can hold.
         segments: Takes the large arrays; without it all are in the one file.
+        known: What `Copies` knows of their segments.
         before_publish: Called when all is written and nothing is to be seen yet.
         write: Writes the file.
 
@@ -41,7 +43,10 @@ def write(
         TypeError: The metadata hold something that JSON cannot.
         OSError: It cannot be written; what was there before is still there.
     """
-    held = segments.put([data for _, data in arrays]) if segments else [()] * len(arrays)
+    held: list[tuple[str, ...]] = [()] * len(arrays)
+    if segments:
+        names = [(known or {}).get(entry.name, {}) for entry, _ in arrays]
+        held = segments.put([data for _, data in arrays], names)
     inline = [data for (_, data), names in zip(arrays, held, strict=True) if not names]
     leaves: list[Any] = [[entry.name, entry.dtype, entry.shape] for entry, _ in arrays]
     if segments:

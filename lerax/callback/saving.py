@@ -185,6 +185,7 @@ class _Saver:
             self._ending = False
             self._seconds += time.monotonic() - self._began
             self.store.wait()
+            self.store.release()
 
 
 def _score(state: Any) -> float | None:
