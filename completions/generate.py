@@ -4,7 +4,7 @@ from pathlib import Path
 
 from typer.completion import get_completion_script
 
-from lerax_cli import declared
+from lerax_cli import declared, fitting
 
 HERE = Path(__file__).parent
 # All three ask in the way of fish: a word a line, a tab and what it means behind it.
@@ -48,11 +48,12 @@ if [[ $funcstack[1] == _lerax ]]; then _lerax "$@"; else compdef _lerax lerax; f
 def files() -> dict[Path, str]:
     """The content of each file by its path."""
     fish = get_completion_script(prog_name="lerax", complete_var="_LERAX_COMPLETE", shell="fish")
+    told = declared.text(declared.from_classes(), fitting.action_kinds_from_classes())
     return {
         HERE / "lerax.bash": BASH,
         HERE / "_lerax": ZSH,
         HERE / "lerax.fish": fish + "\n",
-        HERE.parent / "lerax_cli" / declared.FILE: declared.text(declared.from_classes()),
+        HERE.parent / "lerax_cli" / declared.FILE: told,
     }
 
 

@@ -12,8 +12,8 @@ from lerax.settings import Limits, Setting, settings_of
 
 TABLES = {"env": ENV, "algorithm": ALGORITHM, "policy": POLICY}
 """What has settings, by the name of its table in a config."""
-DEFAULT_ALGORITHM = "ppo"
 FILE = "settings.json"  # written by completions/generate.py
+ACTIONS = "actions"  # its table of kinds of actions
 Known = dict[str, dict[str, dict[str, Setting]]]
 
 
@@ -42,20 +42,33 @@ def from_classes() -> Known:
 @functools.cache
 def ours() -> Known:
     """The same from the file."""
-    content = json.loads((resources.files("lerax_cli") / FILE).read_text("utf-8"))
     return {
         table: {
-            name: {key: _setting(key, **row) for key, row in rows.items()} for name, rows in entries.items()
+            name: {key: _setting(key, **row) for key, row in rows.items()}
+            for name, rows in _content()[table].items()
         }
-        for table, entries in content.items()
+        for table in TABLES
     }
 
 
-def text(known: Known) -> str:
-    """What the file holds."""
+def action_kinds(table: str, entry: Entry) -> tuple[str, ...] | None:
+    """Kinds of actions, such as `Box`: that of an environment, or those that an algorithm fits.
+
+    None where only an import would tell.
+    """
+    return tuple(_content()[ACTIONS][table][entry.name]) if is_ours(table, entry) else None
+
+
+@functools.cache
+def _content() -> dict[str, Any]:
+    return json.loads((resources.files("lerax_cli") / FILE).read_text("utf-8"))
+
+
+def text(known: Known, actions: dict[str, dict[str, list[str]]]) -> str:
+    """What the file holds: settings, and kinds of actions."""
     write = lambda settings: {name: _row(s) for name, s in settings.items()}
     rows = {table: {name: write(s) for name, s in found.items()} for table, found in known.items()}
-    return json.dumps(rows, indent=1) + "\n"
+    return json.dumps(rows | {ACTIONS: actions}, indent=1) + "\n"
 
 
 def setting_name(table: str, key: str) -> str:

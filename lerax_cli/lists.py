@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from lerax import registry
 from lerax.names import Entry, Kind
-from lerax.registry import ALGORITHM, BACKEND, POLICIES, obstacle
+from lerax.registry import ALGORITHM, BACKEND, ENV, POLICIES, POLICY, obstacle
 from lerax.settings import REQUIRED, Setting, settings_of
 
-from . import naming, report, words
-from .declared import TABLES, declared, is_ours, plain, setting_name
+from . import fitting, naming, policies, report, words
+from .declared import TABLES, action_kinds, declared, is_ours, plain, setting_name
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -50,10 +51,24 @@ def list_policies(
 
 
 def list_algos(
-    algorithm: Annotated[str | None, _argument(words.algorithms)] = None, json: Json = False
+    algorithm: Annotated[str | None, _argument(words.algorithms)] = None,
+    env: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENV",
+            help="Say which fit this environment, and what the preset of each reaches there.",
+            autocompletion=words.envs,
+        ),
+    ] = None,
+    json: Json = False,
 ) -> None:
     """List the algorithms, or the settings of one of them and of the policy that it trains."""
-    _list("algorithm", "ALGORITHM", algorithm, json)
+    if env is None:
+        _list("algorithm", "ALGORITHM", algorithm, json)
+    elif algorithm is None:
+        _list_fitting(naming.find("--env", ENV, env, trusted=True), json)
+    else:
+        raise report.BadInput("--env", f"is for the list of all (got ALGORITHM {algorithm}); leave one out")
 
 
 def _list(table: str, where: str, name: str | None, json: bool) -> None:
@@ -73,15 +88,68 @@ def _reasons(kind: Kind) -> dict[Entry, str | None]:
 
 def _list_entries(kind: Kind, json: bool) -> None:
     reasons = _reasons(kind)
+    table = next(name for name, one in TABLES.items() if one is kind)
+    rows = [{"name": entry.name, "about": entry.about} | _available(why) for entry, why in reasons.items()]
+    if kind is not POLICY:
+        for row, entry in zip(rows, reasons, strict=True):
+            row["actions"] = action_kinds(table, entry)
     if json:
-        rows = [
-            {"name": e.name, "about": e.about, "available": not why, "reason": why}
-            for e, why in reasons.items()
-        ]
         report.result_json(rows)
         return
-    about = lambda entry, why: f"not available: {why}" if why else entry.about
-    report.table([("NAME", "WHAT IT IS"), *[(e.name, about(e, why)) for e, why in reasons.items()]])
+    head = ("NAME", "ACTIONS", "WHAT IT IS") if kind is not POLICY else ("NAME", "WHAT IT IS")
+    cell = {
+        "NAME": lambda row: row["name"],
+        "ACTIONS": lambda row: ", ".join(row["actions"] or ()),
+        "WHAT IT IS": _about,
+    }
+    report.table([head, *(tuple(cell[name](row) for name in head) for row in rows)])
+
+
+def _available(reason: str | None) -> dict[str, Any]:
+    return {"available": not reason, "reason": reason}
+
+
+def _about(row: dict[str, Any]) -> str:
+    return row["about"] if row["available"] else f"not available: {row['reason']}"
+
+
+def _list_fitting(env: Entry, json: bool) -> None:
+    """The algorithms, whether they fit an environment, and what the preset of each reaches."""
+    presets = registry.presets(env.name)
+    usual = fitting.default_algorithm(env, presets).name
+    rows = []
+    for entry, reason in _reasons(ALGORITHM).items():
+        why = None if reason else _misfit(entry, env)
+        preset = presets.get(entry.name, {})
+        rows.append(
+            {"name": entry.name, "about": entry.about}
+            | _available(reason)
+            | {"fits": None if reason else not why, "misfit": why or None, "default": entry.name == usual}
+            | {key: preset.get(key) for key in ("score", "steps", "seconds")}
+        )
+    if json:
+        report.result_json(rows)
+        return
+    cells = [("NAME", "FITS", "SCORE", "STEPS", "SECONDS", "WHAT IT IS")]
+    for row in rows:
+        fits = {None: "-", True: "yes", False: f"no: {row['misfit']}"}[row["fits"]]
+        figures = (f"{row[key]:,g}" if row[key] is not None else "-" for key in ("score", "steps", "seconds"))
+        cells.append((row["name"], fits, *figures, _about(row)))
+    report.table(cells)
+    report.say(f"`lerax train {env.name}` takes {usual}, and --algo NAME another one. SECONDS are of a CPU.")
+
+
+def _misfit(algorithm: Entry, env: Entry) -> str:
+    """Why an algorithm does not fit an environment; "" where it does."""
+    kinds, own = action_kinds("env", env), action_kinds("algorithm", algorithm)
+    if kinds is not None and own is not None:
+        return "" if {*kinds} <= {*own} else f"for {' or '.join(own)} actions"
+    cls = naming.load("algorithm", ALGORITHM, algorithm)
+    made = policies.make_env("--env", env, {})
+    try:
+        return fitting.misfit(cls, made)
+    except (Exception, SystemExit) as error:  # others' code may raise what it likes
+        return f"{type(error).__name__}: {error}"
 
 
 def _settings(table: str, where: str, entry: Entry) -> dict[str, Setting]:

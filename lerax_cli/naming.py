@@ -14,7 +14,7 @@ from lerax.runs import Run
 from lerax.runs import find as find_in
 from lerax.settings import REQUIRED, Setting
 
-from .declared import from_plain, setting_name
+from .declared import from_plain, ours, setting_name
 from .report import BadInput, Failure
 from .values import KEYS, SHORT, Given
 
@@ -165,7 +165,7 @@ def resolve(
     values = {name: setting.default for name, setting in declared.items()}
     for key, (value, where, name) in given.items():
         if key not in declared:
-            better = _elsewhere(name.partition(".")[0], key, where) or hint(key, declared)
+            better = _elsewhere(name.partition(".")[0], key, where) or _of_others(table, key, declared)
             raise BadInput(where, f"{name}: {what} has no such setting; {better}")
         try:
             values[key] = declared[key].convert(from_plain(declared[key], value))
@@ -176,6 +176,14 @@ def resolve(
         written = " ".join(f"--set {setting_name(table, name)}={declared[name].written}" for name in missing)
         raise BadInput(what, f"has no default for {', '.join(missing)}; give for example {written}")
     return values
+
+
+def _of_others(table: str, key: str, declared: dict[str, Setting]) -> str:
+    """What to say of a setting that something does not have: which algorithms do, else what comes close."""
+    owners = [name for name, rows in ours()[table].items() if key in rows]
+    if table == "algorithm" and owners:
+        return f"it is one of {', '.join(owners)}: add --algo {owners[0]}"
+    return hint(key, declared)
 
 
 def _elsewhere(table: str, key: str, where: str) -> str:

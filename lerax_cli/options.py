@@ -9,8 +9,9 @@ from lerax import registry
 from lerax.names import Entry
 from lerax.run import NAME
 
-from . import naming
-from .declared import DEFAULT_ALGORITHM, TABLES, declared, is_ours
+from . import fitting, naming
+from .declared import TABLES, action_kinds, declared, is_ours
+from .fitting import SECONDS
 from .report import BadInput
 from .values import (
     DEFAULT_STEPS,
@@ -47,6 +48,7 @@ class TrainingPlan:
         save_every: How often the whole state is saved.
         keep: Newest checkpoints that are kept.
         score: Mean return that counts as solved; None where the environment has none.
+        untuned: Whether a preset was looked for, and there is none.
         settings: Values by table (`env`, `policy`, `algorithm`) and name, as they were given.
     """
 
@@ -63,6 +65,7 @@ class TrainingPlan:
     save_every: str
     keep: int
     score: float | None
+    untuned: bool
     settings: dict[str, dict[str, Given]] = field(default_factory=dict)
 
     @property
@@ -103,12 +106,17 @@ def plan(
     at_env, env_entry = _named("env", "ENV", env, layers)
     if env_entry is None:
         raise BadInput("ENV", "missing; name an environment, see `lerax list-envs`")
-    at_algo, algorithm = _named("algorithm", "--algo", algo, layers, registry.ALGORITHMS[DEFAULT_ALGORITHM])
-    assert algorithm is not None
     where, wanted = pick("--preset", preset, layers, KEYS["preset"].default)
-    layers.append(find_preset(where, wanted, env_entry, algorithm))
+    tuned, tables = find_presets(where, wanted, env_entry)
+    _, wanted_policy = _named("policy", "--policy", policy, layers)
+    soonest = fitting.default_algorithm(env_entry, tables, wanted_policy.name if wanted_policy else "")
+    at_algo, algorithm = _named("algorithm", "--algo", algo, layers, soonest)
+    assert algorithm is not None
+    layers.append(preset_of(where, wanted, tuned, tables, algorithm))
     default = registry.POLICIES.get(algorithm.policy)
     at_policy, policy_entry = _named("policy", "--policy", policy, layers, default)
+    if policy_entry is default:
+        fitting.check(at_algo, algorithm, env_entry.name, action_kinds("env", env_entry))
     named = {"env": env_entry, "policy": policy_entry, "algorithm": algorithm}
     own = read_settings(settings, num_envs)
     inherited = {table: _merged(table, entry, layers) for table, entry in named.items()}
@@ -138,6 +146,7 @@ def plan(
         score=find_score(
             configs[-1] if configs else None, env_entry, algorithm, inherited["env"], merged["env"]
         ),
+        untuned=wanted == "auto" and algorithm.name not in tables,
         settings=merged,
     )
 
@@ -172,20 +181,26 @@ def pick(option: str, value: Any, layers: list[Layer], default: Any = None) -> t
     return next((source for source in given if source[1] is not None), (option, default))
 
 
-def find_preset(where: str, name: str, env: Entry, algorithm: Entry) -> Layer:
-    """The preset's table for an algorithm: `auto` is the environment's own, if it has one."""
-    if name == "none":
-        return checked("--preset", {})
-    if name != "auto":
+def find_presets(where: str, name: str, env: Entry) -> tuple[Entry, dict[str, dict[str, Any]]]:
+    """An environment and its tuned settings by algorithm: `auto` is the one that is trained."""
+    if name not in ("auto", "none"):
         env = naming.find(where, registry.ENV._replace(word="preset"), name)
-    tables = registry.presets(env.name)
-    if name != "auto" and algorithm.name not in tables:
-        raise BadInput(where, f"{env.name} has none for {algorithm.name}; allowed: auto, none")
-    found = checked("--preset", tables.get(algorithm.name, {}))
-    # Whose settings those of its tables are.
-    found.names["env"] = Given(env.name, where, "env")
-    if algorithm.policy:
-        found.names.setdefault("policy", Given(algorithm.policy, where, "policy"))
+    return env, {} if name == "none" else registry.presets(env.name)
+
+
+def preset_of(
+    where: str, name: str, env: Entry, tables: dict[str, dict[str, Any]], algorithm: Entry
+) -> Layer:
+    """The table of an algorithm, of the preset that is called `name` and is the environment's."""
+    if name not in ("auto", "none") and algorithm.name not in tables:
+        there = f"it has one for {', '.join(tables)}" if tables else "allowed: auto, none"
+        raise BadInput(where, f"{env.name} has none for {algorithm.name}; {there}")
+    table = tables.get(algorithm.name, {})
+    found = checked("--preset", {key: value for key, value in table.items() if key != SECONDS})
+    if name != "none":  # whose settings those of its tables are
+        found.names["env"] = Given(env.name, where, "env")
+        if algorithm.policy:
+            found.names.setdefault("policy", Given(algorithm.policy, where, "policy"))
     return found
 
 
@@ -213,7 +228,7 @@ def find_score(
     of = config.names.get("env") if config is not None else None
     others = of is not None and of.value.lower() != env.name.lower()
     if layer is None or others or "score" not in layer.keys:
-        layer = find_preset("--preset", "auto", env, algorithm)
+        layer = preset_of("--preset", "auto", env, registry.presets(env.name), algorithm)
         base = layer.tables["env"]
     return layer.keys.get("score") if _task(env, base) == _task(env, given) else None
 

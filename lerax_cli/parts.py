@@ -17,7 +17,7 @@ from lerax.errors import SettingError
 from lerax.names import Entry
 from lerax.settings import Setting, settings_of
 
-from . import naming
+from . import fitting, naming
 from .declared import TABLES, plain
 from .options import TrainingPlan
 from .report import BadInput, Failure
@@ -138,11 +138,15 @@ def build(plan: TrainingPlan) -> Parts:
     except ValueError as error:  # of an algorithm of somebody else
         raise BadInput(places["algorithm"], f"{plan.algorithm.name}: {error}") from error
     env = naming.make(places["env"], env_class, settings["env"], given["env"])
+    usual = policy == registry.POLICIES.get(plan.algorithm.policy)
+    if usual:
+        kind = type(env.action_space).__name__
+        fitting.check(places["algorithm"], plan.algorithm, plan.env.name, (kind,))
     shape_of = lambda **values: eqx.filter_eval_shape(
         lambda seed: policy_class(env=env, **values, key=jr.key(seed)), np.uint32(0)
     )
     policy_form = naming.make(places["policy"], shape_of, settings["policy"], given["policy"])
-    if policy.source or plan.algorithm.source:  # of ours it is known that they fit
+    if not usual:  # of an algorithm of ours and its own policy it is known that they fit
         learner = lambda seed: algorithm.init_learner(env, policy_form, key=jr.key(seed))
         naming.make(places["policy"], lambda: eqx.filter_eval_shape(learner, np.uint32(0)), {}, {})
     try:

@@ -30,6 +30,8 @@ def summarize(job: "Job", outcome: dict[str, Any]) -> None:
             f"{solved}mean return {evaluation['mean_return']:.1f} +- {evaluation['std_return']:.1f} "
             f"over {evaluation['episodes']} greedy episodes{aim}"
         )
+    if plan.untuned:
+        say(f"settings    the defaults: {plan.env.name} has no preset for {plan.algorithm.name}")
     if job.videos is not None:
         say("videos      " + job.videos.text(f" in {path / 'videos'}" if job.videos.made else ""))
     if POLICY in job.saved:

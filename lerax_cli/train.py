@@ -56,7 +56,7 @@ Set = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="A setting, such as gamma=0.98, policy.activation=relu or env.max_episode_steps=200, see "
-        "`lerax list-algos ppo` and `list-envs ENV`; may be repeated.",
+        "`lerax list-algos NAME` and `list-envs ENV`; may be repeated.",
         parser=read_setting,
         autocompletion=words.set_option,
     ),
@@ -98,7 +98,10 @@ def train(
     algo: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Algorithm, see `lerax list-algos`; ppo.", autocompletion=words.algorithms
+            metavar="NAME",
+            help="Algorithm, see `lerax list-algos --env ENV`; that whose preset reaches its score soonest, "
+            "else ppo.",
+            autocompletion=words.algorithms,
         ),
     ] = None,
     policy: Annotated[

@@ -10,9 +10,11 @@ from lerax import registry
 from lerax import runs as found
 from lerax.archive.folder import files_in, steps_of
 from lerax.errors import SettingError
+from lerax.names import Kind
 from lerax.settings import Setting
 
-from .declared import DEFAULT_ALGORITHM, ours, setting_name
+from .declared import ours, setting_name
+from .fitting import default_algorithm
 
 
 def begin(words: Any) -> Any:
@@ -25,17 +27,24 @@ def begin(words: Any) -> Any:
     return complete
 
 
+def described(kind: Kind) -> Any:
+    """A function that completes to the names of a kind, with what each is."""
+    return lambda incomplete: [
+        (name, entry.about) for name, entry in kind.known().items() if name.startswith(incomplete)
+    ]
+
+
 def settings(env: str = "", policy: str = "", algorithm: str = "") -> dict[str, Setting]:
     """The settings of ours by the names that `--set` takes; no policy is the algorithm's."""
-    algorithm = algorithm or DEFAULT_ALGORITHM
+    algorithm = algorithm or default_algorithm(registry.ENVS.get(env), registry.presets(env), policy).name
     named = {"algorithm": algorithm, "policy": policy or registry.ALGORITHMS[algorithm].policy, "env": env}
     known = [(table, ours()[table].get(name, {})) for table, name in named.items()]
     return {setting_name(table, key): s for table, rows in known for key, s in rows.items()}
 
 
 envs = begin(registry.ENV.known)
-algorithms = begin(registry.ALGORITHM.known)
-trainable = begin(registry.POLICY.known)
+algorithms = described(registry.ALGORITHM)
+trainable = described(registry.POLICY)
 backends = begin(lambda: (*registry.BACKEND.known(), "none"))
 presets = begin(lambda: ("auto", "none", *(name for name in registry.ENVS if registry.presets(name))))
 

@@ -31,7 +31,9 @@ WORDS = [
     ("train CartPole-v1 --backend ten", ["tensorboard"]),
     ("train --progress p", ["plain"]),
     ("list-e", ["list-envs"]),
-    ("list-algos ", ["ppo"]),
+    ("list-algos ", [*registry.ALGORITHMS]),
+    ("train --algo pp", ["ppo"]),
+    ("list-algos --env Hop", ["Hopper-v5"]),
     ("rec", ["record-video"]),
     ("record-video Cart", ["CartPole-v1"]),
     ("record-video CartPole-v1 --progress o", ["off"]),
@@ -150,7 +152,7 @@ def test_fish_completes(folder: Path):
 
     assert offered("train --set num_s") == ["num_steps=\tSteps of each environment in one iteration."]
     assert offered("train --set clip_value_loss=t") == ["clip_value_loss=true"]
-    assert offered("list-algos p") == ["ppo"]
+    assert offered("train --algo pp") == [f"ppo\t{registry.ALGORITHMS['ppo'].about}"]
 
 
 @pytest.mark.parametrize(
