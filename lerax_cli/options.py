@@ -108,10 +108,10 @@ def plan(
         raise BadInput("ENV", "missing; name an environment, see `lerax list-envs`")
     where, wanted = pick("--preset", preset, layers, KEYS["preset"].default)
     tuned, tables = find_presets(where, wanted, env_entry)
-    _, wanted_policy = _named("policy", "--policy", policy, layers)
-    soonest = fitting.default_algorithm(env_entry, tables, wanted_policy.name if wanted_policy else "")
-    at_algo, algorithm = _named("algorithm", "--algo", algo, layers, soonest)
-    assert algorithm is not None
+    at_algo, algorithm = _named("algorithm", "--algo", algo, layers)
+    if algorithm is None:
+        _, its_policy = _named("policy", "--policy", policy, layers)
+        algorithm = fitting.default_algorithm(env_entry, tables, its_policy.name if its_policy else "")
     layers.append(preset_of(where, wanted, tuned, tables, algorithm))
     default = registry.POLICIES.get(algorithm.policy)
     at_policy, policy_entry = _named("policy", "--policy", policy, layers, default)
