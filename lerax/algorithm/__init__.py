@@ -5,6 +5,16 @@ from lerax.learner import Log as Log
 from lerax.learner import Maybe as Maybe
 
 from .base_algorithm import AbstractAlgorithm as AbstractAlgorithm
+from .off_policy import DDPG as DDPG
+from .off_policy import DQN as DQN
+from .off_policy import SAC as SAC
+from .off_policy import TD3 as TD3
+from .off_policy import AbstractOffPolicyAlgorithm as AbstractOffPolicyAlgorithm
+from .off_policy import CrossQ as CrossQ
+from .off_policy import DiscreteSAC as DiscreteSAC
+from .off_policy import OffPolicyLearner as OffPolicyLearner
+from .off_policy import ReplayBuffer as ReplayBuffer
+from .off_policy import Transitions as Transitions
 from .on_policy import PPO as PPO
 from .on_policy import AbstractOnPolicyAlgorithm as AbstractOnPolicyAlgorithm
 from .on_policy import Batch as Batch

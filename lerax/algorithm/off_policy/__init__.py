@@ -1,0 +1,13 @@
+"""Algorithms that learn from all that has happened."""
+
+from .base import AbstractNetworks as AbstractNetworks
+from .base import AbstractOffPolicyAlgorithm as AbstractOffPolicyAlgorithm
+from .base import OffPolicyLearner as OffPolicyLearner
+from .buffer import ReplayBuffer as ReplayBuffer
+from .buffer import Transitions as Transitions
+from .crossq import CrossQ as CrossQ
+from .ddpg import DDPG as DDPG
+from .discrete_sac import DiscreteSAC as DiscreteSAC
+from .dqn import DQN as DQN
+from .sac import SAC as SAC
+from .td3 import TD3 as TD3

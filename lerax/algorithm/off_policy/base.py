@@ -1,0 +1,359 @@
+"""The iteration of off-policy algorithms, one scan: act, store, draw, update. A subclass gives the update."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import equinox as eqx
+import jax
+import numpy as np
+import optax
+from jax import lax
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from lerax import tree
+from lerax.collect import Standing, Steps, collect
+from lerax.distribution import Categorical
+from lerax.env import AbstractEnvLike
+from lerax.errors import SettingError, SettingTypeError
+from lerax.learner import AbstractLearner, Log, Maybe
+from lerax.policy import AbstractPolicy
+from lerax.schedule import scheduled
+from lerax.settings import check_settings
+from lerax.space import AbstractSpace, Discrete
+
+from .. import arguments as shared
+from .. import footprint
+from ..base_algorithm import AbstractAlgorithm
+from ..optimizer import adam, descend, with_rate
+from ..state import AlgorithmState
+from . import arguments
+from .buffer import ReplayBuffer, Row, Transitions
+
+
+class AbstractNetworks(eqx.Module):
+    """All that updates change.
+
+    Attributes:
+        policy: What acts.
+        opt_state: What the optimizers hold.
+    """
+
+    policy: eqx.AbstractVar[AbstractPolicy]
+    opt_state: eqx.AbstractVar[PyTree]
+
+
+NetworksT = TypeVar("NetworksT", bound=AbstractNetworks)
+
+
+class OffPolicyLearner(AbstractLearner, Generic[NetworksT]):
+    """What off-policy algorithms keep.
+
+    Attributes:
+        networks: All that updates change.
+        buffer: What has happened.
+        num_updates: Updates so far.
+    """
+
+    networks: NetworksT
+    buffer: ReplayBuffer
+    num_updates: Int[Array, ""]
+
+    @property
+    def policy(self) -> Any:
+        return self.networks.policy
+
+    @property
+    def opt_state(self) -> PyTree:
+        return self.networks.opt_state
+
+
+class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]], Generic[NetworksT]):
+    """Learns from all that has happened, drawn from a replay buffer.
+
+    Its settings are those of SAC's authors where an algorithm says nothing else.
+
+    Attributes:
+        num_steps: Steps of each environment in an iteration.
+        train_frequency: Steps of each environment between updates.
+        gradient_steps: Updates that are made then.
+        buffer_size: Steps that the replay buffer holds, of all environments; rounded down to whole rounds.
+        batch_size: Steps that an update reads.
+        learning_starts: Steps, of all environments, that are taken at random before the first update.
+        n_step: Steps whose rewards are summed before a value is looked up.
+        gamma: Discount factor.
+        learning_rate: Step size of all optimizers.
+        learning_rate_schedule: How it falls over the training.
+    """
+
+    num_envs: int = shared.num_envs(1)
+    num_steps: int = shared.num_steps(256)
+    train_frequency: int = arguments.train_frequency(1)
+    gradient_steps: int = arguments.gradient_steps(1)
+    buffer_size: int = arguments.buffer_size(1_000_000)
+    batch_size: int = arguments.batch_size(256)
+    learning_starts: int = arguments.learning_starts(5_000)
+    n_step: int = arguments.n_step()
+    learning_rate: float = shared.learning_rate(3e-4)
+    learning_rate_schedule: str = shared.learning_rate_schedule()
+    gamma: float = shared.gamma()
+
+    def __check_init__(self):
+        check_settings(self)
+        if self.num_steps % self.train_frequency:
+            wrong = f"not a multiple of train_frequency = {self.train_frequency}"
+            raise SettingError("num_steps", self.num_steps, wrong=wrong)
+        least = self.num_envs * max(self.train_frequency, self.n_step)
+        if self.buffer_size < least:
+            wrong = f"less than num_envs * max(train_frequency, n_step) = {least}"
+            raise SettingError("buffer_size", self.buffer_size, wrong=wrong)
+
+    @abstractmethod
+    def init_networks(self, env: AbstractEnvLike, policy: Any, *, key: Key[Array, ""]) -> NetworksT:
+        """All that updates change, at the start.
+
+        Raises:
+            TypeError: The algorithm cannot train such a policy.
+        """
+
+    @abstractmethod
+    def explore(
+        self,
+        policy: Any,
+        observation: PyTree,
+        action_mask: Bool[Array, "..."] | None,
+        *,
+        noise: Any,
+    ) -> PyTree:
+        """An action that is tried in training, for one observation; `noise` is from `exploration_noise`."""
+
+    def exploration_noise(self, policy: Any, *, key: Key[Array, ""]) -> Any:
+        """What `explore` takes as its noise; by default the policy's."""
+        return policy.noise(key=key)
+
+    @abstractmethod
+    def update(
+        self, networks: NetworksT, batch: Transitions, *, number: Int[Array, ""], key: Key[Array, ""]
+    ) -> tuple[NetworksT, Log]:
+        """One update.
+
+        Args:
+            networks: What it changes.
+            batch: Draws from the replay buffer.
+            number: Updates before this one.
+            key: PRNG key.
+
+        Returns:
+            The networks after it, and scalars to log by name, a `Maybe` where a value is not always there.
+        """
+
+    def prepared(self, networks: NetworksT, progress: Float[Array, ""]) -> NetworksT:
+        """The networks with what schedules say for this iteration: the learning rate.
+
+        Args:
+            networks: The networks.
+            progress: The part of the training that is done, from 0 towards 1.
+        """
+        rate = scheduled(self.learning_rate_schedule, self.learning_rate, progress)
+        return eqx.tree_at(lambda n: n.opt_state, networks, with_rate(networks.opt_state, rate))
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """The optimizer of each network, which works on all that is trainable as one vector."""
+        return adam(self.learning_rate)
+
+    def optimized(self, *networks: Any) -> tuple[Any, ...]:
+        """What the optimizers of the networks hold at first."""
+        return tuple(self.optimizer().init(tree.ravel(one, trainable(one))[0]) for one in networks)
+
+    @property
+    def steps_per_iteration(self) -> int:
+        return self.num_envs * self.num_steps
+
+    def init_learner(
+        self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]
+    ) -> OffPolicyLearner[NetworksT]:
+        networks = self.init_networks(env, policy, key=key)
+        rounds = self.buffer_size // (self.num_envs * self.train_frequency)
+        row = eqx.filter_eval_shape(lambda seed: _row(env, policy, jr.key(seed)), np.uint32(0))
+        buffer = ReplayBuffer.empty(row, rounds * self.train_frequency, self.num_envs)
+        return OffPolicyLearner(networks, buffer, jnp.array(0, jnp.int32))
+
+    def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
+        row = eqx.filter_eval_shape(lambda seed: _row(env, policy, jr.key(seed)), np.uint32(0))
+        return {"steps": 2 * footprint.size(row) * self.steps_per_iteration}
+
+    def iteration(
+        self, state: AlgorithmState[OffPolicyLearner[NetworksT]], *, key: Key[Array, ""]
+    ) -> tuple[AlgorithmState[OffPolicyLearner[NetworksT]], Steps, Log]:
+        learner = state.learner
+        networks = self.prepared(learner.networks, self.progress(state))
+        learner = OffPolicyLearner(networks, learner.buffer, learner.num_updates)
+
+        def one(carry: Any, key: Key[Array, ""]) -> Any:
+            collect_key, update_key = jr.split(key)
+            standing, learner = carry
+            standing, steps = self._collect(state.env, learner, standing, collect_key)
+            buffer = learner.buffer.added(steps)
+            networks, log = self._updated(learner.networks, buffer, learner.num_updates, update_key)
+            number = learner.num_updates + self._ready(buffer) * self.gradient_steps
+            return (standing, OffPolicyLearner(networks, buffer, number)), (steps, log)
+
+        keys = jr.split(key, self.num_steps // self.train_frequency)
+        (standing, learner), (steps, log) = tree.scan(one, (state.standing, learner), keys)
+        steps = jax.tree.map(lambda x: x.reshape(self.num_steps, *x.shape[2:]), steps)
+        rate = scheduled(self.learning_rate_schedule, self.learning_rate, self.progress(state))
+        log = _means(log) | self.logged(learner.networks) | {"learning_rate": rate}
+        return state.after(standing, _seen_more(learner, steps)), steps, log
+
+    def logged(self, networks: NetworksT) -> Log:
+        """Scalars to log of the networks after an iteration."""
+        return {}
+
+    def _warm(self, buffer: ReplayBuffer) -> Bool[Array, ""]:
+        """Whether `learning_starts` steps have been stored."""
+        full = buffer.size == buffer.capacity  # which may be less
+        return full | (buffer.size >= -(-self.learning_starts // self.num_envs))
+
+    def _ready(self, buffer: ReplayBuffer) -> Bool[Array, ""]:
+        return self._warm(buffer) & (buffer.size >= self.n_step)
+
+    def _collect(
+        self, env: AbstractEnvLike, learner: Any, standing: Standing, key: Key[Array, ""]
+    ) -> tuple[Standing, Steps]:
+        """Steps every environment `train_frequency` times, at first at random."""
+        policy, space, warm = learner.policy, env.action_space, self._warm(learner.buffer)
+
+        def noise(key: Key[Array, ""]) -> PyTree:
+            explore_key, random_key = jr.split(key)
+            return self.exploration_noise(policy, key=explore_key), random_noise(space, key=random_key)
+
+        def act(memory: PyTree, observation: PyTree, mask: PyTree, noise: PyTree) -> tuple:
+            action = self.explore(policy, observation, mask, noise=noise[0])
+            action = tree.where(warm, action, random_action(space, mask, noise[1]))
+            return memory, action, None
+
+        return collect(env, policy, act, standing, noise=noise, key=key, num_steps=self.train_frequency)
+
+    def _updated(
+        self, networks: NetworksT, buffer: ReplayBuffer, number: Int[Array, ""], key: Key[Array, ""]
+    ) -> tuple[NetworksT, dict[str, Maybe]]:
+        """`gradient_steps` updates, once there is enough to draw from."""
+        arrays, static = eqx.partition(networks, eqx.is_array)
+
+        def one(arrays: PyTree, xs: tuple[Array, Key[Array, ""]]) -> tuple[PyTree, dict[str, Maybe]]:
+            draw_key, update_key = jr.split(xs[1])
+            batch = buffer.sample(self.batch_size, n_step=self.n_step, gamma=self.gamma, key=draw_key)
+            updated, log = self.update(
+                eqx.combine(arrays, static), batch, number=number + xs[0], key=update_key
+            )
+            there = {name: _maybe(entry) for name, entry in log.items()}
+            return tree.strongly_typed(eqx.filter(updated, eqx.is_array)), there
+
+        def update(arrays: PyTree) -> tuple[PyTree, dict[str, Maybe]]:
+            keys = jr.split(key, self.gradient_steps)
+            xs = jnp.arange(self.gradient_steps, dtype=jnp.int32), keys
+            arrays, log = lax.scan(one, arrays, xs)
+            return arrays, _means(log)
+
+        blank = jax.tree.map(jnp.zeros_like, eqx.filter_eval_shape(update, arrays)[1])
+        arrays, log = lax.cond(self._ready(buffer), update, lambda arrays: (arrays, blank), arrays)
+        return eqx.combine(arrays, static), log
+
+
+def _seen_more(learner: OffPolicyLearner[NetworksT], steps: Steps) -> OffPolicyLearner[NetworksT]:
+    """The learner whose policy has learned what it learns of observations other than by gradients."""
+    observations = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), steps.observation)
+    return eqx.tree_at(
+        lambda learner: learner.networks.policy, learner, learner.policy.after_rollout(observations)
+    )
+
+
+def _maybe(entry: Float[Array, ""] | Maybe) -> Maybe:
+    if isinstance(entry, Maybe):
+        return Maybe(jnp.asarray(entry.value, jnp.float32), entry.there)
+    return Maybe(jnp.asarray(entry, jnp.float32), jnp.array(True))
+
+
+def _means(log: dict[str, Maybe]) -> dict[str, Maybe]:
+    """The means of what is there, of each column."""
+
+    def mean(column: Maybe) -> Maybe:
+        count = jnp.sum(column.there, dtype=jnp.float32)
+        total = jnp.sum(jnp.where(column.there, column.value, 0.0))
+        return Maybe(total / jnp.maximum(count, 1.0), count > 0)
+
+    return {name: mean(column) for name, column in log.items()}
+
+
+def random_noise(space: AbstractSpace, *, key: Key[Array, ""]) -> Array:
+    """What `random_action` takes."""
+    return jr.gumbel(key, (space.n,), jnp.float32) if isinstance(space, Discrete) else space.sample(key=key)
+
+
+def random_action(space: AbstractSpace, mask: Bool[Array, "..."] | None, noise: Array) -> Array:
+    """Any allowed action alike."""
+    if isinstance(space, Discrete):
+        return Categorical(jnp.zeros(space.n, jnp.float32), mask).action(noise)
+    return noise
+
+
+def trained(
+    network: Any,
+    opt_state: Any,
+    loss: Callable[[Any], tuple[Float[Array, ""], Any]],
+    optimizer: Any,
+) -> tuple[Any, Any, Float[Array, ""], Any]:
+    """One step of an optimizer on all that is trainable of a network, as one vector.
+
+    Args:
+        network: What is changed.
+        opt_state: The optimizer's state.
+        loss: From the network to the loss and something more.
+        optimizer: The optimizer.
+
+    Returns:
+        The network and the optimizer's state after it, the loss before it, and what came with it.
+    """
+    vector, unravel = tree.ravel(network, trainable(network))
+    (value, more), gradient = jax.value_and_grad(lambda vector: loss(unravel(vector)), has_aux=True)(vector)
+    vector, opt_state, _ = descend(optimizer, vector, gradient, opt_state)
+    return unravel(vector), opt_state, value, more
+
+
+def with_rest_of(network: Any, other: Any) -> Any:
+    """What is trained of the one, and all else of the other, such as moving averages."""
+    chosen = eqx.filter(network, trainable(network))
+    return eqx.combine(chosen, eqx.filter(other, trainable(other), inverse=True))
+
+
+def trainable(network: Any) -> PyTree:
+    """Which leaves are trained: what a policy says, of others all that is."""
+    return network.trainable() if isinstance(network, AbstractPolicy) else tree.trainable(network)
+
+
+def follow(target: Any, network: Any, tau: float | Float[Array, ""]) -> Any:
+    """A slow copy, moved by the part `tau` towards the network (Lillicrap et al., 2016)."""
+    move = lambda slow, fast: slow + tau * (fast - slow) if eqx.is_inexact_array(slow) else fast
+    return jax.tree.map(move, target, network)
+
+
+def must_be(name: str, policy: object, wanted: type) -> None:
+    """Refuses a policy of another class.
+
+    Raises:
+        SettingTypeError: It is one.
+    """
+    if not isinstance(policy, wanted):
+        said = getattr(policy, "name", type(policy).__name__)
+        raise SettingTypeError(name, policy, wrong=f"needs an {wanted.__name__}", said=said)
+
+
+def _row(env: AbstractEnvLike, policy: Any, key: Key[Array, ""]) -> Row:
+    """One step as it is stored."""
+    state = env.initial(key=key)
+    observation, mask = env.observation(state, key=key), env.action_mask(state, key=key)
+    action = policy(policy.reset(key=key), observation, key=key, action_mask=mask)[1]
+    no = jnp.array(False)
+    return Row(observation, action, mask, jnp.array(0, jnp.float32), no, no, observation, mask)

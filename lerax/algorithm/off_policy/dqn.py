@@ -1,0 +1,107 @@
+"""Deep Q-learning (Mnih et al., 2015, https://doi.org/10.1038/nature14236)."""
+
+from typing import Any
+
+import jax
+import optax
+from jax import numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from lerax import tree
+from lerax.env import AbstractEnvLike
+from lerax.learner import Log
+from lerax.policy import MLPQPolicy
+from lerax.settings import setting
+
+from .. import arguments as shared
+from ..exploration import epsilon_at
+from . import arguments
+from .base import AbstractNetworks, AbstractOffPolicyAlgorithm, follow, must_be, trained
+from .buffer import Transitions
+
+
+class QNetworks(AbstractNetworks):
+    """What Q-learning changes.
+
+    Attributes:
+        policy: The policy, whose network is trained.
+        target: Its slow copy.
+        opt_state: Of the optimizer.
+    """
+
+    policy: MLPQPolicy
+    target: MLPQPolicy
+    opt_state: Any
+
+
+class DQN(AbstractOffPolicyAlgorithm[QNetworks]):
+    """Deep Q-learning with replay and a target network; by default double (van Hasselt et al., 2016).
+
+    Dueling networks (Wang et al., 2016) are a setting of the policy.
+
+    Raises:
+        ValueError: A setting is out of range, or does not fit the others.
+    """
+
+    train_frequency: int = arguments.train_frequency(4)
+    buffer_size: int = arguments.buffer_size(100_000)
+    batch_size: int = arguments.batch_size(64)
+    learning_starts: int = arguments.learning_starts(1_000)
+    learning_rate: float = shared.learning_rate(1e-3)
+    max_grad_norm: float = shared.max_grad_norm(10.0)
+    double: bool = setting(True, "Choose by the network what the target values.")
+    target_interval: int = setting(250, "Updates between those of the target.", at_least=1, at_most=2**30)
+    tau: float = arguments.tau(1.0)
+    epsilon: float = shared.epsilon(1.0)
+    final_epsilon: float = shared.final_epsilon(0.05)
+    exploration_fraction: float = shared.exploration_fraction(0.2)
+    exploration_schedule: str = shared.exploration_schedule()
+
+    default_policy = "MLPQPolicy"
+
+    def init_networks(self, env: AbstractEnvLike, policy: Any, *, key: Key[Array, ""]) -> QNetworks:
+        must_be(self.name, policy, MLPQPolicy)
+        return QNetworks(policy, policy, *self.optimized(policy))
+
+    def optimizer(self) -> optax.GradientTransformation:
+        return optax.chain(optax.clip_by_global_norm(self.max_grad_norm), super().optimizer())
+
+    def prepared(self, networks: QNetworks, progress: Float[Array, ""]) -> QNetworks:
+        networks = super().prepared(networks, progress)
+        epsilon = epsilon_at(
+            progress,
+            epsilon=self.epsilon,
+            final_epsilon=self.final_epsilon,
+            fraction=self.exploration_fraction,
+            schedule=self.exploration_schedule,
+        )
+        return QNetworks(networks.policy.with_epsilon(epsilon), networks.target, networks.opt_state)
+
+    def explore(
+        self, policy: Any, observation: PyTree, action_mask: Bool[Array, " n"] | None, *, noise: Array
+    ) -> Int[Array, ""]:
+        return policy.action(observation, noise, action_mask)
+
+    def update(
+        self, networks: QNetworks, batch: Transitions, *, number: Int[Array, ""], key: Key[Array, ""]
+    ) -> tuple[QNetworks, Log]:
+        q = lambda policy, observation: jax.vmap(policy.q_values)(observation)
+        follows = q(networks.target, batch.next_observation)
+        judged = q(networks.policy, batch.next_observation) if self.double else follows
+        if batch.next_action_mask is not None:
+            judged = jnp.where(batch.next_action_mask, judged, -jnp.inf)
+        best = jnp.arange(judged.shape[1]) == jnp.argmax(judged, axis=1, keepdims=True)
+        wanted = batch.reward + batch.discount * jnp.sum(jnp.where(best, follows, 0.0), axis=1)
+        chosen = jnp.arange(judged.shape[1]) == batch.action[:, None]
+
+        def loss(policy: MLPQPolicy) -> tuple[Float[Array, ""], Float[Array, ""]]:
+            found = jnp.sum(jnp.where(chosen, q(policy, batch.observation), 0.0), axis=1)
+            return jnp.mean(optax.losses.huber_loss(found, wanted)), jnp.mean(found)
+
+        policy, opt_state, value, mean = trained(networks.policy, networks.opt_state, loss, self.optimizer())
+        due = (number + 1) % self.target_interval == 0
+        target = tree.where(due, follow(networks.target, policy, self.tau), networks.target)
+        return QNetworks(policy, target, opt_state), {"loss": value, "q_value": mean}
+
+    def logged(self, networks: QNetworks) -> Log:
+        return {"epsilon": networks.policy.epsilon.epsilon}
