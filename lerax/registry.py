@@ -63,6 +63,47 @@ ALGORITHMS = _entries(
         "",
         "MLPActorCriticPolicy",
     ),
+    ("dqn", "lerax.algorithm:DQN", "Deep Q-learning, double; discrete actions.", "", "", "MLPQPolicy"),
+    (
+        "ddpg",
+        "lerax.algorithm:DDPG",
+        "Deep deterministic policy gradients; bounded box actions.",
+        "",
+        "",
+        "MLPDeterministicPolicy",
+    ),
+    (
+        "td3",
+        "lerax.algorithm:TD3",
+        "Twin delayed deterministic policy gradients; bounded box actions.",
+        "",
+        "",
+        "MLPDeterministicPolicy",
+    ),
+    (
+        "sac",
+        "lerax.algorithm:SAC",
+        "Soft actor-critic; bounded box actions.",
+        "",
+        "",
+        "MLPSquashedGaussianPolicy",
+    ),
+    (
+        "sac-discrete",
+        "lerax.algorithm:DiscreteSAC",
+        "Soft actor-critic; discrete actions.",
+        "",
+        "",
+        "MLPCategoricalPolicy",
+    ),
+    (
+        "crossq",
+        "lerax.algorithm:CrossQ",
+        "Soft actor-critic with batch renormalisation, without targets; bounded box actions.",
+        "",
+        "",
+        "MLPCrossQPolicy",
+    ),
 )
 POLICIES = _entries(
     (
@@ -84,6 +125,11 @@ POLICIES = _entries(
         "MLPSquashedGaussianPolicy",
         "lerax.policy:MLPSquashedGaussianPolicy",
         "A Gaussian squashed into a bounded box.",
+    ),
+    (
+        "MLPCrossQPolicy",
+        "lerax.policy:MLPCrossQPolicy",
+        "The same with batch renormalisation.",
     ),
     (
         "MLPCategoricalPolicy",

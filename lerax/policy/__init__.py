@@ -9,4 +9,6 @@ from .deterministic import MLPDeterministicPolicy as MLPDeterministicPolicy
 from .mlp import AbstractMLPPolicy as AbstractMLPPolicy
 from .q import MLPQPolicy as MLPQPolicy
 from .random import RandomPolicy as RandomPolicy
+from .squashed_gaussian import AbstractSquashedGaussianPolicy as AbstractSquashedGaussianPolicy
+from .squashed_gaussian import MLPCrossQPolicy as MLPCrossQPolicy
 from .squashed_gaussian import MLPSquashedGaussianPolicy as MLPSquashedGaussianPolicy

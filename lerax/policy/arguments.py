@@ -26,11 +26,6 @@ def layer_norm() -> Any:
     return setting(False, "Layer normalisation before each activation.")
 
 
-def batch_norm() -> Any:
-    """Whether layers' inputs are normalised, as CrossQ needs it."""
-    return setting(False, "Batch renormalisation before each layer, which only CrossQ trains.")
-
-
 def normalize_observations() -> Any:
     """Whether the policy normalises what it sees."""
     return setting(False, "Normalize observations by all that was seen.")

@@ -58,14 +58,14 @@ class MLPQPolicy(AbstractMLPPolicy):
         """The same policy with random actions in this part of the sampled steps."""
         return eqx.tree_at(lambda policy: policy.epsilon.epsilon, self, jnp.asarray(value, jnp.float32))
 
-    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " n+1"]:
+    def noise(self, *, key: Key[Array, ""]) -> Float[Array, " numbers"]:
         """What `action` takes; drawn for a whole rollout at once it is several times cheaper."""
         return jr.uniform(key, (self.action_space.flat_size + 1,), jnp.float32)
 
     def action(
         self,
         observation: PyTree,
-        noise: Float[Array, " n+1"],
+        noise: Float[Array, " numbers"],
         action_mask: Bool[Array, " n"] | None = None,
     ) -> Int[Array, ""]:
         """The random action that `noise` makes: epsilon-greedy among what is allowed."""

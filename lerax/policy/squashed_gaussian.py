@@ -12,31 +12,22 @@ from lerax.distribution import SquashedNormal
 from lerax.network import Network
 from lerax.statistics import RunningStatistics
 
-from . import arguments
 from .box import AbstractBoxPolicy
 
 LEAST_LOG_STD, MOST_LOG_STD = -20.0, 2.0
 
 
-class MLPSquashedGaussianPolicy(AbstractBoxPolicy):
-    """A perceptron that gives a Gaussian, squashed into the box (Haarnoja et al., 2018).
+class AbstractSquashedGaussianPolicy(AbstractBoxPolicy):
+    """A perceptron that gives means and deviations of a Gaussian, squashed into the box.
 
-    Args:
-        env: The environment to act in. Only its two spaces are kept.
-        key: PRNG key of the initial weights.
-        settings: `hidden_sizes`, `activation`, `layer_norm`, `batch_norm`, `initialization`,
-            `normalize_observations`.
-
-    Raises:
-        SettingTypeError: The action space is not a Box with finite bounds, or there is no such setting.
-        SettingError: A setting is out of range.
+    Attributes:
+        batch_norm: Whether its layers, and its critics', renormalise what they take.
     """
 
     network: Network
     seen: RunningStatistics | None
-    batch_norm: bool = arguments.batch_norm()
 
-    name: ClassVar[str] = "MLPSquashedGaussianPolicy"
+    batch_norm: ClassVar[bool]
 
     def _make(self, key: Key[Array, ""]) -> None:
         (self.network,) = self._networks(
@@ -47,7 +38,7 @@ class MLPSquashedGaussianPolicy(AbstractBoxPolicy):
         """The distribution of unit actions for an observation."""
         return _distribution(self.network(self.normalized(observation)))
 
-    def train(self, observations: PyTree) -> tuple[SquashedNormal, "MLPSquashedGaussianPolicy"]:
+    def train(self, observations: PyTree) -> tuple[SquashedNormal, "AbstractSquashedGaussianPolicy"]:
         """Distributions for a batch `[sample, ...]`, with `batch_norm` normalised by its own statistics.
 
         Returns:
@@ -83,6 +74,41 @@ class MLPSquashedGaussianPolicy(AbstractBoxPolicy):
         if key is None:
             return None, self.scaled(self.unit_action(observation))
         return None, self.action(observation, self.noise(key=key))
+
+
+class MLPSquashedGaussianPolicy(AbstractSquashedGaussianPolicy):
+    """A squashed Gaussian policy (Haarnoja et al., 2018, https://arxiv.org/abs/1812.05905).
+
+    Args:
+        env: The environment to act in. Only its two spaces are kept.
+        key: PRNG key of the initial weights.
+        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `normalize_observations`.
+
+    Raises:
+        SettingTypeError: The action space is not a Box with finite bounds, or there is no such setting.
+        SettingError: A setting is out of range.
+    """
+
+    name: ClassVar[str] = "MLPSquashedGaussianPolicy"
+    batch_norm = False
+
+
+class MLPCrossQPolicy(AbstractSquashedGaussianPolicy):
+    """A squashed Gaussian policy with batch renormalisation (Bhatt et al., 2024,
+    https://arxiv.org/abs/1902.05605).
+
+    Args:
+        env: The environment to act in. Only its two spaces are kept.
+        key: PRNG key of the initial weights.
+        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `normalize_observations`.
+
+    Raises:
+        SettingTypeError: The action space is not a Box with finite bounds, or there is no such setting.
+        SettingError: A setting is out of range.
+    """
+
+    name: ClassVar[str] = "MLPCrossQPolicy"
+    batch_norm = True
 
 
 def _distribution(output: Float[Array, "*batch outputs"]) -> SquashedNormal:

@@ -10,9 +10,8 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from lerax.env import AbstractEnvLike
-from lerax.errors import SettingError
 from lerax.learner import Log, Maybe
-from lerax.policy import MLPSquashedGaussianPolicy
+from lerax.policy import MLPCrossQPolicy
 
 from .. import arguments as shared
 from ..optimizer import adam
@@ -26,8 +25,6 @@ from .soft import AbstractGaussianSoftAlgorithm, SoftNetworks, acted
 class CrossQ(AbstractGaussianSoftAlgorithm):
     """Soft actor-critic without target networks: what is and what follows is renormalised in one batch.
 
-    The policy needs `batch_norm`.
-
     Raises:
         ValueError: A setting is out of range, or does not fit the others.
     """
@@ -35,14 +32,13 @@ class CrossQ(AbstractGaussianSoftAlgorithm):
     learning_rate: float = shared.learning_rate(1e-3)
     policy_delay: int = arguments.policy_delay(3)
 
+    default_policy = "MLPCrossQPolicy"
+
     def optimizer(self) -> optax.GradientTransformation:
         return adam(self.learning_rate, b1=0.5)
 
     def init_networks(self, env: AbstractEnvLike, policy: Any, *, key: Key[Array, ""]) -> SoftNetworks:
-        must_be(self.name, policy, MLPSquashedGaussianPolicy)
-        if not policy.batch_norm:
-            hint = "make the policy with batch_norm=True"
-            raise SettingError("batch_norm", False, wrong=f"{self.name} needs it", hint=hint)
+        must_be(self.name, policy, MLPCrossQPolicy)
         return self.make_networks(policy, targets=False, key=key)
 
     def update(
