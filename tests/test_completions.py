@@ -47,7 +47,7 @@ WORDS = [
     ("train CartPole-v1 --config own.toml --set env.su", ["env.sutton_barto_reward="]),
     ("train --config mine/config.toml --set num_s", ["num_steps="]),
     ("train hopper-V5 --set policy.act", ["policy.activation="]),
-    ("list-policies ", ["MLPActorCriticPolicy"]),
+    ("list-policies ", list(registry.POLICIES)),
     ("list-envs Hop", ["Hopper-v5"]),
     ("record-video mine --policy b", ["best"]),
     ("record-video mine --policy ", ["random", "2000", "10000", "best", "last", *FOLDERS, "own.eqx"]),
