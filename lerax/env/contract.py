@@ -99,6 +99,8 @@ def observation(env: AbstractEnvLike, value: PyTree) -> PyTree:
         fits, wanted = shape == () and jnp.issubdtype(dtype, jnp.integer), "one integer, i32[]"
     else:
         fits, wanted = shape == space.shape and _is_real(dtype), f"numbers of shape {space.shape}"
+        if isinstance(space, Box) and space.dtype != np.float32:  # which all numbers become in networks
+            fits, wanted = fits and dtype == space.dtype, f"{space.dtype} of shape {space.shape}"
         fits = fits or not isinstance(space, Box)  # spaces of one's own know best
     if not fits:
         wanted = f"{wanted}, as observation_space has it"

@@ -27,8 +27,8 @@ class Layer(NamedTuple):
     gain: float | None = None
 
 
-Drawn = tuple[Float[Array, "in out"], Float[Array, " out"]]
-"""Weights and biases of a layer."""
+Drawn = tuple[Float[Array, "_ _"], Float[Array, " _"]]
+"""Weights `[in, out]` and biases of a layer."""
 
 
 @tree.compiled

@@ -1,20 +1,33 @@
 """Networks that see observations."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from lerax.space import AbstractSpace
+from lerax.space import AbstractSpace, Box
 
-from .initialization import Drawn
+from .encoder import AUTO, Encoder, features, filters_of
+from .initialization import Drawn, Layer, draw
 from .mlp import MLP
+
+
+class Head(NamedTuple):
+    """Outputs of a network, and the gain that their weights begin with."""
+
+    outputs: int
+    gain: float = 1.0
 
 
 class Network(MLP):
     """A perceptron that takes an observation, and vectors beside it.
+
+    Pictures, which are boxes `[height, width, channels]`, go through convolutions first; anything else is
+    flattened. Bytes are divided by 255.
 
     Args:
         space: Space of the observations.
@@ -23,13 +36,19 @@ class Network(MLP):
         hidden_sizes: Widths of the hidden layers.
         activation: A name from `ACTIVATIONS`.
         layer_norm: Whether hidden layers are normalised before their activation.
-        batch_norm: Whether the inputs of every layer are normalised by batch renormalisation.
+        batch_norm: Whether the inputs of the perceptron's layers are normalised by batch renormalisation.
         initialization: A name from `INITIALIZATIONS`.
+        encoder: A name from `ENCODERS`, or `auto` for the largest one that the pictures are big enough for.
         output_scale: Gain of the last layer.
         key: PRNG key of the initial weights.
-        layers: Weights and biases to take instead, from a `draw` that several networks share.
+        layers: Weights and biases to take instead, from a `draw` that several networks share;
+            those of several heads come last, and are laid side by side.
+
+    Raises:
+        SettingError: The encoder does not fit the observations.
     """
 
+    encoder: Encoder | None
     space: AbstractSpace = eqx.field(static=True)
 
     def __init__(
@@ -43,21 +62,31 @@ class Network(MLP):
         layer_norm: bool = False,
         batch_norm: bool = False,
         initialization: str = "uniform",
+        encoder: str = AUTO,
         output_scale: float = 1.0,
         key: Key[Array, ""] | None = None,
         layers: Sequence[Drawn] | None = None,
     ):
-        self.space = space
+        if layers is None:
+            assert key is not None, "Network: needs a key or layers"
+            head = Head(outputs, output_scale)
+            wanted = layers_of(space, head, inputs=inputs, hidden_sizes=hidden_sizes, encoder=encoder)
+            layers = draw(key, wanted, initialization)
+        filters = filters_of(space, encoder)
+        hidden, heads = (
+            layers[len(filters) :][: len(hidden_sizes)],
+            layers[len(filters) + len(hidden_sizes) :],
+        )
         super().__init__(
-            (space.flat_size + inputs, *hidden_sizes, outputs),
+            (features(space, filters) + inputs, *hidden_sizes, outputs),
             activation=activation,
-            output_scale=output_scale,
             layer_norm=layer_norm,
             batch_norm=batch_norm,
-            initialization=initialization,
-            key=key,
-            layers=layers,
+            layers=[*hidden, (_joined(heads, 0), _joined(heads, 1))],
         )
+        convolutions = layers[: len(filters)]
+        self.encoder = Encoder(filters, convolutions, layer_norm=layer_norm) if filters else None
+        self.space = space
 
     def __call__(self, observation: PyTree, /, *others: Float[Array, " _"]) -> Float[Array, " out"]:
         """The outputs for one observation and what comes beside it, one vector after the other."""
@@ -72,4 +101,26 @@ class Network(MLP):
         return outputs, network
 
     def _input(self, observation: PyTree, *others: Float[Array, " _"]) -> Float[Array, " in"]:
-        return jnp.concatenate([self.space.flatten(observation), *others])
+        if self.encoder is None:
+            x = self.space.flatten(observation)
+        else:
+            x = jnp.asarray(observation, jnp.float32)
+        if isinstance(self.space, Box) and self.space.dtype == jnp.uint8:
+            x = x / 255
+        return jnp.concatenate([x if self.encoder is None else self.encoder(x), *others])
+
+
+def layers_of(
+    space: AbstractSpace, *heads: Head, inputs: int, hidden_sizes: Sequence[int], encoder: str
+) -> tuple[Layer, ...]:
+    """What is to be drawn for a network: of its encoder, its hidden layers, and of each of its heads."""
+    filters = filters_of(space, encoder)
+    sizes = (features(space, filters) + inputs, *hidden_sizes)
+    convolutions = Encoder.layers_of(space.shape[-1], filters) if filters else ()
+    hidden = (Layer(*pair) for pair in pairwise(sizes))
+    return *convolutions, *hidden, *(Layer(sizes[-1], *head) for head in heads)
+
+
+def _joined(heads: Sequence[Drawn], part: int) -> Float[Array, "..."]:
+    """Weights or biases of several heads as those of one layer."""
+    return heads[0][part] if len(heads) == 1 else jnp.concatenate([head[part] for head in heads], axis=-1)

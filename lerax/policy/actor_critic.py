@@ -7,7 +7,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax.distribution import AbstractDistribution, Categorical, Normal
-from lerax.network import Network
+from lerax.network import Head, Network
 from lerax.settings import setting
 from lerax.space import Box, Discrete
 from lerax.statistics import RunningStatistics
@@ -77,7 +77,7 @@ class AbstractActorCriticPolicy(AbstractPolicy):
 
 
 class MLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy):
-    """Separate perceptrons for the action distribution and the value.
+    """Perceptrons for the action distribution and the value, separate ones or one with two heads.
 
     Discrete actions are categorical; actions in a box are Gaussian with a standard deviation that does not
     depend on the observation.
@@ -85,8 +85,8 @@ class MLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy):
     Args:
         env: The environment to act in. Only its two spaces are kept.
         key: PRNG key of the initial weights.
-        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `normalize_observations` and
-            `log_std_init`.
+        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `encoder`,
+            `normalize_observations`, `shared_trunk` and `log_std_init`.
 
     Raises:
         SettingTypeError: The action space is neither Discrete nor a Box, or an argument is of another kind.
@@ -94,12 +94,13 @@ class MLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy):
     """
 
     actor: Network
-    critic: Network
+    critic: Network | None
     log_std: Float[Array, "..."] | None
     seen: RunningStatistics | None
     hidden_sizes: tuple[int, ...] = arguments.hidden_sizes(64, 64)
     activation: str = arguments.activation("tanh")
     initialization: str = arguments.initialization("orthogonal")
+    shared_trunk: bool = setting(False, "One network for actions and value instead of two.")
     log_std_init: float = setting(
         0.0, "Initial log standard deviation (box actions).", at_least=-20, at_most=20, static=True
     )
@@ -112,7 +113,11 @@ class MLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy):
         if isinstance(self.action_space, Box):
             self.log_std = jnp.full(self.action_space.shape, self.log_std_init, jnp.float32)
         # A small last layer: the first policy is close to uniform.
-        self.actor, self.critic = self._networks(key, (self.action_space.flat_size, 0.01), (1, 1.0))
+        actor, critic = [Head(self.action_space.flat_size, 0.01)], [Head(1)]
+        if self.shared_trunk:
+            (self.actor,), self.critic = self._networks(key, actor + critic), None
+        else:
+            self.actor, self.critic = self._networks(key, actor, critic)
 
     def distribution(
         self, observation: PyTree, action_mask: Bool[Array, "..."] | None = None
@@ -162,12 +167,13 @@ class MLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy):
         return None, value, distribution.log_prob(action), distribution.entropy()
 
     def value(self, state: None, observation: PyTree) -> tuple[None, Float[Array, ""]]:
-        return None, self.critic(self.normalized(observation))[0]
+        network = self.actor if self.critic is None else self.critic
+        return None, network(self.normalized(observation))[-1]
 
     def _distribution(
         self, normalized: PyTree, action_mask: Bool[Array, "..."] | None = None
     ) -> AbstractDistribution:
-        output = self.actor(normalized)
+        output = self.actor(normalized)[: self.action_space.flat_size]
         if self.log_std is None:
             return Categorical(output, action_mask)
         return Normal(output.reshape(self.action_space.shape), self.log_std)

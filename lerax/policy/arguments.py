@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lerax.network import ACTIVATIONS, INITIALIZATIONS
+from lerax.network import ACTIVATIONS, AUTO, ENCODERS, INITIALIZATIONS
 from lerax.settings import setting
 
 
@@ -24,6 +24,12 @@ def initialization(default: str) -> Any:
 def layer_norm() -> Any:
     """Whether hidden layers are normalised."""
     return setting(False, "Layer normalisation before each activation.")
+
+
+def encoder() -> Any:
+    """What pictures go through first."""
+    choices = (AUTO, *ENCODERS)
+    return setting(AUTO, "Convolutions for pictures; auto takes the largest that fit.", choices=choices)
 
 
 def normalize_observations() -> Any:

@@ -3,13 +3,14 @@
 from abc import abstractmethod
 
 import equinox as eqx
+import numpy as np
 from jaxtyping import Array, Bool, Key, PyTree
 
 from lerax import tree
 from lerax.env import AbstractEnvLike
 from lerax.errors import SettingError
 from lerax.settings import check_instance
-from lerax.space import AbstractSpace, Discrete
+from lerax.space import AbstractSpace, Box, Discrete
 
 
 class AbstractPolicy(eqx.Module):
@@ -91,4 +92,7 @@ def check_policy(policy: object, env: AbstractEnvLike) -> None:
 def _form(space: AbstractSpace) -> str:
     """What a policy depends on; the bounds of a box may change."""
     kind = type(space).__name__
-    return f"{kind}({space.flat_size})" if isinstance(space, Discrete) else f"{kind} of shape {space.shape}"
+    if isinstance(space, Discrete):
+        return f"{kind}({space.flat_size})"
+    bytes_ = " of bytes" if isinstance(space, Box) and space.dtype == np.uint8 else ""
+    return f"{kind} of shape {space.shape}{bytes_}"

@@ -7,7 +7,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from lerax.errors import SettingTypeError
-from lerax.network import Network
+from lerax.network import Head, Network
 from lerax.space import Box
 
 from .mlp import AbstractMLPPolicy
@@ -38,7 +38,7 @@ class AbstractBoxPolicy(AbstractMLPPolicy):
 
         It gives one number, `[1]`.
         """
-        return self._networks(key, (1, 1.0), inputs=self._box.flat_size)[0]
+        return self._networks(key, [Head(1)], inputs=self._box.flat_size)[0]
 
     @property
     def _box(self) -> Box:

@@ -7,7 +7,7 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from lerax.distribution import Categorical
-from lerax.network import Network
+from lerax.network import Head, Network
 from lerax.space import Discrete
 from lerax.statistics import RunningStatistics
 
@@ -20,7 +20,8 @@ class MLPCategoricalPolicy(AbstractMLPPolicy):
     Args:
         env: The environment to act in. Only its two spaces are kept.
         key: PRNG key of the initial weights.
-        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `normalize_observations`.
+        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `encoder`,
+            `normalize_observations`.
 
     Raises:
         SettingTypeError: The action space is not Discrete, or there is no such setting.
@@ -38,7 +39,7 @@ class MLPCategoricalPolicy(AbstractMLPPolicy):
 
     def critic(self, *, key: Key[Array, ""]) -> Network:
         """A network of the same make that values each action, `[n]`, for an observation from `normalized`."""
-        return self._networks(key, (self.action_space.flat_size, 1.0))[0]
+        return self._networks(key, [Head(self.action_space.flat_size)])[0]
 
     def distribution(self, observation: PyTree, action_mask: Bool[Array, " n"] | None = None) -> Categorical:
         """The distribution of actions for an observation."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from lerax.network import Network
+from lerax.network import Head, Network
 from lerax.statistics import RunningStatistics
 
 from .box import AbstractBoxPolicy
@@ -17,7 +17,8 @@ class MLPDeterministicPolicy(AbstractBoxPolicy):
     Args:
         env: The environment to act in. Only its two spaces are kept.
         key: PRNG key of the initial weights.
-        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `normalize_observations`.
+        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `encoder`,
+            `normalize_observations`.
 
     Raises:
         SettingTypeError: The action space is not a Box with finite bounds, or there is no such setting.
@@ -30,7 +31,7 @@ class MLPDeterministicPolicy(AbstractBoxPolicy):
     name: ClassVar[str] = "MLPDeterministicPolicy"
 
     def _make(self, key: Key[Array, ""]) -> None:
-        (self.network,) = self._networks(key, (self.action_space.flat_size, 1.0))
+        (self.network,) = self._networks(key, [Head(self.action_space.flat_size)])
 
     def unit_action(self, observation: PyTree) -> Float[Array, " size"]:
         return jnp.tanh(self.network(self.normalized(observation)))

@@ -1,18 +1,20 @@
 """What policies made of perceptrons share."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
+from jax import numpy as jnp
 from jaxtyping import Array, Key, PyTree
 
 from lerax import tree
 from lerax.env import AbstractEnvLike
 from lerax.env.contract import check_env
-from lerax.errors import SettingTypeError
-from lerax.network import MLP, Network, draw
+from lerax.errors import SettingError, SettingTypeError
+from lerax.network import Head, Network, draw, filters_of, layers_of
 from lerax.settings import take_settings
 from lerax.space import AbstractSpace, Box
 from lerax.statistics import RunningStatistics
@@ -48,6 +50,7 @@ class AbstractMLPPolicy(AbstractPolicy):
     activation: str = arguments.activation("relu")
     layer_norm: bool = arguments.layer_norm()
     initialization: str = arguments.initialization("uniform")
+    encoder: str = arguments.encoder()
     normalize_observations: bool = arguments.normalize_observations()
 
     acts_in: ClassVar[tuple[type[AbstractSpace], ...]]
@@ -68,10 +71,14 @@ class AbstractMLPPolicy(AbstractPolicy):
 
     def _check_spaces(self) -> None:
         """Refuses spaces that the policy is not made for."""
-        if not isinstance(self.action_space, self.acts_in):
+        space = self.action_space
+        if not isinstance(space, self.acts_in) or (isinstance(space, Box) and space.dtype != jnp.float32):
             allowed = ", ".join(kind.__name__ for kind in self.acts_in)
             wrong = "unsupported action space"
-            raise SettingTypeError(self.name, self.action_space, allowed, wrong=wrong)
+            raise SettingTypeError(self.name, space, allowed, wrong=wrong)
+        if filters_of(self.observation_space, self.encoder) and self.normalize_observations:
+            wrong, hint = "pictures are not normalized", "encoder=flatten takes them as vectors"
+            raise SettingError("normalize_observations", True, wrong=wrong, hint=hint)
 
     def normalized(self, observation: PyTree) -> PyTree:
         """What the networks take: the observation, or where it is normalized that as a flat vector."""
@@ -87,25 +94,24 @@ class AbstractMLPPolicy(AbstractPolicy):
         return eqx.tree_at(lambda policy: policy.seen, self, updated)
 
     def _networks(
-        self, key: Key[Array, ""], *heads: tuple[int, float], inputs: int = 0, batch_norm: bool = False
+        self, key: Key[Array, ""], *heads: Sequence[Head], inputs: int = 0, batch_norm: bool = False
     ) -> tuple[Network, ...]:
-        """Networks drawn together, each with so many outputs and such a gain of its last layer."""
+        """Networks drawn together, each with such heads."""
         space = self.observation_space
         if self.normalize_observations:
             space = Box(-MOST, MOST, shape=(space.flat_size,))
-        sizes = [(space.flat_size + inputs, *self.hidden_sizes, outputs) for outputs, _ in heads]
-        wanted = [MLP.layers_of(some, scale) for some, (_, scale) in zip(sizes, heads, strict=True)]
+        make = {"inputs": inputs, "hidden_sizes": self.hidden_sizes, "encoder": self.encoder}
+        wanted = [layers_of(space, *some, **make) for some in heads]
         drawn = iter(draw(key, sum(wanted, ()), self.initialization))
         return tuple(
             Network(
                 space,
-                outputs,
-                inputs=inputs,
-                hidden_sizes=self.hidden_sizes,
+                sum(head.outputs for head in some),
+                **make,
                 activation=self.activation,
                 layer_norm=self.layer_norm,
                 batch_norm=batch_norm,
-                layers=[next(drawn) for _ in some],
+                layers=[next(drawn) for _ in layers],
             )
-            for some, (outputs, _) in zip(wanted, heads, strict=True)
+            for some, layers in zip(heads, wanted, strict=True)
         )

@@ -8,7 +8,8 @@ from jax import random as jr
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
 
 from lerax import tree
-from lerax.network import Network
+from lerax.network import Head, Network
+from lerax.settings import setting
 from lerax.space import Discrete
 from lerax.statistics import RunningStatistics
 
@@ -31,7 +32,8 @@ class MLPQPolicy(AbstractMLPPolicy):
     Args:
         env: The environment to act in. Only its two spaces are kept.
         key: PRNG key of the initial weights.
-        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `normalize_observations`.
+        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `encoder`,
+            `normalize_observations` and `dueling`.
 
     Raises:
         SettingTypeError: The action space is not Discrete, or there is no such setting.
@@ -43,16 +45,23 @@ class MLPQPolicy(AbstractMLPPolicy):
     seen: RunningStatistics | None
     hidden_sizes: tuple[int, ...] = arguments.hidden_sizes(120, 84)
 
+    dueling: bool = setting(False, "Value and advantages of the actions apart (Wang et al., 2016).")
+
     name: ClassVar[str] = "MLPQPolicy"
     acts_in = (Discrete,)
 
     def _make(self, key: Key[Array, ""]) -> None:
-        (self.network,) = self._networks(key, (self.action_space.flat_size, 1.0))
+        state = [Head(1)] if self.dueling else []
+        (self.network,) = self._networks(key, [*state, Head(self.action_space.flat_size)])
         self.epsilon = Exploration(jnp.array(0.05, jnp.float32))
 
     def q_values(self, observation: PyTree) -> Float[Array, " n"]:
         """The value of each action."""
-        return self.network(self.normalized(observation))
+        outputs = self.network(self.normalized(observation))
+        if not self.dueling:
+            return outputs
+        value, advantages = outputs[0], outputs[1:]
+        return value + advantages - jnp.mean(advantages)
 
     def with_epsilon(self, value: Float[ArrayLike, ""]) -> "MLPQPolicy":
         """The same policy with random actions in this part of the sampled steps."""

@@ -9,7 +9,7 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax.distribution import SquashedNormal
-from lerax.network import Network
+from lerax.network import Head, Network
 from lerax.statistics import RunningStatistics
 
 from .box import AbstractBoxPolicy
@@ -31,7 +31,7 @@ class AbstractSquashedGaussianPolicy(AbstractBoxPolicy):
 
     def _make(self, key: Key[Array, ""]) -> None:
         (self.network,) = self._networks(
-            key, (2 * self.action_space.flat_size, 1.0), batch_norm=self.batch_norm
+            key, [Head(2 * self.action_space.flat_size)], batch_norm=self.batch_norm
         )
 
     def distribution(self, observation: PyTree) -> SquashedNormal:
@@ -50,7 +50,7 @@ class AbstractSquashedGaussianPolicy(AbstractBoxPolicy):
 
     def critic(self, *, key: Key[Array, ""]) -> Network:
         inputs = self.action_space.flat_size
-        return self._networks(key, (1, 1.0), inputs=inputs, batch_norm=self.batch_norm)[0]
+        return self._networks(key, [Head(1)], inputs=inputs, batch_norm=self.batch_norm)[0]
 
     def unit_action(self, observation: PyTree) -> Float[Array, " size"]:
         return self.distribution(observation).mode()
@@ -82,7 +82,8 @@ class MLPSquashedGaussianPolicy(AbstractSquashedGaussianPolicy):
     Args:
         env: The environment to act in. Only its two spaces are kept.
         key: PRNG key of the initial weights.
-        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `normalize_observations`.
+        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `encoder`,
+            `normalize_observations`.
 
     Raises:
         SettingTypeError: The action space is not a Box with finite bounds, or there is no such setting.
@@ -100,7 +101,8 @@ class MLPCrossQPolicy(AbstractSquashedGaussianPolicy):
     Args:
         env: The environment to act in. Only its two spaces are kept.
         key: PRNG key of the initial weights.
-        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `normalize_observations`.
+        settings: `hidden_sizes`, `activation`, `layer_norm`, `initialization`, `encoder`,
+            `normalize_observations`.
 
     Raises:
         SettingTypeError: The action space is not a Box with finite bounds, or there is no such setting.

@@ -1,0 +1,121 @@
+"""What makes vectors of observations: small convolutional networks for pictures."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+from jax import lax
+from jax import numpy as jnp
+from jaxtyping import Array, Float
+
+from lerax.errors import SettingError
+from lerax.space import AbstractSpace, Box
+
+from .initialization import Drawn, Layer
+from .normalization import LayerNorm
+
+
+class Filters(NamedTuple):
+    """A convolutional layer: how many filters, how wide and high each is, and how far it moves."""
+
+    channels: int
+    size: int
+    stride: int
+
+
+ENCODERS: dict[str, tuple[Filters, ...]] = {
+    "flatten": (),
+    # Mnih et al., 2015, https://doi.org/10.1038/nature14236
+    "nature": (Filters(32, 8, 4), Filters(64, 4, 2), Filters(64, 3, 1)),
+    # Young and Tian, 2019, https://arxiv.org/abs/1903.03176
+    "minatar": (Filters(16, 3, 1),),
+}
+AUTO = "auto"
+
+
+def filters_of(space: AbstractSpace, encoder: str) -> tuple[Filters, ...]:
+    """The convolutional layers that observations of a space go through.
+
+    Args:
+        space: Space of the observations; boxes `[height, width, channels]` are pictures.
+        encoder: A name from `ENCODERS`, or `auto` for the largest one that fits.
+
+    Raises:
+        SettingError: The observations are no pictures, or too small.
+    """
+    picture = space.shape if isinstance(space, Box) and len(space.shape) == 3 else None
+    if encoder == AUTO:
+        fitting = [filters for filters in ENCODERS.values() if picture and _fits(picture, filters)]
+        return max(fitting, key=len, default=())
+    filters = ENCODERS[encoder]
+    if filters and picture is None:
+        wrong, hint = "needs pictures [height, width, channels]", "encoder=flatten takes all observations"
+        said = f"{encoder} for observations of shape {space.shape}"
+        raise SettingError("encoder", encoder, wrong=wrong, hint=hint, said=said)
+    if picture and not _fits(picture, filters):
+        least = next(size for size in range(1, 1000) if _fits((size, size), filters))
+        said = f"{encoder} for {picture[0]} x {picture[1]}"
+        wrong, hint = f"needs pictures of at least {least} x {least}", "take a smaller one, such as auto"
+        raise SettingError("encoder", encoder, wrong=wrong, hint=hint, said=said)
+    return filters
+
+
+def features(space: AbstractSpace, filters: Sequence[Filters]) -> int:
+    """Length of the vector that is made of an observation."""
+    if not filters:
+        return space.flat_size
+    return math.prod(_grid(space.shape, filters)) * filters[-1].channels
+
+
+class Encoder(eqx.Module):
+    """Convolutions without padding, each with a ReLU behind it.
+
+    Kernels are stored as matrices `[height x width x in, out]`, drawn as those of other layers are.
+
+    Args:
+        filters: The layers.
+        layers: Their drawn weights and biases.
+        layer_norm: Whether each layer's channels are normalised before the ReLU.
+    """
+
+    weights: list[Float[Array, "in out"]]
+    biases: list[Float[Array, " out"]]
+    layer_norms: list[LayerNorm]
+    filters: tuple[Filters, ...] = eqx.field(static=True)
+
+    def __init__(self, filters: tuple[Filters, ...], layers: Sequence[Drawn], *, layer_norm: bool = False):
+        self.filters = filters
+        self.weights = [weight for weight, _ in layers]
+        self.biases = [bias for _, bias in layers]
+        self.layer_norms = [LayerNorm(one.channels) for one in filters] if layer_norm else []
+
+    @staticmethod
+    def layers_of(channels: int, filters: tuple[Filters, ...]) -> tuple[Layer, ...]:
+        """What is to be drawn for pictures of so many channels."""
+        inputs = (channels, *(one.channels for one in filters))
+        return tuple(
+            Layer(one.size**2 * depth, one.channels) for one, depth in zip(filters, inputs, strict=False)
+        )
+
+    def __call__(self, picture: Float[Array, "height width channels"]) -> Float[Array, " features"]:
+        x = picture[None]
+        for i, (one, weight, bias) in enumerate(zip(self.filters, self.weights, self.biases, strict=True)):
+            kernel = weight.reshape(one.size, one.size, -1, one.channels)
+            strides, order = (one.stride, one.stride), ("NHWC", "HWIO", "NHWC")
+            x = lax.conv_general_dilated(x, kernel, strides, "VALID", dimension_numbers=order) + bias
+            x = jax.nn.relu(self.layer_norms[i](x) if self.layer_norms else x)
+        return jnp.ravel(x)
+
+
+def _grid(shape: Sequence[int], filters: Sequence[Filters]) -> tuple[int, int]:
+    """Height and width of what the layers make of a picture; below 1 where it is too small."""
+    height, width = shape[:2]
+    for one in filters:
+        height, width = ((length - one.size) // one.stride + 1 for length in (height, width))
+    return height, width
+
+
+def _fits(shape: Sequence[int], filters: Sequence[Filters]) -> bool:
+    return min(_grid(shape, filters)) >= 1
