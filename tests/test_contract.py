@@ -12,7 +12,7 @@ from toys import Idle
 
 from lerax.algorithm import PPO
 from lerax.callback import EvalCallback, StopOnNonFinite
-from lerax.env import AbstractEnv, AbstractEnvState, EnvContractError, advance
+from lerax.env import AbstractEnv, AbstractEnvState, EnvContractError, advance, contract
 from lerax.env.classic_control import CartPole, MountainCar
 from lerax.evaluate import episode, evaluate
 from lerax.policy import MLPActorCriticPolicy, RandomPolicy
@@ -152,6 +152,18 @@ def test_a_policy_of_another_environment_is_refused(policy, other, said, door):
 def test_the_bounds_of_a_box_are_no_reason_to_refuse_a_policy():
     wider = broken(observation_space=Box(-20.0, 20.0, shape=(2,)))
     assert ALGORITHM.template(wider, POLICY).env.name == "Walk-v0"
+
+
+def test_bytes_are_held_to_be_bytes():
+    space = Box(0, 255, shape=(2,), dtype="uint8")
+    right = broken(observation_space=space, observation=lambda s: s.x.astype(jnp.uint8))
+    assert contract.observation(right, jnp.zeros(2, jnp.uint8)).dtype == jnp.uint8
+    with pytest.raises(EnvContractError, match=r"got f32\[2\].*wanted: uint8 of shape \(2,\)"):
+        contract.observation(right, jnp.zeros(2))
+    with pytest.raises(
+        ValueError, match=r"is Box of shape \(2,\), that of .* is Box of shape \(2,\) of bytes"
+    ):
+        ALGORITHM.template(right, POLICY)
 
 
 CELLS = {"observation_space": Discrete(5), "observation": lambda s: s.steps}

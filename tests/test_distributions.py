@@ -7,7 +7,7 @@ from jax import numpy as jnp
 from jax import random as jr
 from scipy import stats
 
-from lerax.distribution import Categorical, Normal
+from lerax.distribution import Categorical, Normal, SquashedNormal
 
 LOGITS = np.array([0.3, -1.2, 2.0, 0.0])
 PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum()
@@ -71,8 +71,80 @@ def test_normal_samples_have_the_given_distribution():
     assert np.abs(np.corrcoef(samples.reshape(-1, 4).T) - np.eye(4)).max() < 0.06  # four standard errors
 
 
+@pytest.mark.parametrize("spread", [0.1, 1.0, 8.0])
+def test_squashed_log_density_is_that_of_a_change_of_variables(spread):
+    loc, scale = np.array([0.5, -2.0, 0.0]), spread * np.array([0.3, 1.0, 2.0])
+    distribution = SquashedNormal(jnp.asarray(loc), jnp.log(jnp.asarray(scale)))
+    noise = np.random.default_rng(0).normal(size=(200, 3))
+    actions, log_probs = jax.vmap(distribution.action_and_log_prob)(jnp.asarray(noise))
+    before = loc + scale * noise
+    log_slope = np.log(4) - 2 * np.logaddexp(before, -before)  # of 1 / cosh(u)^2, the slope of tanh
+    expected = (stats.norm(loc, scale).logpdf(before) - log_slope).sum(-1)
+    np.testing.assert_allclose(log_probs, expected, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(actions, np.tanh(before), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(actions, jax.vmap(distribution.action)(jnp.asarray(noise)))
+    inside = (np.abs(before) < 3).all(-1)
+    assert inside.any()
+    again = jax.vmap(distribution.log_prob)(actions[inside])
+    np.testing.assert_allclose(again, expected[inside], rtol=1e-3, atol=2e-3)
+
+
+def test_squashed_density_integrates_to_one():
+    distribution = SquashedNormal(jnp.array([0.7]), jnp.array([-0.3]))
+    grid = np.linspace(-0.9999, 0.9999, 20_001)
+    density = np.exp(jax.vmap(distribution.log_prob)(jnp.asarray(grid)[:, None]))
+    assert np.trapezoid(density, grid) == pytest.approx(1, abs=1e-3)
+
+
+def test_squashed_samples_have_the_given_distribution():
+    samples = draws(SquashedNormal(jnp.asarray(LOC), jnp.asarray(LOG_SCALE)), 5000)
+    assert (np.abs(samples) <= 1).all()
+    for index in [(0, 0), (0, 1), (1, 1)]:  # tanh(3) is too close to 1 for float32
+        cdf = stats.norm(LOC[index], np.exp(LOG_SCALE[index])).cdf
+        assert stats.kstest(samples[:, *index], lambda a, cdf=cdf: cdf(np.arctanh(a))).pvalue > 1e-3
+    mode = SquashedNormal(jnp.asarray(LOC), jnp.asarray(LOG_SCALE)).mode()
+    np.testing.assert_allclose(mode, np.tanh(LOC), rtol=1e-6)
+
+
+@pytest.mark.parametrize("loc", [0.0, 5.0, -30.0, 1000.0])
+def test_squashed_gradients_are_finite_and_exact_far_out(loc):
+    """That of the noise less log scale and less log(1 - tanh(u)^2), whose slope by u is -2 tanh(u)."""
+
+    def log_prob(parameters, noise):
+        return SquashedNormal(*parameters).action_and_log_prob(noise)[1]
+
+    noise, scale = jnp.array([1.5]), np.exp(0.5)
+    by_loc, by_scale = jax.grad(log_prob)((jnp.array([loc]), jnp.array([0.5])), noise)
+    slope = 2 * np.tanh(loc + scale * 1.5)
+    np.testing.assert_allclose(by_loc, [slope], rtol=1e-5)
+    np.testing.assert_allclose(by_scale, [-1 + slope * scale * 1.5], rtol=1e-5)
+
+
+def test_a_bound_itself_has_a_finite_density():
+    distribution = SquashedNormal(jnp.zeros(2), jnp.zeros(2))
+    value, gradient = jax.value_and_grad(lambda a: distribution.log_prob(a))(jnp.array([1.0, -1.0]))
+    assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+def test_the_entropy_of_a_squashed_gaussian_is_not_made_up():
+    with pytest.raises(NotImplementedError, match="average -action_and_log_prob"):
+        SquashedNormal(jnp.zeros(2), jnp.zeros(2)).entropy()
+
+
+@pytest.mark.parametrize("scale", [1.0, 200.0])
+def test_gradients_of_a_certain_choice_are_finite(scale):
+    logits = jnp.array([scale, 0.0, -scale])
+    for value in (lambda x: Categorical(x).entropy(), lambda x: Categorical(x).log_prob(jnp.array(2))):
+        assert np.isfinite(jax.grad(value)(logits)).all()
+
+
 @pytest.mark.parametrize(
-    "make", [lambda s: Categorical(s * LOGITS), lambda s: Normal(s * LOC, s * LOG_SCALE)]
+    "make",
+    [
+        lambda s: Categorical(s * LOGITS),
+        lambda s: Normal(s * LOC, s * LOG_SCALE),
+        lambda s: SquashedNormal(s * LOC, s * LOG_SCALE),
+    ],
 )
 def test_noise_does_not_depend_on_the_parameters(make):
     """So that the loop may draw it for a whole rollout before the first action is known."""

@@ -66,6 +66,43 @@ def test_a_box_upside_down_is_refused(low, high):
         Box(low, high)
 
 
+def test_a_box_of_bytes_is_gymnasiums():
+    low, high = np.array([[0, 3], [250, 7]]), np.array([[255, 5], [255, 8]])
+    box, reference = Box(low, high, dtype=np.uint8), gymnasium.spaces.Box(low, high, dtype=np.uint8)
+    assert box.dtype == reference.dtype and box.shape == reference.shape
+    for ours, theirs in zip(box.bounds, (reference.low, reference.high), strict=True):
+        np.testing.assert_array_equal(ours, theirs, strict=True)
+    values = draws(box, 2000)
+    assert values.dtype == np.uint8 and all(map(reference.contains, values))
+    for index in np.ndindex(2, 2):
+        counts = np.bincount(values[:, *index], minlength=256)[low[index] : high[index] + 1]
+        assert counts.sum() == 2000 and stats.chisquare(counts).pvalue > 1e-3
+    for value in (low.astype(np.float32), low.astype(np.uint8), np.zeros((2, 2), np.uint8)):
+        assert bool(box.contains(jnp.asarray(value))) == reference.contains(value)
+    assert box.flatten(jnp.asarray(low, jnp.uint8)).dtype == jnp.float32
+
+
+def test_equal_bounds_of_a_picture_are_kept_as_one_number():
+    box = Box(0, 255, shape=(84, 84, 4), dtype="uint8")
+    assert (box.low, box.high) == ((0.0,), (255.0,))
+    assert box.bounds[1].shape == (84, 84, 4) and (box.bounds[1] == 255).all()
+
+
+@pytest.mark.parametrize(
+    "bounds, dtype, said",
+    [
+        ((0, 256), np.uint8, "bounds of bytes are whole numbers from 0 to 255"),
+        ((-1, 5), np.uint8, "bounds of bytes"),
+        ((0.5, 5), np.uint8, "bounds of bytes"),
+        ((0, np.inf), np.uint8, "bounds of bytes"),
+        ((0, 1), np.float64, "dtype: not a dtype of boxes .*allowed: float32, uint8"),
+    ],
+)
+def test_numbers_that_a_dtype_does_not_hold_are_refused(bounds, dtype, said):
+    with pytest.raises(ValueError, match=said):
+        Box(*bounds, dtype=dtype)
+
+
 def test_a_discrete_space_draws_each_of_its_numbers_equally_often():
     counts = np.bincount(draws(Discrete(7), 7000), minlength=7)
     assert counts.size == 7 and stats.chisquare(counts).pvalue > 1e-3

@@ -57,6 +57,9 @@ TIMES = "test_forward::test_speed_and_elapsed_time_come_from_the_iterations_own_
 STARTS = "test_mujoco_parity::test_beginnings_are_distributed_as_gymnasiums"
 BEGINNINGS = "test_classic_control::test_first_states_are_distributed_as_gymnasiums"
 EPISODES = "test_mujoco_parity::test_episodes_equal_gymnasiums"
+LAYER_NORM = "test_network::test_layers_are_normalised_before_their_activation"
+RENORM = "test_network::test_batch_renormalisation_is_that_of_the_paper_with_a_plain_beginning"
+BYTES = "test_spaces::test_a_box_of_bytes_is_gymnasiums"
 OPTIONS = "test_mujoco_parity::test_arguments_mean_what_gymnasiums_do"
 SPREAD = "test_training_videos::test_what_waits_and_what_is_taken_first_is_evenly_spread"
 CATEGORICAL = "test_distributions::test_categorical_log_probabilities_and_entropy"
@@ -294,6 +297,60 @@ CHANGES = [
         "math.sqrt(3) if",
         "test_network::test_initial_gains_and_biases_are_those_of_ppo",
     ),
+    change(
+        "distribution/squashed_normal",
+        "self.normal.log_prob_of_noise(noise) - _log_slope(before)",
+        "self.normal.log_prob_of_noise(noise)",
+        "test_distributions::test_squashed_log_density_is_that_of_a_change_of_variables",
+    ),
+    change(
+        "distribution/squashed_normal",
+        "softplus(-2 * before)",
+        "softplus(2 * before)",
+        "test_distributions::test_squashed_log_density_is_that_of_a_change_of_variables",
+    ),
+    change("network/normalization", "variance + 1e-5", "variance + 1e-1", LAYER_NORM),
+    change("network/normalization", "/ deviation * r + d)", "/ deviation + d)", RENORM),
+    change("network/normalization", "/ deviation * r + d)", "/ deviation * r)", RENORM),
+    change("network/normalization", "moments.count >= self.warm_up", "moments.count > self.warm_up", RENORM),
+    change("network/normalization", "(1 - self.momentum) * new", "self.momentum * new", RENORM),
+    change(
+        "network/normalization",
+        "r, d = lax.stop_gradient((jnp.where(warm, r, 1.0), jnp.where(warm, d, 0.0)))",
+        "r, d = jnp.where(warm, r, 1.0), jnp.where(warm, d, 0.0)",
+        "test_network::test_gradients_take_the_corrections_of_batch_renormalisation_for_constants",
+    ),
+    change(
+        "network/network",
+        "x = x / 255",
+        "x = x / 256",
+        "test_network::test_bytes_are_divided_by_255_with_and_without_convolutions",
+    ),
+    change(
+        "network/encoder",
+        "(length - one.size) // one.stride + 1",
+        "length // one.stride",
+        "test_network::test_auto_takes_the_largest_encoder_that_fits",
+    ),
+    change(
+        "policy/q",
+        "advantages - jnp.mean(advantages)",
+        "advantages",
+        "test_policies::test_dueling_heads_give_a_value_and_centred_advantages",
+    ),
+    change(
+        "policy/q",
+        "jnp.where(action_mask, values, -jnp.inf)",
+        "values",
+        "test_policies::test_only_allowed_actions_are_taken",
+    ),
+    change(
+        "policy/box",
+        "middle + half * unit",
+        "middle + 0.5 * half * unit",
+        "test_policies::test_actions_reach_the_bounds_and_never_leave_the_box",
+    ),
+    change("space/box", "ends = np.int32(high) + 1", "ends = np.int32(high)", BYTES),
     change(
         "network/mlp",
         "x @ weight + bias",
