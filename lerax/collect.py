@@ -5,6 +5,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
@@ -169,6 +170,7 @@ def collect(
     noise: Callable[[Key[Array, ""]], PyTree],
     key: Key[Array, ""],
     num_steps: int,
+    hold_noise: bool = False,
 ) -> tuple[Standing, Steps]:
     """Steps several environments side by side.
 
@@ -182,6 +184,7 @@ def collect(
         noise: Draws the noise of one `act` from a PRNG key.
         key: PRNG key.
         num_steps: Steps of each environment.
+        hold_noise: Whether each environment's noise is the same in all of these steps.
 
     Returns:
         Where they stand then, and what happened, `[time, env]`.
@@ -195,7 +198,8 @@ def collect(
     fresh = Fresh(
         for_each(lambda key: env.draw(key=key), keys[1]), for_each(lambda key: policy.reset(key=key), keys[4])
     )
-    drawn = (for_each(noise, keys[0]), fresh, keys[2], keys[3])
+    noise_keys = jnp.broadcast_to(keys[0, :1], keys[0].shape) if hold_noise else keys[0]
+    drawn = (for_each(noise, noise_keys), fresh, keys[2], keys[3])
 
     def one(standing: Standing, noise: PyTree, fresh: Fresh, mask_key: Array, key: Array) -> Any:
         return step(env, act, standing, noise, fresh, mask_key=mask_key, key=key)[:2]

@@ -57,3 +57,8 @@ def policy_delay(default: int) -> Any:
 def num_critics(default: int) -> Any:
     """How many critics there are."""
     return setting(default, "Critics, of which the least is believed.", at_least=1, at_most=64)
+
+
+def hold_noise() -> Any:
+    """How long the noise of actions stays the same."""
+    return setting(False, "Draw the noise of actions once between updates, not at each step.")

@@ -83,6 +83,7 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
         batch_size: Steps that an update reads.
         learning_starts: Steps, of all environments, that are taken at random before the first update.
         n_step: Steps whose rewards are summed before a value is looked up.
+        hold_noise: Whether the noise of actions is drawn once between updates: what is tried lasts longer.
         gamma: Discount factor.
         learning_rate: Step size of all optimizers.
         learning_rate_schedule: How it falls over the training.
@@ -96,6 +97,7 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
     batch_size: int = arguments.batch_size(256)
     learning_starts: int = arguments.learning_starts(5_000)
     n_step: int = arguments.n_step()
+    hold_noise: bool = arguments.hold_noise()
     learning_rate: float = shared.learning_rate(3e-4)
     learning_rate_schedule: str = shared.learning_rate_schedule()
     gamma: float = shared.gamma()
@@ -176,12 +178,12 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
     ) -> OffPolicyLearner[NetworksT]:
         networks = self.init_networks(env, policy, key=key)
         rounds = self.buffer_size // (self.num_envs * self.train_frequency)
-        row = eqx.filter_eval_shape(lambda seed: _row(env, policy, jr.key(seed)), np.uint32(0))
+        row = _row(env, policy)
         buffer = ReplayBuffer.empty(row, rounds * self.train_frequency, self.num_envs)
         return OffPolicyLearner(networks, buffer, jnp.array(0, jnp.int32))
 
     def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
-        row = eqx.filter_eval_shape(lambda seed: _row(env, policy, jr.key(seed)), np.uint32(0))
+        row = _row(env, policy)
         return {"steps": 2 * footprint.size(row) * self.steps_per_iteration}
 
     def iteration(
@@ -234,7 +236,8 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
             action = tree.where(warm, action, random_action(space, mask, noise[1]))
             return memory, action, None
 
-        return collect(env, policy, act, standing, noise=noise, key=key, num_steps=self.train_frequency)
+        options = {"num_steps": self.train_frequency, "hold_noise": self.hold_noise}
+        return collect(env, policy, act, standing, noise=noise, key=key, **options)
 
     def _updated(
         self, networks: NetworksT, buffer: ReplayBuffer, number: Int[Array, ""], key: Key[Array, ""]
@@ -350,10 +353,14 @@ def must_be(name: str, policy: object, wanted: type) -> None:
         raise SettingTypeError(name, policy, wrong=f"needs an {wanted.__name__}", said=said)
 
 
-def _row(env: AbstractEnvLike, policy: Any, key: Key[Array, ""]) -> Row:
-    """One step as it is stored."""
-    state = env.initial(key=key)
-    observation, mask = env.observation(state, key=key), env.action_mask(state, key=key)
-    action = policy(policy.reset(key=key), observation, key=key, action_mask=mask)[1]
-    no = jnp.array(False)
-    return Row(observation, action, mask, jnp.array(0, jnp.float32), no, no, observation, mask)
+def _row(env: AbstractEnvLike, policy: Any) -> Row:
+    """The form of one step as it is stored."""
+
+    def row(policy: Any, seed: Any) -> Row:
+        state = env.initial(key=(key := jr.key(seed)))
+        observation, mask = env.observation(state, key=key), env.action_mask(state, key=key)
+        action = policy(policy.reset(key=key), observation, key=key, action_mask=mask)[1]
+        no = jnp.array(False)
+        return Row(observation, action, mask, jnp.array(0, jnp.float32), no, no, observation, mask)
+
+    return eqx.filter_eval_shape(row, policy, np.uint32(0))
