@@ -75,4 +75,4 @@ def test_an_environment_without_presets_has_none():
     assert presets("Nothing-v0") == {}
     for name in ("../presets/CartPole-v1", "./CartPole-v1", "CartPole-v1.toml", "", "\0"):
         assert presets(name) == {}, "a name is looked up, not a path"
-    assert registry.presets("CartPole-v1").keys() == {"ppo"}
+    assert "ppo" in registry.presets("CartPole-v1")
