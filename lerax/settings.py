@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import SettingError, SettingTypeError
-from .kinds import INTERVAL, Limits, Setting, kind_of, pairs_of
+from .kinds import INTERVAL, TABLE, Limits, Setting, kind_of, pairs_of
 
 REQUIRED = dataclasses.MISSING
 """In place of a default: the setting has none, and must be given."""
@@ -130,6 +130,18 @@ def _without_arrays(value: Any) -> Any:
         return value.tolist() if hasattr(value, "shape") else value
     except (TypeError, AttributeError):  # traced, or a PRNG key: refused with the others of a wrong type
         return value
+
+
+def plain(declared: Setting, value: Any) -> Any:
+    """A value as a file has it: a table as such, and `none` as text, since TOML has no other word for it."""
+    if value is None:
+        return "none"
+    return dict(value) if declared.type_name == TABLE else value
+
+
+def from_plain(declared: Setting, value: Any) -> Any:
+    """The value that `plain` has written, or a user in its way."""
+    return None if value == "none" and "none" in declared.alternatives else value
 
 
 def check_instance(name: str, value: object, wanted: type, form: str) -> None:

@@ -12,9 +12,10 @@ from lerax import runs as found
 from lerax.archive import Archive, CheckpointError
 from lerax.files import read_toml
 from lerax.runs import Run
+from lerax.settings import plain
 
 from . import forms
-from .declared import TABLES, ours, plain, setting_name
+from .declared import TABLES, ours, setting_name
 from .naming import naming_again, trusting
 from .parsing import COMMANDS
 

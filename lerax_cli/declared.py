@@ -5,10 +5,9 @@ import json
 from importlib import resources
 from typing import Any
 
-from lerax.kinds import TABLE
 from lerax.names import Entry
 from lerax.registry import ALGORITHM, ENV, POLICY
-from lerax.settings import Limits, Setting, settings_of
+from lerax.settings import Limits, Setting, from_plain, plain, settings_of
 
 TABLES = {"env": ENV, "algorithm": ALGORITHM, "policy": POLICY}
 """What has settings, by the name of its table in a config."""
@@ -74,18 +73,6 @@ def text(known: Known, actions: dict[str, dict[str, list[str]]]) -> str:
 def setting_name(table: str, key: str) -> str:
     """What `--set` calls a setting: those of the algorithm go without their table."""
     return key if table == "algorithm" else f"{table}.{key}"
-
-
-def plain(declared: Setting, value: Any) -> Any:
-    """A value as a file has it: a table as such, and `none` as text, since TOML has no other word for it."""
-    if value is None:
-        return "none"
-    return dict(value) if declared.type_name == TABLE else value
-
-
-def from_plain(declared: Setting, value: Any) -> Any:
-    """The value that `plain` has written, or a user in its way."""
-    return None if value == "none" and "none" in declared.alternatives else value
 
 
 def _row(declared: Setting) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import typer
 from lerax import registry
 from lerax.names import Entry, Kind
 from lerax.registry import ALGORITHM, BACKEND, ENV, POLICIES, POLICY, obstacle
-from lerax.settings import REQUIRED, Setting, settings_of
+from lerax.settings import REQUIRED, Setting, plain, settings_of
 
 from . import fitting, naming, policies, report, words
-from .declared import TABLES, action_kinds, declared, is_ours, plain, setting_name
+from .declared import TABLES, action_kinds, declared, is_ours, setting_name
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 

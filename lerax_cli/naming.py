@@ -12,9 +12,9 @@ from lerax.names import OBJECT, Entry, Kind, UnknownName, hint
 from lerax.registry import POLICY
 from lerax.runs import Run
 from lerax.runs import find as find_in
-from lerax.settings import REQUIRED, Setting
+from lerax.settings import REQUIRED, Setting, from_plain
 
-from .declared import from_plain, ours, setting_name
+from .declared import ours, setting_name
 from .report import BadInput, Failure
 from .values import KEYS, SHORT, Given
 

@@ -15,10 +15,10 @@ from lerax.algorithm import footprint
 from lerax.env.contract import EnvContractError
 from lerax.errors import SettingError
 from lerax.names import Entry
-from lerax.settings import Setting, settings_of
+from lerax.settings import Setting, plain, settings_of
 
 from . import fitting, naming
-from .declared import TABLES, plain
+from .declared import TABLES
 from .options import TrainingPlan
 from .report import BadInput, Failure
 

@@ -14,7 +14,6 @@ from lerax.runs import find as find_run
 from lerax.settings import settings_of
 
 from . import naming
-from .declared import from_plain
 from .report import BadInput, Failure
 from .values import Given
 
@@ -204,7 +203,7 @@ def load(source: Source, env: Any, subject: Subject, where: str = "--policy") ->
         Failure: The file is damaged, or holds no policy of a class that is known.
     """
     from lerax import checkpoint
-    from lerax.policy import RandomPolicy
+    from lerax.policy import RandomPolicy, saving
 
     path = source.path
     if path is None:
@@ -218,7 +217,8 @@ def load(source: Source, env: Any, subject: Subject, where: str = "--policy") ->
             what = f"{path} is of another environment (expected {subject.env.name}, got {made_for})"
             raise BadInput(where, what)
         entry = find_trusted(f"{where}: {path}", registry.POLICY, metadata["policy"], subject.trusted)
-        return checkpoint.load(path, _form(where, entry, metadata, env))
+        cls = naming.load(where, registry.POLICY, entry)
+        return checkpoint.load(path, saving.blank(cls, env, saving.settings_in(cls, metadata)))
     except checkpoint.CheckpointError as error:
         raise Failure(where, str(error)) from error
     except (ValueError, TypeError, UnknownName) as error:
@@ -270,18 +270,3 @@ def _source(where: str, name: str, run: Path | None) -> Source:
         raise BadInput(where, f"{_story(run)} (got {str(run)!r})")
     choices = ", ".join([*known, RANDOM])
     raise BadInput(where, f"no such policy (got {name!r}); allowed: {choices}, or a policy's file")
-
-
-def _form(where: str, entry: Entry, metadata: dict[str, Any], env: Any) -> Any:
-    """The form of a policy of the class and the settings that a file names."""
-    import equinox as eqx
-    import numpy as np
-    from jax import random as jr
-
-    cls = naming.load(where, registry.POLICY, entry)
-    declared, settings = settings_of(cls), metadata.get("settings", {})
-    if not (isinstance(settings, dict) and settings.keys() <= declared.keys()):
-        raise ValueError(f"settings that {cls.__name__} does not have (got {settings})")
-    settings = {name: declared[name].convert(from_plain(declared[name], v)) for name, v in settings.items()}
-    # To compute initial weights would take longer than all the rest.
-    return eqx.filter_eval_shape(lambda seed: cls(env=env, **settings, key=jr.key(seed)), np.uint32(0))

@@ -13,9 +13,9 @@ import pytest
 
 # A file imports only from rooms to the left of its own, or from inside its own room.
 ORDER = (
-    "errors interval kinds settings tree files archive processes render backend space distribution "
-    "statistics env wrapper network policy learner advantage schedule collect evaluate player record "
-    "checkpoint checkpoints run callback algorithm replay presets names registry runs verify branch lerax_cli"
+    "errors interval kinds settings tree files archive checkpoint fingerprint processes render backend space "
+    "distribution statistics env wrapper network policy learner advantage schedule collect evaluate player "
+    "record checkpoints run callback algorithm replay presets names registry runs verify branch lerax_cli"
 ).split()
 # Where a package may be imported: prefixes of paths.
 CONFINED = {

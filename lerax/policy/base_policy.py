@@ -1,16 +1,22 @@
 """What every policy offers."""
 
 from abc import abstractmethod
+from pathlib import Path
+from typing import Any, TypeVar
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Bool, Key, PyTree
 
-from lerax import tree
+from lerax import checkpoint, tree
 from lerax.env import AbstractEnvLike
 from lerax.errors import SettingError
 from lerax.settings import check_instance
 from lerax.space import AbstractSpace, Box, Discrete
+
+from . import saving
+
+P = TypeVar("P", bound="AbstractPolicy")
 
 
 class AbstractPolicy(eqx.Module):
@@ -70,6 +76,43 @@ class AbstractPolicy(eqx.Module):
             By default the policy as it is.
         """
         return self
+
+    def serialize(self, path: str | Path, metadata: dict[str, Any] | None = None) -> None:
+        """Saves the policy, with its settings and a fingerprint of its structure, sizes and spaces.
+
+        Args:
+            path: The file.
+            metadata: What else the file is to say, as JSON has it. With `{"env": "CartPole-v1"}`
+                `lerax eval FILE` knows where it plays.
+
+        Raises:
+            OSError: The file cannot be written; what was there before is still there.
+        """
+        checkpoint.save(path, self, saving.facts_of(self) | (metadata or {}))
+
+    @classmethod
+    def deserialize(
+        cls: type[P],
+        path: str | Path,
+        env: AbstractEnvLike,
+        *,
+        key: Key[Array, ""] | None = None,
+        **settings: Any,
+    ) -> P:
+        """A policy of this class from a file of `serialize`, or one of a run.
+
+        Args:
+            path: The file.
+            env: The environment to act in, whose spaces are those of the file.
+            key: Is taken and not needed: nothing is random here.
+            settings: What the file's settings have to be; those that are left out are the file's.
+
+        Raises:
+            MisfitError: The file is of a policy of another structure, size, setting or space.
+            CheckpointError: The file is damaged.
+            OSError: The file cannot be read.
+        """
+        return saving.deserialize(cls, path, env, settings)
 
 
 def check_policy(policy: object, env: AbstractEnvLike) -> None:
