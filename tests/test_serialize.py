@@ -116,7 +116,7 @@ def test_another_class_is_noticed(tmp_path):
     said = misfit(lambda: MLPCategoricalPolicy.deserialize(tmp_path / "q.eqx", CartPole()))
     assert said.startswith("class does not fit (expected MLPCategoricalPolicy, got MLPQPolicy); ")
     said = misfit(lambda: RandomPolicy.deserialize(tmp_path / "q.eqx", CartPole()))
-    assert said.startswith("settings that RandomPolicy does not have")
+    assert said.startswith("class does not fit (expected RandomPolicy, got MLPQPolicy); ")
 
 
 class Squashed(eqx.Module):

@@ -57,15 +57,22 @@ def deserialize(
 ) -> Policy:
     """See `AbstractPolicy.deserialize`."""
     metadata = checkpoint.read_metadata(path)
+    form = metadata.get("form", {})
+    if form.get("", cls.__qualname__) != cls.__qualname__:
+        raise _misfit(path, "class", form[""], cls.__qualname__)
     try:
         saved = settings_in(cls, metadata)
     except ValueError as error:
         raise MisfitError(path, str(error)) from None
     like = blank(cls, env, {**saved, **given})
-    form, settings = form_of(like), setting_values(like)
-    named = {name: (repr(value), repr(settings[name])) for name, value in saved.items()}
-    others = [(name, *two) for name, two in named.items() if two[0] != two[1]]
-    if other := next(iter(others), None) or difference(metadata.get("form", form), form):
-        hint = "make it with the settings and spaces that were saved"
-        raise MisfitError(path, "{0} does not fit (expected {2}, got {1}); {hint}".format(*other, hint=hint))
+    for name, value in saved.items():
+        if value != setting_values(like)[name]:
+            raise _misfit(path, name, repr(value), repr(setting_values(like)[name]))
+    if form and (other := difference(form, form_of(like))):
+        raise _misfit(path, *other)
     return checkpoint.load(path, like)
+
+
+def _misfit(path: str | Path, name: str, found: str, wanted: str) -> MisfitError:
+    hint = "load it into one of the class, the settings and the spaces that were saved"
+    return MisfitError(path, f"{name} does not fit (expected {wanted}, got {found}); {hint}")
