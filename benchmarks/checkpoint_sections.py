@@ -36,7 +36,11 @@ def replay_report(rows: Rows) -> str:
 def _report(rows: Rows, aimed: str, seconds: float, most: float) -> str:
     lines, checks = [], []
     for name, made in rows.items():
-        found = {mode: [row[mode] for row in made] for mode in made[0] if mode != "load"}
+        found = {
+            mode: [row[mode] for row in made]
+            for mode in dict.fromkeys((*SAVING, *REPLAYED))
+            if mode in made[0]
+        }
         figures = lambda mode, key, found=found: [x for row in found[mode] for x in row.get(key, [])]
         for mode in found:
             over = [f"{min(figures(mode, key)) / min(figures('none', key)):.3f}" for key in ("wall", "cpu")]

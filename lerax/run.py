@@ -111,7 +111,7 @@ class RunDirectory:
         self._lock = hold(path) if lock is None else lock
         before, now = _before(path), datetime.now().astimezone().isoformat(timespec="seconds")
         self.facts: dict[str, Any] = {"name": path.name, "status": "running", "started": now} | before | facts
-        if before:
+        if before or (path / "config.toml").is_file():  # which is written behind the first run.json
             self.facts["resumed"] = now
         self.facts["process"] = _this_process()
         self._began = time.monotonic()
@@ -220,7 +220,7 @@ def _beats(path: Path) -> bool:
 
 def _told(path: Path) -> dict[str, Any]:
     """What is known of a run; nothing where `run.json` is missing or damaged."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         return read_facts(path)
     return {}
 

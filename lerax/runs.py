@@ -91,7 +91,9 @@ class Run:
 
     @cached_property
     def total(self) -> int:
-        """Environment steps of the whole training; 0 where that is not known."""
+        """Environment steps of the whole training, in whole iterations; 0 where that is not known."""
+        if told := int(_number(self.facts.get("total_steps")) or 0):
+            return told
         with contextlib.suppress(OSError, ValueError):
             head = _start(self.path / CONFIG).partition(b"\n[")[0]  # all of it would take ten times as long
             return int(_number(parse_toml(head.decode()).get("steps")) or 0)

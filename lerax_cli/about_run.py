@@ -14,10 +14,12 @@ from lerax.files import read_toml
 from lerax.runs import Run
 from lerax.settings import plain
 
-from . import forms
-from .declared import TABLES, ours, setting_name
+from . import forms, naming
+from .declared import TABLES, declared, is_ours, ours, setting_name
 from .naming import naming_again, trusting
 from .parsing import COMMANDS
+from .report import Failure
+from .values import read_config
 
 ABOVE = ("name", "env", "algo", "status", "steps", "started")  # facts that have lines of their own
 
@@ -67,9 +69,12 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
     facts = {name: _shown(value) for name, value in told["facts"].items() if name not in ABOVE}
     yield from _paragraph("", above)
     yield from _paragraph("What run.json says", facts)
-    yield from _paragraph(
-        "Settings that are not the preset's or the defaults", dict(map(_setting, told["settings"].items()))
-    )
+    for head, known in (
+        ("Settings that are not the preset's or the defaults", True),
+        ("Settings of classes whose defaults are not known here", False),
+    ):
+        some = {name: parts for name, parts in told["settings"].items() if (len(parts) > 1) == known}
+        yield from _paragraph(head, dict(map(_setting, some.items())))
     yield from _paragraph("Checkpoints", {one["name"]: _checkpoint(one) for one in told["checkpoints"]})
     yield from _paragraph("Files", {name: forms.size(size) for name, size in told["files"].items()})
     yield from _paragraph("How to go on", {line: " " for line in told["go_on"]})
@@ -79,15 +84,30 @@ def ways_on(run: Run) -> list[str]:
     """The commands that go on with a run."""
     name = quote(run.name if run.path.parent == Path("logs") else str(run.path))
     diverged = run.status == "diverged"  # and would again, bit for bit
-    ways = {"watch": run.status == found.LIVES, "resume": run.can_go_on and not diverged, "replay": diverged}
-    ways |= dict.fromkeys(("eval", "record-video"), (run.path / "policy.eqx").is_file())
     config = run.path / found.CONFIG
-    repeats = config.is_file() and "branched_from" not in run.facts
+    whole = _is_whole(config)
+    goes_on = not diverged and (run.can_go_on or run.status == found.UNKNOWN and bool(_checkpoints(run)))
+    ways = {"watch": run.status == found.LIVES, "resume": whole and goes_on, "replay": diverged}
+    ways |= dict.fromkeys(("eval", "record-video"), (run.path / "policy.eqx").is_file())
+    repeats = whole and "branched_from" not in run.facts
     names = [str(table.get("name", "")) for table in _tables(run).values()]
     again = naming_again(*names) if len(names) == len(TABLES) else ""
     repeat = [f"lerax train {again}--config {quote(str(config))}"] if repeats else []
     can = [way for way, can in ways.items() if can and way in COMMANDS]
     return [f"lerax {way} {name}{'' if way == 'watch' else trusting(names)}" for way in can] + repeat
+
+
+def _is_whole(config: Path) -> bool:
+    """Whether the config of a run is there, and nothing in it is refused, as far as that needs no import."""
+    try:
+        layer = read_config(str(config))
+        for table, named in layer.names.items():
+            entry = naming.find("", TABLES[table], named.value, trusted=True)
+            if is_ours(table, entry):
+                naming.resolve(table, entry, declared(table, entry), layer.tables[table])
+    except Failure:
+        return False
+    return True
 
 
 def _paragraph(head: str, rows: dict[str, Any]) -> Iterator[str]:

@@ -62,6 +62,8 @@ def begin(run: Continued, parts: Parts, callbacks: list[Any], warn: Callable[[st
         state, metadata, damaged = store.load_newest(parts.template(callbacks))
     except CheckpointError as error:
         raise Failure("--resume", str(error)) from None
+    if run.loss:
+        warn(run.loss)
     for error in damaged:
         warn(f"{error}; an older checkpoint is gone on with")
     if different := changed_setting(metadata.get("config"), run.config):

@@ -7,16 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from lerax.archive import Archive, CheckpointError
 from lerax.archive.folder import best_of, files_in, path_at, steps_of
 
 from . import continued, options, report, words
 from .continued import CHECKPOINTS, Continued
-from .report import BadInput
+from .report import BadInput, Failure
 from .train import (
     Backend,
     Debug,
     Json,
-    Out,
     Progress,
     Quiet,
     Run,
@@ -57,7 +57,12 @@ def branch(
     seed: Annotated[int | None, option(KEYS["seed"], "Seed of all randomness; the run's.", "S")] = None,
     backend: Backend = None,
     trust: Trust = None,
-    out: Out = "logs",
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Folder that holds the runs and takes the new one; logs, or where RUN lies."
+        ),
+    ] = None,
     progress: Progress = "auto",
     save_every: SaveEvery = None,
     time_limit: TimeLimit = None,
@@ -71,7 +76,9 @@ def branch(
     warned.install()
     check_quiet(quiet, progress)
     began = time.monotonic()
-    source = continued.read(run, out, "RUN")
+    source = continued.read(run, out or "logs", "RUN")
+    if source.loss:
+        warned.say(source.loss)
     source = source._replace(at=find_checkpoint(source.path, at))
     for table, key, _ in set_ or []:
         _check_own(table, key)
@@ -96,7 +103,7 @@ def branch(
     plan = replace(plan, steps=_length(source, steps), steps_from="--steps")
     return carry_out(
         plan,
-        options.check_place(out, name),
+        options.check_place(out or str(source.folder), name),
         name,
         warned,
         began,
@@ -123,11 +130,25 @@ def find_checkpoint(run: Path, at: str) -> Path:
     there = ", ".join([*(str(steps_of(path)) for path in files), *(word for word in found if found[word])])
     if at in found:
         path, wrong = found[at], "no checkpoint has a score"
+        if path is None and (problem := _whole(files)):
+            raise Failure("--at", f"no checkpoint can be read (got {at!r}): {problem}")
     else:
         path, wrong = path_at(folder, _step(at)), f"{run} has no such checkpoint"
     if path is None or path not in files:
         raise BadInput("--at", f"{wrong} (got {at!r}); there are: {there}")
     return path
+
+
+def _whole(files: list[Path]) -> str:
+    """What is wrong with the newest checkpoint, where none can be read; else ""."""
+    problems = []
+    for path in files:
+        try:
+            with Archive(path):
+                pass
+        except (OSError, CheckpointError) as error:
+            problems.append(str(error))
+    return problems[-1] if len(problems) == len(files) else ""
 
 
 def _step(text: str) -> int:

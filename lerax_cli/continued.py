@@ -1,5 +1,6 @@
 """A run that goes on: which one it is, what it was, and that it stays the same."""
 
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -43,14 +44,26 @@ class Continued(NamedTuple):
         """Its directory."""
         return self.run.path
 
+    @property
+    def folder(self) -> Path:
+        """The folder that holds it."""
+        return (self.path if self.path.name not in ("", "..") else self.path.resolve()).parent
+
     def is_complete(self, steps: int) -> bool:
         """Whether it has come to the end of so many environment steps."""
         return self.run.status == "finished" and self.run.steps >= steps
 
     @property
+    def loss(self) -> str:
+        """What is missing of it and can be done without, as a warning; "" where nothing is."""
+        problem = self.run.problem
+        return problem and f"{self.path}: {problem}; it goes on from its config.toml and checkpoints"
+
+    @property
     def has_trained(self) -> bool:
         """Whether anything was learned: then there has to be a checkpoint."""
-        return bool(self.run.steps) or (self.path / "policy.eqx").exists()
+        signs = [self.path / "policy.eqx", *([self.path / runs.METRICS] if self.run.problem else [])]
+        return bool(self.run.steps) or any(path.exists() and path.stat().st_size for path in signs)
 
     def check_same(self, config: dict[str, Any]) -> None:
         """Refuses settings that are not the run's.
@@ -135,7 +148,8 @@ def find(resume: str, out: str, name: str | None, steps: int | None = None) -> C
     if not NAME.fullmatch(name) or not path.is_dir():
         return None
     found = runs.read(path)
-    if not (path / runs.CONFIG).is_file() or not (path / runs.FACTS).is_file():
+    lost = (path / CHECKPOINTS).exists()  # run.json was there, when the first of them was made
+    if not (path / runs.CONFIG).is_file() or not ((path / runs.FACTS).is_file() or lost):
         return _give_up(found)
     return _read(found)
 
@@ -206,13 +220,13 @@ def _give_up(run: runs.Run) -> None:
 
 
 def _read(run: runs.Run, where: str = "--resume") -> Continued:
-    if run.problem:
+    facts, config = run.path / runs.FACTS, run.path / runs.CONFIG
+    if os.path.lexists(facts) and not facts.is_file():  # a pipe would be waited for
         raise Failure(where, f"{run.path}: {run.problem}")
-    config = run.path / runs.CONFIG
     if not config.is_file():
         raise Failure(where, f"{run.path} has no config.toml: it ended before it began; start it anew")
     try:
-        layer = read_config(str(config), where)
+        layer = read_config(str(config), str(config))
     except BadInput as error:  # of the run, and not of the line of command
         raise Failure(error.where, error.what) from None
     if "env" not in layer.names:

@@ -44,6 +44,7 @@ def make(
         "env": plan.env.name,
         "algo": plan.algorithm.name,
         "seed": plan.seed,
+        "total_steps": parts.total_steps,
         "device": about["device"],
         "versions": about["versions"],
     }

@@ -61,6 +61,11 @@ class Parts:
         arrays = len(jax.tree.leaves(self.policy_form))
         return HEADER_BYTES + LEAF_BYTES * arrays + footprint.size(self.policy_form)
 
+    @property
+    def total_steps(self) -> int:
+        """Environment steps of the whole training, the last iteration filled."""
+        return self.algorithm.num_iterations(self.plan.steps) * self.algorithm.steps_per_iteration
+
     def config(self) -> dict[str, Any]:
         """What `config.toml` says: all that repeats the run."""
         plan = self.plan

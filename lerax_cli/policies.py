@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lerax import registry
+from lerax.archive.folder import SUFFIX
 from lerax.errors import SettingError
 from lerax.files import read_toml
 from lerax.names import OBJECT, Entry, Kind, UnknownName
@@ -147,9 +148,11 @@ def _env_of(where: str, path: Path) -> tuple[str, dict[str, Any]]:
             raise BadInput(where, f"a file of a run, and no policy (got {str(path)!r}); {give}") from None
         raise Failure(str(path), error.reason) from None
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise Failure(
-            str(path), "its metadata name no environment; give one, and this file as --policy"
-        ) from None
+        run = path.parent.parent
+        if path.suffix == SUFFIX and (run / CONFIG).is_file():
+            raise BadInput(where, f"a checkpoint, and no policy (got {str(path)!r}); give {run}") from None
+        hint = "" if where == "RUN" else "; give one, and this file as --policy"
+        raise Failure(str(path), f"its metadata name no environment{hint}") from None
 
 
 def find_sources(given: list[str], run: Path | None, grid: bool) -> list[Source]:

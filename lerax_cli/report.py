@@ -6,11 +6,13 @@ import os
 import select
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import IO, Any
 
 from lerax.errors import LossWarning
 
 LOSSES_BYTES = 2048  # of a run's losses in run.json, for which room is kept
+SHORTEST = 12  # characters of a name that is cut
 HALF = 500  # characters of a long line of error that are kept, at each end
 
 
@@ -153,10 +155,15 @@ def say(text: str) -> None:
 
 def entry(label: str, text: str) -> None:
     """A line of the summary; in a terminal too narrow for both, the text has a line of its own."""
-    line, width = f"{label:<12}{text}", sys.maxsize
-    with contextlib.suppress(OSError, ValueError):  # no terminal
-        width = os.get_terminal_size(sys.stderr.fileno()).columns
-    say(line if len(line) < width else f"{label}\n{text}")
+    line = f"{label:<12}{text}"
+    say(line if len(line) < _width(sys.stderr) else f"{label}\n{text}")
+
+
+def _width(stream: IO[str]) -> int:
+    """The columns of a terminal; of what is none, or does not know, as many as you like."""
+    with contextlib.suppress(OSError, ValueError):
+        return os.get_terminal_size(stream.fileno()).columns or sys.maxsize
+    return sys.maxsize
 
 
 def result(text: str) -> None:
@@ -184,11 +191,24 @@ def result_json(value: object) -> None:
     result(json.dumps(value))
 
 
-def table(rows: list[tuple[str, ...]]) -> None:
-    """Rows in columns to standard output, the first being the head."""
-    cells = [[" ".join(cell.splitlines()) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+def table(rows: list[tuple[str, ...]], spare: Sequence[str] = ()) -> None:
+    """Rows in columns to standard output, the first being the head.
+
+    Args:
+        rows: Texts.
+        spare: The heads of columns that a narrow terminal does not show, the first to go first; where that is
+            not enough, the first column is cut.
+    """
+    columns = [[" ".join(cell.splitlines()) for cell in column] for column in zip(*rows, strict=True)]
+    room, too_wide = _width(sys.stdout), lambda: sum(max(map(len, cells)) + 2 for cells in columns) - 2
+    for head in spare:
+        if too_wide() > room:
+            columns = [cells for cells in columns if cells[0] != head]
+    if spare and (over := too_wide() - room) > 0:
+        most = max(max(map(len, columns[0])) - over, SHORTEST)
+        columns[0] = [cell if len(cell) <= most else f"{cell[: most - 3]}..." for cell in columns[0]]
+    widths = [max(map(len, cells)) for cells in columns]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in zip(*columns, strict=True)]
     result("\n".join(lines))
 
 

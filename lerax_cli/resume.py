@@ -1,6 +1,9 @@
 """`lerax resume`."""
 
+import functools
+
 from . import continued
+from .report import BadInput, Failure
 from .train import (
     Backend,
     Debug,
@@ -33,8 +36,12 @@ def resume(
     quiet: Quiet = False,
 ) -> int:
     """Go on with a run where its newest checkpoint is; prints the path of the run on standard output."""
-    named = continued.trusted(continued.read(run, out), trust or [])
-    return train(
+    if run == continued.AUTO:
+        line = "lerax train ENV --name NAME --resume auto"
+        raise BadInput("RUN", f"auto may have to begin a run, and has to know which one; `{line}` says it")
+    named = continued.trusted(continued.read(run, out, "RUN"), trust or [])
+    begin = functools.partial(
+        train,
         env=named.get("env"),
         algo=named.get("algorithm"),
         policy=named.get("policy"),
@@ -50,3 +57,8 @@ def resume(
         json=json,
         quiet=quiet,
     )
+    try:
+        return begin()
+    except Failure as error:
+        error.where = "RUN" if error.where == "--resume" else error.where
+        raise

@@ -14,7 +14,7 @@ from lerax.settings import Limits, Setting
 
 from . import about_run, naming, report, words
 from .forms import score, since, size, steps
-from .report import BadInput
+from .report import BadInput, Interrupted
 from .values import Out, option, read_time
 
 KEPT = Setting("keep_best", 0, "", Limits(at_least=1, at_most=2**31 - 1))
@@ -116,7 +116,12 @@ def prune(
     if dry_run or not going:
         report.say(f"lerax: would remove {what}" if going else f"lerax: nothing to remove in {folder}")
         return 0
-    if not yes and not _agreed(f"Remove {what}? [y/N] "):
+    try:
+        agreed = yes or _agreed(f"Remove {what}? [y/N] ")
+    except Interrupted as stop:
+        report.say("\nlerax: nothing was removed")
+        return stop.code
+    if not agreed:
         report.say("lerax: nothing was removed")
         return 0
     return _remove(going)
@@ -178,4 +183,4 @@ def _table(listed: list[Run]) -> None:
         numbers = steps(run.steps, run.total), score(run.score), since(run.began), size(run.size)
         rows.append((*facts, *numbers))
     if listed:
-        report.table(rows)
+        report.table(rows, spare=("SIZE", "ALGO", "AGE", "ENV"))

@@ -193,7 +193,7 @@ def train(
         keep=keep,
         going_on=going_on and going_on.layer,
     )
-    folder = options.check_place(out, name) if going_on is None else going_on.path.parent
+    folder = options.check_place(out, name) if going_on is None else going_on.folder
     # Settings can be refused once their classes are imported, and a refusal is one line.
     asked = config or set_ or backend or policy or num_envs is not None
     asked = asked or plan.env.source or plan.algorithm.source
@@ -264,7 +264,7 @@ def carry_out(
         until = began + time_limit if time_limit is not None else None
         job = Job(plan, folder, name, found, console, signals, warned, began, going_on, until)
         if going_on is not None and going_on.at is None and going_on.is_complete(plan.steps):
-            return _already(going_on, json=json, quiet=quiet)
+            return _already(going_on, job.parts.algorithm.falling(), json=json, quiet=quiet)
         outcome = job.run()
     job.tell_losses()
     if json:
@@ -280,13 +280,14 @@ def carry_out(
     return 1 if strict and warned.count else 0
 
 
-def _already(run: continued.Continued, *, json: bool, quiet: bool) -> int:
-    """Says of a run that there is nothing to go on with."""
+def _already(run: continued.Continued, falling: list[str], *, json: bool, quiet: bool) -> int:
+    """Says of a run that there is nothing to go on with, and what trains on where its schedules allow it."""
     if not quiet:
-        report.say(
-            f"{run.path.name} is complete after {run.run.steps:,} steps; --steps +N trains it further, "
-            "or `lerax branch` where a schedule has come to its end"
-        )
+        further = "--steps +N trains it further"
+        if falling:
+            line = run.branch_line()
+            further = f"{' and '.join(falling)} came to an end with it: `{line}` makes a new run of it"
+        report.say(f"{run.path.name} is complete after {run.run.steps:,} steps; {further}")
     if json:
         report.result_json({"run": str(run.path)} | run.run.facts)
     else:

@@ -200,19 +200,20 @@ def read_config(path: str, where: str = "--config") -> Layer:
     """
     if not path:
         raise BadInput(where, "empty (got ''); give a file")
+    said = "" if where == path else f"{path} "
     try:
         content = read_toml(path)
     except IsADirectoryError:
         own = Path(path) / "config.toml"
         hint = f"; give {own}" if own.is_file() else ""
-        raise BadInput(where, f"{path} is a directory{hint}") from None
+        raise BadInput(where, f"{said}is a directory{hint}") from None
     except OSError as error:
-        raise BadInput(where, f"{path} cannot be read ({error.strerror})") from None
+        raise BadInput(where, f"{said}cannot be read ({error.strerror})") from None
     except ValueError as error:
         hint = "; a config is TOML, as RUN/config.toml is: steps = 1000" if path.endswith(OTHERS) else ""
         if "overwrite a value" in str(error):  # as env = "..." and a table [env]
             hint = "; what has a table is named in it: write name = ... below [env]"
-        raise BadInput(where, f"{path} {error}{hint}") from None
+        raise BadInput(where, f"{said}{error}{hint}") from None
     return checked(where, content)
 
 

@@ -189,10 +189,30 @@ def test_a_damaged_checkpoint_and_a_missing_run_are_refused(folder: Path, tmp_pa
     for name in ("config.toml", "run.json"):
         (copy / name).write_bytes((folder / "logs" / "old" / name).read_bytes())
     refused(2, "--at: .*has no checkpoint", "branch", "old", cwd=tmp_path)
-    said = r"--at: no checkpoint has a score \(got 'best'\); there are: 512, newest$"
+    said = r"--at: no checkpoint can be read \(got 'best'\): .*/000000000512.lerax: not a file of lerax"
     (copy / "checkpoints" / "000000000512.lerax").write_bytes(b"\x80\x04pickle")
-    refused(2, said, "branch", "old", "--at", "best", cwd=tmp_path)
+    refused(1, said, "branch", "old", "--at", "best", cwd=tmp_path)
     refused(1, "--at: .*not a file of lerax", "branch", "old", "--steps", "+512", cwd=tmp_path)
+
+
+def test_the_best_of_checkpoints_without_a_score_is_refused(folder: Path, tmp_path: Path):
+    copy = tmp_path / "logs" / "old"
+    (copy / "checkpoints").mkdir(parents=True)
+    for name in ("config.toml", "run.json"):
+        (copy / name).write_bytes((folder / "logs" / "old" / name).read_bytes())
+    checkpoint.save(copy / "checkpoints" / "000000000512.lerax", {}, {"score": None})
+    said = r"--at: no checkpoint has a score \(got 'best'\); there are: 512, newest$"
+    refused(2, said, "branch", "old", "--at", "best", cwd=tmp_path)
+
+
+def test_a_branch_lies_beside_its_run(folder: Path, tmp_path: Path):
+    """Wherever it is called, unless `--out` says otherwise; and its name has to be free there."""
+    (tmp_path / "logs" / "old").mkdir(parents=True)
+    options = ("--at", str(AT), "--steps", "+512", "--time-limit", "0.001s", *QUIET)
+    done = terminal.run("branch", str(folder / "logs" / "old"), *options, "--name", "beside", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"{folder / 'logs' / 'beside'}\n"), done.stderr
+    done = in_process.run("branch", ".", *options, "--name", "fork", cwd=folder / "logs" / "old")
+    assert done.returncode == 2 and "a run of that name exists" in done.stderr
 
 
 def test_a_refusal_to_go_on_names_a_line_that_works(folder: Path):

@@ -94,6 +94,23 @@ def test_a_mean_below_the_least_is_told(folder: Path):
     assert (met.returncode, met.stdout, met.stderr) == (0, done.stdout, "")
 
 
+def test_a_checkpoint_is_no_policy(folder: Path):
+    """The run that it is of is named, and --policy, which there is not, is not."""
+    path = folder / "logs" / "cart" / "checkpoints" / "000000000512.lerax"
+    path.parent.mkdir()
+    checkpoint.save(path, POLICIES["CartPole-v1"], {"steps": 512})
+    refuse(
+        lerax("eval", str(path.relative_to(folder)), "-q", cwd=folder),
+        2,
+        ["a checkpoint, and no policy", "give logs/cart"],
+    )
+    other = folder / "other.lerax"
+    other.write_bytes(path.read_bytes())
+    said = lerax("eval", str(other), "-q", cwd=folder)
+    refuse(said, 1, ["other.lerax", "name no environment"])
+    assert "--policy" not in said.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -90,6 +90,8 @@ def test_a_killed_run_goes_on_bitwise(folder: Path, copy: Path):
     done = terminal.run("resume", "killed", "--progress", "off", cwd=copy.parent.parent)
     assert (done.returncode, done.stdout) == (0, "logs/killed\n"), done.stderr
     check_same(copy, folder / "logs" / "whole")
+    elapsed = [row["time/elapsed"] for row in terminal.records(copy) if "time/elapsed" in row]
+    assert elapsed == sorted(elapsed)
     facts = terminal.facts(copy)
     assert (facts["status"], [session["status"] for session in facts["sessions"]]) == ("finished", ["died"])
     assert saved(copy)[-1] == facts["steps"]
@@ -166,7 +168,8 @@ def refused(code: int, said: str, *arguments: str, cwd: Path) -> str:
 @pytest.mark.parametrize(
     ("code", "said", "arguments"),
     [
-        (2, r"--resume: .*'nope'", ("resume", "nope")),
+        (2, r"RUN: .*'nope'", ("resume", "nope")),
+        (2, r"RUN: auto .*--resume auto", ("resume", "auto")),
         (
             2,
             r"killed has algorithm.gamma = 0.99 \(got 0.5\)",
@@ -205,7 +208,7 @@ def test_a_run_is_trained_by_one_process(copy: Path):
 def test_a_run_without_a_checkpoint_that_can_be_read_is_refused(copy: Path):
     for path in copy.glob("checkpoints/*.lerax"):
         path.write_bytes(b"\x80\x04pickle")
-    refused(1, "--resume: .*not a file of lerax", "resume", "killed", cwd=copy.parent.parent)
+    refused(1, "RUN: .*not a file of lerax", "resume", "killed", cwd=copy.parent.parent)
     assert terminal.facts(copy)["status"] == "running"  # nothing was written
 
 
@@ -213,6 +216,10 @@ def test_a_schedule_that_has_come_to_its_end_is_not_prolonged(folder: Path):
     line = ("train", "CartPole-v1", "--steps", "2048", "--seed", "1", "--name", "falls", "--progress", "off")
     assert terminal.run(*line, cwd=folder).returncode == 0
     said = "--steps: beyond the end of the training, where nothing is left by learning_rate_schedule and clip"
+    complete = terminal.run("resume", "falls", cwd=folder)
+    assert complete.returncode == 0 and "--steps +N" not in complete.stderr
+    assert "falls is complete after 2,048 steps; learning_rate_schedule and clip" in complete.stderr
+    assert "`lerax branch logs/falls --steps +2048` makes a new run of it" in complete.stderr
     told = refused(2, said, "resume", "falls", "--steps", "+1e4", cwd=folder)
     (line,) = re.findall("`(lerax branch [^`]*)`", told)
     done = terminal.run(*shlex.split(line)[1:], "--progress", "off", cwd=folder)

@@ -12,6 +12,8 @@ from in_process import run as lerax
 from made_runs import make
 from test_cli_inputs import refuse
 
+from lerax_cli import report
+
 ENDED = ("alpha", "beta", "gone", "pole")
 
 
@@ -192,6 +194,68 @@ def test_prune_asks_on_a_terminal(folder: Path, answer: str, left: set[str]):
         shown.type(f"{answer}\n")
         assert shown.finish() == 0
     assert {path.name for path in (folder / "logs").iterdir()} == left
+
+
+def test_prune_is_left_with_ctrl_c(folder: Path):
+    """One line, the exit code of the signal, and nothing is removed."""
+    with terminal.Terminal("runs", "prune", "--status", "died", cwd=folder, size=(80, 24)) as shown:
+        shown.wait_for(lambda: "[y/N]" in shown.text())
+        assert shown.interrupt() == 130
+        assert shown.text().split("[y/N]")[1].split() == "lerax: nothing was removed".split()
+    assert {path.name for path in (folder / "logs").iterdir()} == {*ENDED, "lives"}
+
+
+@pytest.mark.parametrize(
+    ("width", "heads"),
+    [
+        (100, "NAME ENV ALGO STATUS STEPS SCORE AGE SIZE"),
+        (90, "NAME ENV STATUS STEPS SCORE AGE"),
+        (80, "NAME ENV STATUS STEPS SCORE"),
+        (70, "NAME STATUS STEPS SCORE"),
+        (60, "NAME STATUS STEPS SCORE"),
+        (20, "NAME STATUS STEPS SCORE"),
+    ],
+)
+def test_the_list_fits_a_narrow_terminal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, width: int, heads: str
+):
+    """Down to where names would be no names any more."""
+    name = "a-run-of-a-name-that-is-long"
+    make(folder / "logs", name, day=6, score=1.0)
+    monkeypatch.setattr(report, "_width", lambda stream: width)
+    lines = lerax("runs", cwd=folder).stdout.splitlines()
+    assert lines[0].split() == heads.split()
+    assert max(map(len, lines)) <= max(width, 49)
+    shown = {60: "a-run-of-a-name-that...", 20: "a-run-of-..."}.get(width, name)
+    assert lines[-1].split()[0] == shown
+
+
+def test_settings_whose_defaults_nobody_knows_are_not_called_unusual(folder: Path):
+    run = make(folder / "logs", "own", env="mine:Cart")
+    text = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(text.replace('"mine:Cart"\n', '"mine:Cart"\nlength = 2.0\n'))
+    shown = lerax("runs", "show", "own", cwd=folder).stdout
+    known, unknown = shown.split("Settings of classes whose defaults are not known here:")
+    assert "not the preset's or the defaults:\n  gamma  0.5 (default 0.99)" in known
+    assert unknown.split("\n\n")[0].split() == ["env.length", "2.0"]
+
+
+def test_a_config_that_is_refused_is_not_offered(folder: Path):
+    for old, new in (("steps = 10000", "steps = 0"), ("gamma = 0.5", "gamma = 5")):
+        run = make(folder / "logs", f"broken {new}", status="paused")
+        text = (run / "config.toml").read_text()
+        assert old in text
+        (run / "config.toml").write_text(text.replace(old, new))
+        told = json.loads(lerax("runs", "show", run.name, "--json", cwd=folder).stdout)
+        assert told["go_on"] == []
+
+
+def test_totals_are_those_of_whole_iterations(folder: Path):
+    """Where run.json says them; a run of an older version is asked what it was told."""
+    make(folder / "logs", "filled", total_steps=10_240)
+    lines = lerax("runs", cwd=folder).stdout.splitlines()
+    assert "2,048 of 10,240" in "".join(line for line in lines if line.startswith("filled"))
+    assert json.loads(lerax("runs", "show", "filled", "--json", cwd=folder).stdout)["total"] == 10_240
 
 
 def test_a_thousand_runs_are_listed_without_jax(tmp_path: Path):

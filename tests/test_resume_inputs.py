@@ -83,11 +83,25 @@ DAMAGES: dict[str, tuple[int, str, Callable[[Path], object]]] = {
     "a config of another form": (1, "line 1", write("config.toml", b"steps = = 1\n")),
     "an empty config": (1, "names no environment", write("config.toml", b"")),
     "a binary config": (1, "not UTF-8", write("config.toml", b"\xff\xfe\x00" + NOISE)),
-    "a config with an unknown key": (1, "stepz", swap("config.toml", "steps =", "stepz =")),
+    "a config with an unknown key": (
+        1,
+        "logs/mine/config.toml: unknown key (got 'stepz')",
+        swap("config.toml", "steps =", "stepz ="),
+    ),
     "a config that was changed": (
         1,
         "algorithm.gamma = 0.5",
         swap("config.toml", "gamma = 0.99", "gamma = 0.5"),
+    ),
+    "a config out of range": (
+        1,
+        "logs/mine/config.toml: keep: out",
+        swap("config.toml", "keep = 2", "keep = 0"),
+    ),
+    "a setting out of range": (
+        2,
+        "logs/mine/config.toml: algorithm.gamma: out of range",
+        swap("config.toml", "gamma = 0.99", "gamma = 5"),
     ),
     "no config": (1, "config.toml", lambda run: (run / "config.toml").unlink()),
     "a folder for the config": (
@@ -95,10 +109,22 @@ DAMAGES: dict[str, tuple[int, str, Callable[[Path], object]]] = {
         "config.toml",
         lambda run: ((run / "config.toml").unlink(), (run / "config.toml").mkdir()),
     ),
-    "no run.json": (1, "run.json", lambda run: (run / "run.json").unlink()),
-    "an empty run.json": (1, "run.json", write("run.json", b"")),
-    "a run.json that is a list": (1, "run.json", write("run.json", b"[]")),
-    "a run.json nested deeply": (1, "run.json", write("run.json", b"[" * 100_000)),
+    "a folder for run.json": (
+        1,
+        "run.json is not a file",
+        lambda run: ((run / "run.json").unlink(), (run / "run.json").mkdir()),
+    ),
+    "no run.json and no checkpoints": (
+        1,
+        "checkpoint",
+        lambda run: ((run / "run.json").unlink(), shutil.rmtree(run / "checkpoints")),
+    ),
+}
+LOST: dict[str, Callable[[Path], object]] = {
+    "missing": lambda run: (run / "run.json").unlink(),
+    "empty": write("run.json", b""),
+    "a list": write("run.json", b"[]"),
+    "nested deeply": write("run.json", b"[" * 100_000),
 }
 
 
@@ -119,6 +145,22 @@ def test_a_damaged_run_is_refused(run: Path, what: str):
     after.pop(run / "run.lock", None)
     before.pop(run / "run.lock", None)
     assert after == before
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_a_run_goes_on_without_its_run_json(run: Path, what: str):
+    """All that was trained is there: that it is missing or damaged is a warning."""
+    before = terminal.records(run)
+    LOST[what](run)
+    again = ("train", "--name", "mine", "--resume", "auto") if what == "empty" else ("resume", "mine")
+    done = terminal.run(*again, "--time-limit", "0.001s", "--progress", "off", cwd=run.parent.parent)
+    assert (done.returncode, done.stdout) == (0, "logs/mine\n"), done.stderr
+    (warning,) = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert "logs/mine: run.json " in warning and "goes on from its config.toml and checkpoints" in warning
+    records, facts = terminal.records(run), terminal.facts(run)
+    assert records[: len(before)] == before and len(records) == len(before) + 1
+    assert facts["status"] == "paused" and facts["steps"] == records[-1]["step"] and "resumed" in facts
+    assert facts["total_steps"] == 20480
 
 
 @pytest.mark.parametrize("what", ["a dangling link", "a link to nowhere in it", "a folder that is no run"])

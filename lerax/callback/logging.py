@@ -92,6 +92,11 @@ class LoggingCallback(AbstractRunCallback):
         """The run's name, None while it has not begun."""
         return self._log.name
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training so far, as `time/elapsed` counts them."""
+        return self._log.elapsed
+
     def finish_videos(self, *, drop: bool = False, seconds: float | None = None) -> VideoCounts:
         """Makes the videos that wait, at full speed: while training goes on they take little of its time.
 

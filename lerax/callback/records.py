@@ -114,6 +114,11 @@ class Stopwatch:
         self._last = time.monotonic()
         self._began = self._last - elapsed
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds from the beginning of the training to now."""
+        return time.monotonic() - self._began
+
     def skip(self) -> None:
         """What came since the last iteration does not count as training."""
         self._last = time.monotonic()

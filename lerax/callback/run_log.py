@@ -108,6 +108,11 @@ class RunLog:
         except OSError:
             return name  # opening the backend says what is wrong with its folder
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training so far, as its records count them."""
+        return self._stopwatch.elapsed
+
     def step_at(self, iteration: int) -> int:
         """Environment steps after an iteration of the current training, those of earlier ones included."""
         return self._steps.at(iteration)

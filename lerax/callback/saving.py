@@ -108,7 +108,9 @@ class CheckpointCallback(AbstractCallback):
         found = [one for one in state.callback_state if isinstance(one, NonFiniteState)]
         if any(int(one.iteration) for one in found):
             return saver.done(iteration)
-        saver.save(state, iteration, _score(state), lambda: logger is None or saver.flush(logger))
+        seconds = 0.0 if logger is None else logger.elapsed
+        flush = lambda: logger is None or saver.flush(logger)
+        saver.save(state, iteration, _score(state), flush, seconds)
 
     @property
     def _saver(self) -> "_Saver":
@@ -169,11 +171,17 @@ class _Saver:
         """Lets the backends write down what is logged; one that hangs is waited for once."""
         self._late = not logger.sync(LATE_SECONDS if self._late else FLUSH_SECONDS)
 
-    def save(self, state: Any, iteration: int, score: float | None, flush: Callable[[], object]) -> None:
-        """Hands a state to the store, unless it has it."""
+    def save(
+        self, state: Any, iteration: int, score: float | None, flush: Callable[[], object], logged: float
+    ) -> None:
+        """Hands a state to the store, unless it has it.
+
+        Whoever goes on with it is told of at least as many seconds of training as are `logged`, so that none
+        of its records is older than one before.
+        """
         steps = iteration * self.steps_per_iteration
         if iteration != self._handled and (self._handled is not None or self.store.at(steps) is None):
-            seconds = round(self._seconds + time.monotonic() - self._began, 3)
+            seconds = round(max(self._seconds + time.monotonic() - self._began, logged), 3)
             self.last = {"steps": steps, "iteration": iteration, "score": score, "seconds": seconds}
             self.store.save(state, self._metadata | self.last, flush)
         self.done(iteration)
