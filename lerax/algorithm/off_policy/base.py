@@ -69,6 +69,10 @@ class OffPolicyLearner(AbstractLearner, Generic[NetworksT]):
     def opt_state(self) -> PyTree:
         return self.networks.opt_state
 
+    @property
+    def replay(self) -> ReplayBuffer:
+        return self.buffer
+
 
 class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]], Generic[NetworksT]):
     """Learns from all that has happened, drawn from a replay buffer.
@@ -337,9 +341,12 @@ def trainable(network: Any) -> PyTree:
 
 
 def follow(target: Any, network: Any, tau: float | Float[Array, ""]) -> Any:
-    """A slow copy, moved by the part `tau` towards the network (Lillicrap et al., 2016)."""
-    move = lambda slow, fast: slow + tau * (fast - slow) if eqx.is_inexact_array(slow) else fast
-    return jax.tree.map(move, target, network)
+    """A slow copy, moved by the part `tau` towards the network (Lillicrap et al., 2016): 1 copies it.
+
+    All that is not trained, such as running statistics, is the network's.
+    """
+    move = lambda moves, slow, fast: (1 - tau) * slow + tau * fast if moves else fast
+    return jax.tree.map(move, trainable(network), target, network)
 
 
 def must_be(name: str, policy: object, wanted: type) -> None:

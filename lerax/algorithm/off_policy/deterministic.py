@@ -14,7 +14,7 @@ from lerax.learner import Log, Maybe
 from lerax.policy import MLPDeterministicPolicy
 
 from . import arguments
-from .base import AbstractNetworks, AbstractOffPolicyAlgorithm, follow, must_be, trained
+from .base import AbstractNetworks, AbstractOffPolicyAlgorithm, follow, must_be, trained, with_rest_of
 from .buffer import Transitions
 from .critics import make_critics, q_values, squared_error
 
@@ -81,7 +81,8 @@ class AbstractDeterministicAlgorithm(AbstractOffPolicyAlgorithm[DeterministicNet
         number: Int[Array, ""],
         key: Key[Array, ""],
     ) -> tuple[DeterministicNetworks, Log]:
-        policy, target = networks.policy, networks.target_policy
+        policy = networks.policy
+        target = with_rest_of(networks.target_policy, policy)  # it sees what the policy sees
         action = jax.vmap(policy.unit)(batch.action)
         next_action = jax.vmap(target.unit_action)(batch.next_observation)
         next_action = jnp.clip(next_action + self.smoothing(next_action.shape, key=key), -1.0, 1.0)

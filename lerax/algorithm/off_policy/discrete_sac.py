@@ -87,4 +87,5 @@ def _chances(policy: Any, observation: PyTree, mask: Bool[Array, "sample n"] | N
 
 
 def _expected(chances: Categorical, of: Float[Array, "sample n"]) -> Float[Array, " sample"]:
-    return jnp.sum(jnp.exp(chances.log_probs) * of, axis=1)
+    probs = jnp.exp(chances.log_probs)
+    return jnp.sum(probs * jnp.where(probs > 0, of, 0.0), axis=1)  # of forbidden actions it is infinite

@@ -16,7 +16,7 @@ from lerax.settings import setting
 from .. import arguments as shared
 from ..exploration import epsilon_at
 from . import arguments
-from .base import AbstractNetworks, AbstractOffPolicyAlgorithm, follow, must_be, trained
+from .base import AbstractNetworks, AbstractOffPolicyAlgorithm, follow, must_be, trained, with_rest_of
 from .buffer import Transitions
 
 
@@ -86,7 +86,8 @@ class DQN(AbstractOffPolicyAlgorithm[QNetworks]):
         self, networks: QNetworks, batch: Transitions, *, number: Int[Array, ""], key: Key[Array, ""]
     ) -> tuple[QNetworks, Log]:
         q = lambda policy, observation: jax.vmap(policy.q_values)(observation)
-        follows = q(networks.target, batch.next_observation)
+        target = with_rest_of(networks.target, networks.policy)  # it sees what the policy sees
+        follows = q(target, batch.next_observation)
         judged = q(networks.policy, batch.next_observation) if self.double else follows
         if batch.next_action_mask is not None:
             judged = jnp.where(batch.next_action_mask, judged, -jnp.inf)
@@ -100,7 +101,7 @@ class DQN(AbstractOffPolicyAlgorithm[QNetworks]):
 
         policy, opt_state, value, mean = trained(networks.policy, networks.opt_state, loss, self.optimizer())
         due = (number + 1) % self.target_interval == 0
-        target = tree.where(due, follow(networks.target, policy, self.tau), networks.target)
+        target = tree.where(due, follow(target, policy, self.tau), target)
         return QNetworks(policy, target, opt_state), {"loss": value, "q_value": mean}
 
     def logged(self, networks: QNetworks) -> Log:
