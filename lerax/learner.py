@@ -19,6 +19,11 @@ class AbstractLearner(eqx.Module):
     policy: eqx.AbstractVar[AbstractPolicy]
     opt_state: eqx.AbstractVar[PyTree]
 
+    @property
+    def replay(self) -> PyTree:
+        """What it holds of all that has happened, which may be most of its memory; by default nothing."""
+        return None
+
 
 class Maybe(eqx.Module):
     """A value that is not always there, such as a loss before the first update.

@@ -14,14 +14,22 @@ from toys import arrays
 
 import lerax
 from lerax import checkpoint, registry
-from lerax.algorithm import PPO
+from lerax.algorithm import DQN, PPO, SAC, TD3, CrossQ, DiscreteSAC
 from lerax.algorithm.hooks import start
 from lerax.callback import StopOnNonFinite, StopOnReturn
 from lerax.callback.callback_list import as_callback
 from lerax.env import advance
 from lerax.env.classic_control import CartPole, Pendulum
 from lerax.evaluate import evaluate, rollout
-from lerax.policy import MLPActorCriticPolicy, RandomPolicy
+from lerax.policy import (
+    MLPActorCriticPolicy,
+    MLPCategoricalPolicy,
+    MLPCrossQPolicy,
+    MLPDeterministicPolicy,
+    MLPQPolicy,
+    MLPSquashedGaussianPolicy,
+    RandomPolicy,
+)
 from lerax.space import Box
 
 ROOT = str(Path(lerax.__file__).parents[1])
@@ -72,6 +80,29 @@ def test_training_has_32_bits(env, x64):
         played = evaluate(env, policy, key=key, num_episodes=2, deterministic=False)
         shown = rollout(env, RandomPolicy(env), key=key, num_steps=2, deterministic=False)
         return eqx.filter((first, steps, log, state, played, shown), eqx.is_array)
+
+    assert wide(eqx.filter_eval_shape(train, jr.key(0))) == []
+
+
+ALGORITHMS = [
+    (DQN, MLPQPolicy, CartPole()),
+    (DiscreteSAC, MLPCategoricalPolicy, CartPole()),
+    (TD3, MLPDeterministicPolicy, Pendulum()),
+    (SAC, MLPSquashedGaussianPolicy, Pendulum()),
+    (CrossQ, MLPCrossQPolicy, Pendulum()),
+]
+
+
+@pytest.mark.parametrize(("kind", "make", "env"), ALGORITHMS, ids=lambda part: getattr(part, "__name__", ""))
+def test_learning_from_a_replay_buffer_has_32_bits(kind, make, env, x64):
+    """Buffer, networks, optimizers and what is logged; nothing is computed."""
+    algorithm = kind(num_envs=2, num_steps=8, batch_size=4, buffer_size=64, learning_rate_schedule="cosine")
+
+    @eqx.filter_jit
+    def train(key):
+        policy = make(env, hidden_sizes=(4,), normalize_observations=True, key=key)
+        state = algorithm.init(env, policy, key=key, total_timesteps=32)
+        return eqx.filter((algorithm.iteration(state, key=key), algorithm.run(state, 32)), eqx.is_array)
 
     assert wide(eqx.filter_eval_shape(train, jr.key(0))) == []
 

@@ -23,6 +23,8 @@ else:
 
 GIB = 2**30
 COPIES = 2  # of what a step changes: before and after it
+REPLAYS = 3  # of a replay buffer: what training began with stays, one changes, and a save copies it
+SIZES = "buffer_size", "num_envs", "num_steps", "num_epochs"  # settings that decide on memory
 GROUPS = Path("/sys/fs/cgroup")
 GROUP_FILES = (  # limit and use of a control group, of either version
     ("memory.max", "memory.current", "memory.stat"),
@@ -46,9 +48,10 @@ def check(algorithm: AbstractAlgorithm, env: AbstractEnvLike, policy: AbstractPo
     if total > there:
         largest = sorted(parts, key=lambda name: -parts[name])
         sizes = ", ".join(f"{name} {_shown(parts[name])}" for name in largest if parts[name] > total / 100)
+        lower = ", ".join(name for name in SIZES if hasattr(algorithm, name))
         raise MemoryError(
             f"needs about {_shown(total)} ({sizes}), {_shown(there)} are available; "
-            "lower num_envs, num_steps, num_epochs or the sizes of the policy"
+            f"lower {lower} or the sizes of the policy"
         )
 
 
@@ -59,11 +62,12 @@ def needed(algorithm: AbstractAlgorithm, env: AbstractEnvLike, policy: AbstractP
     """
     begin = lambda policy, seed: algorithm.init(env, policy, key=jr.key(seed))
     state = eqx.filter_eval_shape(begin, policy, np.uint32(0))
-    parameters = size(state.policy)
+    parameters, replay = size(state.policy), size(state.learner.replay)
     return {
         "policy": COPIES * parameters,
-        "optimizer": size(state.learner) + parameters,  # with the gradient and the change
+        "optimizer": size(state.learner) - replay + parameters,  # with the gradient and the change
         "environments": COPIES * size(state.standing),
+        "replay buffer": REPLAYS * replay,
         **algorithm.buffers(env, policy),
     }
 

@@ -261,8 +261,7 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
         def update(arrays: PyTree) -> tuple[PyTree, dict[str, Maybe]]:
             keys = jr.split(key, self.gradient_steps)
             xs = jnp.arange(self.gradient_steps, dtype=jnp.int32), keys
-            arrays, log = lax.scan(one, arrays, xs)
-            return arrays, _means(log)
+            return lax.scan(one, arrays, xs)
 
         blank = jax.tree.map(jnp.zeros_like, eqx.filter_eval_shape(update, arrays)[1])
         arrays, log = lax.cond(self._ready(buffer), update, lambda arrays: (arrays, blank), arrays)
