@@ -20,13 +20,13 @@ def update(text: str, blocks: dict[str, str], order: list[str]) -> str:
     Args:
         text: The old text, empty at first.
         blocks: New blocks by key.
-        order: The keys of all blocks in their order.
+        order: Keys of blocks in their order; what the file has beside them stays behind these.
     """
     old = dict(re.findall(r"<!-- begin (\S+) -->\n(.*?)\n<!-- end \1 -->", text, re.DOTALL))
     merged = {"notes": NOTES} | old | blocks
     parts = [
         f"<!-- begin {key} -->\n{merged[key]}\n<!-- end {key} -->"
-        for key in ["notes", *order]
+        for key in dict.fromkeys(["notes", *order, *merged])
         if key in merged
     ]
     return "\n\n".join(["# Benchmark results", *parts]) + "\n"
@@ -36,14 +36,15 @@ def machine() -> str:
     """The machine and the versions of what takes part, as Markdown."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     facts = [
-        f"{_processor()}, {cores} cores in use, {_memory()}",
+        f"{processor()}, {cores} cores in use, {_memory()}",
         f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
     ]
     return "\n".join(["## Machine and versions", "", *(f"- {fact}" for fact in facts)])
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
     found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)

@@ -75,6 +75,28 @@ def registered(table: str) -> Iterator[str]:
         yield from (f"| `{entry.name}` | {entry.about} |" for entry in entries)
 
 
+def algorithms(_: str) -> Iterator[str]:
+    """Our algorithms, the actions that each fits, and the policy that it trains."""
+    from lerax import registry
+    from lerax_cli.declared import action_kinds
+
+    yield "| name | what it is | actions | policy |\n|---|---|---|---|"
+    for entry in registry.ALGORITHMS.values():
+        kinds = ", ".join(action_kinds("algorithm", entry) or ())
+        yield f"| `{entry.name}` | {entry.about} | {kinds} | `{entry.policy}` |"
+
+
+def presets(_: str) -> Iterator[str]:
+    """What each preset promises, and after how many steps."""
+    from lerax import registry
+
+    yield "| environment | algorithm | steps | score |\n|---|---|---:|---:|"
+    for env in registry.ENVS:
+        for algorithm, preset in registry.presets(env).items():
+            score = f"{preset['score']:,g}" if "score" in preset else ""
+            yield f"| `{env}` | `{algorithm}` | {preset['steps']:,} | {score} |"
+
+
 SPELLINGS = {  # what annotations are called when they run, and what they are called in the code
     r"~?equinox\S*\.AbstractVar\[(.*)\]": r"\1",
     r"~?jaxlib\._jax\.Array": "Array",
@@ -162,7 +184,7 @@ def _directive(write: Callable[[str], Iterator[str]]) -> type[SphinxDirective]:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    for write in (public, commands, settings, registered, backends):
+    for write in (public, commands, settings, registered, algorithms, presets, backends):
         app.add_directive(write.__name__, _directive(write))
     app.connect("autodoc-process-bases", tidy_bases)
     app.connect("autodoc-skip-member", skip_fields)

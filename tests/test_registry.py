@@ -63,12 +63,12 @@ def test_a_preset_is_valid():
     for path in files:
         env = ENVS[path.name.removesuffix(".toml")].load()()
         for algorithm, preset in tomllib.loads(path.read_text()).items():
-            assert isinstance(preset.get("score", 0.0), float)
+            assert isinstance(preset.get("score", 0.0), float) and preset.get("seconds", 1.0) > 0
             made = ALGORITHMS[algorithm].load()(**preset["algorithm"])
             assert preset["steps"] >= made.steps_per_iteration
             assert preset["algorithm"].keys() <= settings_of(type(made)).keys()
-            POLICIES["MLPActorCriticPolicy"].load()(env=env, key=jr.key(0), **preset.get("policy", {}))
-            assert preset.keys() <= {"steps", "score", "algorithm", "policy"}
+            POLICIES[made.default_policy].load()(env=env, key=jr.key(0), **preset.get("policy", {}))
+            assert preset.keys() <= {"steps", "score", "seconds", "algorithm", "policy"}
 
 
 def test_an_environment_without_presets_has_none():
