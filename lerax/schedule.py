@@ -22,8 +22,8 @@ def scheduled(
         progress: The part of the way that is done, from 0 to 1.
         end: The value at last; a constant never gets there.
     """
-    progress = jnp.clip(progress, 0.0, 1.0)
-    left = {"constant": jnp.ones_like(progress), "linear": 1.0 - progress}.get(schedule)
-    if left is None:
-        left = 0.5 * (1.0 + jnp.cos(jnp.pi * progress))
+    if schedule == "constant":
+        return jnp.asarray(begin, jnp.float32)
+    done = jnp.clip(progress, 0.0, 1.0)
+    left = 1.0 - done if schedule == "linear" else 0.5 * (1.0 + jnp.cos(jnp.pi * done))
     return jnp.asarray(end + (begin - end) * left, jnp.float32)

@@ -60,7 +60,7 @@ def terms(policy, batch, clip, normalize, clip_value):
     log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     log_ratio = log_probs[np.arange(SIZE), batch.action.astype(int)] - batch.log_prob
     ratio, advantage = np.exp(log_ratio), batch.advantage
-    if normalize:
+    if normalize == "minibatch":  # of the whole batch it is done before
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     surrogate = np.minimum(ratio * advantage, np.clip(ratio, 1 - clip, 1 + clip) * advantage)
     value = forward(policy.critic, batch.observation)[:, 0]
@@ -77,7 +77,7 @@ def terms(policy, batch, clip, normalize, clip_value):
     }
 
 
-@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("normalize", ["minibatch", "batch", "none"])
 @pytest.mark.parametrize("clip_value", [True, False])
 @pytest.mark.parametrize("schedule, progress, clip", [("constant", 0.6, 0.25), ("linear", 0.6, 0.1)])
 def test_the_loss_is_that_of_the_paper(policy, normalize, clip_value, schedule, progress, clip):
@@ -86,7 +86,7 @@ def test_the_loss_is_that_of_the_paper(policy, normalize, clip_value, schedule, 
         clip_coefficient=0.25,
         clip_schedule=schedule,
         clip_value_loss=clip_value,
-        normalize_advantages=normalize,
+        advantage_normalization=normalize,
         value_loss_coefficient=0.7,
         entropy_loss_coefficient=0.03,
     )
@@ -151,11 +151,13 @@ def test_longer_gradients_are_scaled_down_to_the_limit(env, policy):
 
 
 def updated(env, policy, **options):
-    """Parameters, optimizer's state and log of an update with a made-up batch, by an algorithm."""
+    """The algorithm; parameters, optimizer's state and log of its updates with a made-up batch."""
     algorithm = PPO(num_envs=4, num_steps=SIZE // 4, **options)
     state = algorithm.init(env, policy, key=jr.key(0), total_timesteps=SIZE)
     update = eqx.filter_jit(algorithm._update)
-    return algorithm, *update(state.learner, a_batch(), algorithm.progress(state), jr.key(1))
+    learner, progress = state.learner, algorithm.progress(state)
+    trained, *others = update(learner.policy, learner.opt_state, a_batch(), progress, jr.key(1))
+    return algorithm, tree.ravel(trained)[0], *others
 
 
 def test_updates_are_those_of_adam(env, policy):
@@ -179,7 +181,7 @@ def test_updates_are_those_of_adam(env, policy):
 def test_a_pass_takes_every_sample_once(env, policy):
     """Where next to nothing is learned, the minibatches' mean error of the value is that of all samples."""
     *_, log = updated(env, policy, num_epochs=2, num_batches=4, learning_rate=1e-9)
-    expected = terms(policy, a_batch(), 0.2, normalize=False, clip_value=False)
+    expected = terms(policy, a_batch(), 0.2, normalize="none", clip_value=False)
     assert float(log["value_loss"]) == pytest.approx(expected["value_loss"], rel=1e-4)
 
 

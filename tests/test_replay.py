@@ -122,7 +122,10 @@ def test_steps_too_large_are_found_in_the_update(env, policy):
     found, _ = looked_at(PPO(**SMALL, learning_rate=1e30, max_grad_norm=1e30), env, policy)
     first = found.source.first
     assert found.given == "" and first.step is None
-    assert "on_policy.py" in first.loops[0].line and (first.loops[0].step, first.loops[0].length) == (1, 2)
+    assert "on_policy/update.py" in first.loops[0].line and (first.loops[0].step, first.loops[0].length) == (
+        1,
+        2,
+    )
     assert first.kind == "inf" and any(re.search(r"e\+(29|30)", text) for text in first.inputs)
 
 

@@ -325,7 +325,7 @@ def rollout_of(algorithm, env, policy, *, key):
     def collect(state):
         learner = state.learner
         standing, steps = algorithm._collect(state.env, learner.policy, state.standing, key)
-        return algorithm._judged(learner, steps, standing)[1]
+        return algorithm._judged(learner.policy, learner.reward_scale, steps, standing)[1]
 
     rollout = collect(algorithm.init(env, policy, key=key))
     lead = (algorithm.num_steps, algorithm.num_envs)

@@ -15,7 +15,10 @@ from .off_policy import DiscreteSAC as DiscreteSAC
 from .off_policy import OffPolicyLearner as OffPolicyLearner
 from .off_policy import ReplayBuffer as ReplayBuffer
 from .off_policy import Transitions as Transitions
+from .on_policy import A2C as A2C
 from .on_policy import PPO as PPO
+from .on_policy import REINFORCE as REINFORCE
+from .on_policy import AbstractActorCriticAlgorithm as AbstractActorCriticAlgorithm
 from .on_policy import AbstractOnPolicyAlgorithm as AbstractOnPolicyAlgorithm
 from .on_policy import Batch as Batch
 from .on_policy import OnPolicyLearner as OnPolicyLearner

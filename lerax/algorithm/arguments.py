@@ -50,6 +50,17 @@ def gamma(default: float = 0.99) -> Any:
     return setting(default, "Discount factor.", at_least=0, at_most=1)
 
 
+def gae_lambda(default: float) -> Any:
+    """Lambda of generalized advantage estimation."""
+    return setting(default, "Lambda of the advantage estimate.", at_least=0, at_most=1)
+
+
+def advantage_normalization(*choices: str) -> Any:
+    """Where advantages are brought to mean 0 and deviation 1; the first choice is the default."""
+    help = "Where advantages are normalized: in each minibatch, the whole batch, or not."
+    return setting(choices[0], help, choices=choices)
+
+
 def max_grad_norm(default: float) -> Any:
     """Largest norm of the gradient."""
     return setting(default, "Largest norm of the gradient.", above=0, at_most=LARGE)

@@ -74,38 +74,37 @@ CHANGES = [
     change("algorithm/on_policy/ppo", "1 - clip, 1 + clip", "1 - clip, 1 + 2 * clip", LOSS),
     change("algorithm/on_policy/ppo", "jnp.minimum(ratio", "jnp.maximum(ratio", LOSS),
     change("algorithm/on_policy/ppo", "jnp.maximum(error", "jnp.minimum(error", LOSS),
-    change("algorithm/on_policy/ppo", "entropy_loss = -jnp", "entropy_loss = jnp", LOSS),
-    change("algorithm/on_policy/ppo", "0.5 * jnp.mean(error)", "jnp.mean(error)", LOSS),
-    change("algorithm/on_policy/ppo", "(jnp.std(advantage) + 1e-8)", "(jnp.var(advantage) + 1e-8)", LOSS),
+    change("algorithm/on_policy/actor_critic", "entropy_loss = -jnp", "entropy_loss = jnp", LOSS),
+    change("algorithm/on_policy/actor_critic", "0.5 * jnp.mean(squared", "jnp.mean(squared", LOSS),
+    change("algorithm/on_policy/batch", "(jnp.std(x) + 1e-8)", "(jnp.var(x) + 1e-8)", LOSS),
     change("algorithm/on_policy/ppo", "ratio - 1 - log_ratio", "-log_ratio", LOSS),
     change("algorithm/on_policy/ppo", "self.clip_schedule, self", "'constant', self", LOSS),
     change(
-        "algorithm/on_policy/ppo",
-        "self.value_loss_coefficient *",
-        "self.entropy_loss_coefficient *",
-        LOSS,
+        "algorithm/on_policy/actor_critic", "self.value_weight *", "self.entropy_loss_coefficient *", LOSS
     ),
-    change("algorithm/on_policy/base", "truncated & ~steps.", "truncated & steps.", FOLLOWED),
-    change("algorithm/on_policy/base", "values[1:]),", "values[:-1]),", FOLLOWED),
-    change("algorithm/on_policy/base", "            advantage + value,", "            advantage,", FOLLOWED),
+    change("algorithm/on_policy/batch", "truncated & ~steps.", "truncated & steps.", FOLLOWED),
+    change("algorithm/on_policy/batch", "values[1:]),", "values[:-1]),", FOLLOWED),
+    change(
+        "algorithm/on_policy/actor_critic", "advantage, advantage + value", "advantage, advantage", FOLLOWED
+    ),
     change("algorithm/on_policy/base", "eps=1e-5", "eps=1e-8", GRADIENT),
     change("algorithm/optimizer", "jnp.minimum(1.0, max", "jnp.maximum(1.0, max", GRADIENT),
     change(
         "algorithm/on_policy/base",
-        "return vector, opt_state, {",
-        "return vector, learner.opt_state, {",
+        "return unravel(vector), opt_state, log",
+        "return unravel(vector), self.make_optimizer().init(vector), log",
         UPDATES,
     ),
     change(
-        "algorithm/on_policy/base",
+        "algorithm/on_policy/update",
         "packing.unpack({name: array[rows]",
         "packing.unpack({name: array[rows // 2]",
         "test_ppo::test_a_pass_takes_every_sample_once",
     ),
     change(
         "algorithm/on_policy/base",
-        "size // self.num_batches)",
-        "size // self.num_batches)[:1]",
+        "size // self.num_batches),",
+        "size // self.num_batches)[:1],",
         "test_ppo::test_a_pass_takes_every_sample_once",
     ),
     change(
@@ -127,7 +126,7 @@ CHANGES = [
         "test_advantage::test_explained_variance",
     ),
     change("algorithm/on_policy/base", "(self.learning_rate_schedule,", "('constant',", RATES),
-    change("schedule", '"linear": 1.0 - progress', '"linear": progress', RATES),
+    change("schedule", "left = 1.0 - done if", "left = done if", RATES),
     change(
         "algorithm/base_algorithm",
         "return -(-total_timesteps //",
@@ -756,8 +755,8 @@ CHANGES = [
     change("callback/records", "times.item(-1) - self._last, ", "times.item(-1) - self._began, ", TIMES),
     change(
         "algorithm/on_policy/base",
-        "policy.after_rollout(batch.observation)",
-        "policy.after_rollout(batch.observation[1:])",
+        "trained.after_rollout(batch.observation)",
+        "trained.after_rollout(batch.observation[1:])",
         "test_normalization::test_a_policy_learns_the_statistics_of_all_that_it_saw",
     ),
     change(

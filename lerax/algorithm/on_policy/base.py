@@ -1,32 +1,34 @@
-"""The iteration of on-policy algorithms: collect, estimate advantages, update. A subclass gives the loss."""
+"""The iteration of on-policy algorithms: collect, judge, update. A subclass says how."""
 
+import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
 import optax
-from jax import lax
-from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax import tree
-from lerax.advantage import gae
 from lerax.collect import Standing, Steps, collect
 from lerax.env import AbstractEnvLike
-from lerax.errors import SettingTypeError
+from lerax.errors import SettingError, SettingTypeError
 from lerax.learner import AbstractLearner, Log
-from lerax.policy import AbstractActorCriticPolicy, AbstractPolicy
+from lerax.policy import AbstractPolicy
 from lerax.schedule import scheduled
+from lerax.settings import check_settings
 
 from .. import footprint
+from ..arguments import MOST
 from ..base_algorithm import AbstractAlgorithm
-from ..optimizer import adam, descend, with_rate
+from ..optimizer import adam, with_rate
 from ..state import AlgorithmState
-from .batch import Batch, explained_variance, shuffles
+from .batch import explained_variance, shuffles
 from .reward_scale import RewardScale
+from .update import descend_minibatches
 
 
 class OnPolicyLearner(AbstractLearner):
@@ -38,7 +40,7 @@ class OnPolicyLearner(AbstractLearner):
         reward_scale: What rewards are divided by; None where they stay as they are.
     """
 
-    policy: AbstractActorCriticPolicy
+    policy: Any
     opt_state: PyTree
     reward_scale: RewardScale | None
 
@@ -53,10 +55,13 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         num_epochs: Passes over a rollout.
         num_batches: Minibatches that a pass is cut into.
         gamma: Discount factor.
-        gae_lambda: Lambda of generalized advantage estimation.
         max_grad_norm: Largest norm of the gradient; longer ones are scaled down.
         normalize_rewards: Whether rewards are divided by the running standard deviation of discounted
             returns, for learning only: what is logged stays as it is.
+        trains: The class of the policies that it trains, and what these are called.
+
+    Raises:
+        SettingError: A setting is out of range, or the minibatches do not divide the rollout.
     """
 
     learning_rate: eqx.AbstractVar[float]
@@ -65,16 +70,60 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
     num_epochs: eqx.AbstractVar[int]
     num_batches: eqx.AbstractVar[int]
     gamma: eqx.AbstractVar[float]
-    gae_lambda: eqx.AbstractVar[float]
     max_grad_norm: eqx.AbstractVar[float]
     normalize_rewards: eqx.AbstractVar[bool]
+    trains: eqx.AbstractClassVar[tuple[type[AbstractPolicy], str]]
+
+    def __check_init__(self):
+        check_settings(self)
+        size = self.steps_per_iteration
+        _must_count("num_steps", "num_envs * num_steps", size)
+        _must_count("num_epochs", "num_epochs * num_batches", self.num_epochs * self.num_batches)
+        if size % self.num_batches:
+            small = [n for n in range(1, math.isqrt(size) + 1) if size % n == 0]
+            valid = sorted({*small, *(size // n for n in small)})
+            below = [n for n in valid if n < self.num_batches][-1:]
+            above = [n for n in valid if n > self.num_batches][:1]
+            wrong = f"does not divide num_envs * num_steps = {size}"
+            nearest = f"nearest: {', '.join(map(str, below + above))}"
+            raise SettingError("num_batches", self.num_batches, wrong=wrong, hint=nearest)
+
+    @abstractmethod
+    def act(
+        self, policy: Any, policy_state: PyTree, observation: PyTree, mask: PyTree, noise: PyTree
+    ) -> tuple[PyTree, PyTree, PyTree]:
+        """Acts in one environment.
+
+        Args:
+            policy: The policy.
+            policy_state: Its memory.
+            observation: What the environment shows.
+            mask: Which actions are allowed; None allows all.
+            noise: From the policy's `noise`.
+
+        Returns:
+            The next memory, the action, and what is to be recorded beside it.
+        """
+
+    @abstractmethod
+    def judged(
+        self, policy: Any, steps: Steps, reward: Float[Array, "time env"], standing: Standing
+    ) -> PyTree:
+        """What an update reads of a rollout.
+
+        Args:
+            policy: The policy that acted.
+            steps: What happened.
+            reward: The rewards, scaled or not.
+            standing: Where the environments stand then.
+
+        Returns:
+            A module of `[time, env, ...]` with `observation`, `value` and `returns` in it.
+        """
 
     @abstractmethod
     def loss(
-        self,
-        policy: AbstractActorCriticPolicy,
-        batch: Batch,
-        progress: Float[Array, ""],
+        self, policy: Any, batch: Any, progress: Float[Array, ""]
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """The loss of a minibatch `[sample, ...]`, and scalars to log by name.
 
@@ -84,30 +133,39 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
             progress: The part of the training that is done, from 0 towards 1.
         """
 
+    def exploring(self, policy: Any, progress: Float[Array, ""]) -> tuple[Any, Log]:
+        """The policy that collects the next rollout, and scalars to log of it."""
+        return policy, {}
+
+    @property
+    def enough(self) -> Callable[[Log], Bool[Array, ""]] | None:
+        """Whether an iteration's updates end before the one that logs this; None where none of them does."""
+        return None
+
+    def make_optimizer(self) -> optax.GradientTransformation:
+        """The optimizer; it works on all that is trainable, raveled into one vector, and holds its rate."""
+        return adam(self.learning_rate, eps=1e-5)
+
     @property
     def steps_per_iteration(self) -> int:
         return self.num_envs * self.num_steps
 
-    def optimizer(self) -> optax.GradientTransformation:
-        """The optimizer; it works on all that is trainable, raveled into one vector, and holds its rate."""
-        return adam(self.learning_rate, eps=1e-5)
-
     def init_learner(
         self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]
     ) -> OnPolicyLearner:
-        if not isinstance(policy, AbstractActorCriticPolicy):
-            wrong = "needs an actor-critic policy"
-            raise SettingTypeError(self.name, policy, wrong=wrong, said=policy.name)
+        kind, words = self.trains
+        if not isinstance(policy, kind):
+            raise SettingTypeError(self.name, policy, wrong=f"needs {words}", said=policy.name)
         vector = tree.ravel(policy, policy.trainable())[0]
         scale = RewardScale.initial(self.num_envs) if self.normalize_rewards else None
-        return OnPolicyLearner(policy, self.optimizer().init(vector), scale)
+        return OnPolicyLearner(policy, self.make_optimizer().init(vector), scale)
 
     def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
-        def step(policy: AbstractActorCriticPolicy, seed: Any) -> PyTree:
+        def step(policy: Any, seed: Any) -> PyTree:
             state = env.initial(key=(key := jr.key(seed)))
             observation, mask = env.observation(state, key=key), env.action_mask(state, key=key)
             noise, remembered = policy.noise(key=key), policy.reset(key=key)
-            row = policy.action_and_value(remembered, observation, noise=noise, action_mask=mask)
+            row = self.act(policy, remembered, observation, mask, noise)
             # Each is kept as it comes, and packed for the update; observations before and after a step.
             return (row, mask, observation), (row, mask, observation), observation
 
@@ -129,112 +187,54 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         self, state: AlgorithmState[OnPolicyLearner], *, key: Key[Array, ""]
     ) -> tuple[AlgorithmState[OnPolicyLearner], Steps, Log]:
         collect_key, update_key = jr.split(key)
-        learner, progress = state.learner, self.progress(state)
+        progress, scale = self.progress(state), state.learner.reward_scale
         rate = scheduled(self.learning_rate_schedule, self.learning_rate, progress)
-        standing, steps = self._collect(state.env, learner.policy, state.standing, collect_key)
-        scale, batch = self._judged(learner, steps, standing)
-        learner = eqx.tree_at(lambda it: it.opt_state, learner, with_rate(learner.opt_state, rate))
-        vector, opt_state, log = self._update(learner, batch, progress, update_key)
-        policy = tree.ravel(learner.policy, learner.policy.trainable())[1](vector)
-        learner = OnPolicyLearner(policy.after_rollout(batch.observation), opt_state, scale)
-        log |= {
-            "explained_variance": explained_variance(batch.value, batch.returns),
-            "learning_rate": rate,
-        }
+        policy, log = self.exploring(state.learner.policy, progress)
+        standing, steps = self._collect(state.env, policy, state.standing, collect_key)
+        scale, batch = self._judged(policy, scale, steps, standing)
+        opt_state = with_rate(state.learner.opt_state, rate)
+        trained, opt_state, told = self._update(policy, opt_state, batch, progress, update_key)
+        learner = OnPolicyLearner(trained.after_rollout(batch.observation), opt_state, scale)
+        explained = explained_variance(batch.value, batch.returns)
+        log = log | told | {"explained_variance": explained, "learning_rate": rate}
         return state.after(standing, learner), steps, log
 
     def _collect(
-        self,
-        env: AbstractEnvLike,
-        policy: AbstractActorCriticPolicy,
-        standing: Standing,
-        key: Key[Array, ""],
+        self, env: AbstractEnvLike, policy: Any, standing: Standing, key: Key[Array, ""]
     ) -> tuple[Standing, Steps]:
-        """Steps every environment `num_steps` times; `extra` is the log probability of the action."""
-
-        def act(policy_state: PyTree, observation: PyTree, mask: PyTree, noise: PyTree) -> tuple:
-            policy_state, action, _, log_prob = policy.action_and_value(
-                policy_state, observation, noise=noise, action_mask=mask
-            )
-            return policy_state, action, log_prob
-
-        noise = lambda key: policy.noise(key=key)
+        """Steps every environment `num_steps` times."""
+        act, noise = lambda *seen: self.act(policy, *seen), lambda key: policy.noise(key=key)
         return collect(env, policy, act, standing, noise=noise, key=key, num_steps=self.num_steps)
 
     def _judged(
-        self, learner: OnPolicyLearner, steps: Steps, standing: Standing
-    ) -> tuple[RewardScale | None, Batch]:
-        """What the update reads of a rollout, `[sample, ...]`, and the scale of rewards after it."""
-        value, next_value = self._values(learner.policy, steps, standing)
-        scale, reward = learner.reward_scale, steps.reward
+        self, policy: Any, scale: RewardScale | None, steps: Steps, standing: Standing
+    ) -> tuple[RewardScale | None, Any]:
+        """The scale of rewards after a rollout, and what the update reads of it, `[sample, ...]`."""
+        reward = steps.reward
         if scale is not None:
             scale, reward = scale.scaled(reward, steps.done, self.gamma)
-        advantage = gae(
-            reward,
-            value,
-            next_value,
-            steps.terminal,
-            steps.done,
-            gamma=self.gamma,
-            gae_lambda=self.gae_lambda,
-        )
-        batch = Batch(
-            steps.observation,
-            steps.action,
-            steps.action_mask,
-            steps.policy_state,
-            steps.extra,
-            value,
-            advantage,
-            advantage + value,
-        )
+        batch = self.judged(policy, steps, reward, standing)
         return scale, jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
 
-    def _values(
-        self, policy: AbstractActorCriticPolicy, steps: Steps, standing: Standing
-    ) -> tuple[Float[Array, "time env"], Float[Array, "time env"]]:
-        """Values of all observations, and of those that followed in the same episode.
-
-        One wide product after the rollout instead of one narrow one in each of its steps.
-        """
-
-        def value_of(inputs: PyTree) -> Float[Array, "*batch"]:
-            flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), inputs)
-            return jax.vmap(lambda m, o: policy.value(m, o)[1])(*flat).reshape(-1, self.num_envs)
-
-        append = lambda x, last: jnp.concatenate([x, last[None]])
-        inputs = (steps.policy_state, steps.observation)
-        values = value_of(jax.tree.map(append, inputs, (standing.policy_state, standing.observation)))
-        cut = steps.truncated & ~steps.terminal
-        next_values = lax.cond(
-            jnp.any(cut),
-            lambda: jnp.where(cut, value_of((steps.next_policy_state, steps.next_observation)), values[1:]),
-            lambda: values[1:],
-        )
-        return values[:-1], next_values
-
     def _update(
-        self, learner: OnPolicyLearner, batch: Batch, progress: Float[Array, ""], key: Key[Array, ""]
-    ) -> tuple[Float[Array, " parameters"], PyTree, Log]:
-        """Optimizes over minibatches, on all that is trainable as one vector."""
-        vector, unravel = tree.ravel(learner.policy, learner.policy.trainable())
-        optimizer = self.optimizer()
-        packing = tree.Packing(batch, batch_axes=1)
-        samples = packing.pack(batch)
-
-        def loss(vector: Array, batch: Batch) -> Any:
-            return self.loss(unravel(vector), batch, progress)
-
-        def minibatch(carry: Any, rows: Int[Array, " sample"]) -> Any:
-            vector, opt_state = carry
-            batch = packing.unpack({name: array[rows] for name, array in samples.items()})
-            gradient, log = jax.grad(loss, has_aux=True)(vector, batch)
-            vector, opt_state, norm = descend(
-                optimizer, vector, gradient, opt_state, max_norm=self.max_grad_norm
-            )
-            return (vector, opt_state), log | {"grad_norm": norm}
-
+        self, policy: Any, opt_state: PyTree, batch: Any, progress: Float[Array, ""], key: Key[Array, ""]
+    ) -> tuple[Any, PyTree, Log]:
+        """The policy and what the optimizer holds after an iteration's updates, and a log of them."""
+        vector, unravel = tree.ravel(policy, policy.trainable())
         size = self.steps_per_iteration
-        rows = shuffles(key, self.num_epochs, size).reshape(-1, size // self.num_batches)
-        (vector, opt_state), log = lax.scan(minibatch, (vector, learner.opt_state), rows)
-        return vector, opt_state, {name: jnp.mean(column) for name, column in log.items()}
+        (vector, opt_state), log = descend_minibatches(
+            lambda vector, batch: self.loss(unravel(vector), batch, progress),
+            (vector, opt_state),
+            batch,
+            shuffles(key, self.num_epochs, size).reshape(-1, size // self.num_batches),
+            optimizer=self.make_optimizer(),
+            max_norm=self.max_grad_norm,
+            enough=self.enough,
+        )
+        return unravel(vector), opt_state, log
+
+
+def _must_count(name: str, what: str, product: int) -> None:
+    """Refuses a product of settings that compiled programs cannot count."""
+    if product > MOST:
+        raise SettingError(name, product, f"at most {MOST}", wrong=f"{what} is too large")

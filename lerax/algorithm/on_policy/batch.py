@@ -1,10 +1,15 @@
 """What an update reads, its random orders, and how well its values are known."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
+from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
+
+from lerax.collect import Standing, Steps
 
 
 class Batch(eqx.Module):
@@ -29,6 +34,46 @@ class Batch(eqx.Module):
     value: Float[Array, "*batch"]
     advantage: Float[Array, "*batch"]
     returns: Float[Array, "*batch"]
+
+
+def values_around(
+    value: Callable[[PyTree, PyTree, PyTree], Float[Array, ""]], steps: Steps, standing: Standing
+) -> tuple[Float[Array, "time env"], Float[Array, "time env"]]:
+    """Values of all observations, and of those that followed in the same episode.
+
+    One wide product after the rollout instead of one narrow one in each of its steps; those of truncated
+    episodes' last observations only where there is one.
+
+    Args:
+        value: From a policy's memory, an observation and the action mask to the value.
+        steps: What happened.
+        standing: Where the environments stand then.
+    """
+
+    def values_of(inputs: PyTree) -> Float[Array, "*batch"]:
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), inputs)
+        return jax.vmap(value)(*flat).reshape(-1, steps.reward.shape[1])
+
+    append = lambda x, last: jnp.concatenate([x, last[None]])
+    last_mask = jax.tree.map(lambda x: x[-1], steps.next_action_mask)
+    inputs = (steps.policy_state, steps.observation, steps.action_mask)
+    values = values_of(jax.tree.map(append, inputs, (standing.policy_state, standing.observation, last_mask)))
+    cut = steps.truncated & ~steps.terminal
+    after = (steps.next_policy_state, steps.next_observation, steps.next_action_mask)
+    next_values = lax.cond(
+        jnp.any(cut), lambda: jnp.where(cut, values_of(after), values[1:]), lambda: values[1:]
+    )
+    return values[:-1], next_values
+
+
+def normalized(
+    x: Float[Array, "*batch"], weight: Float[Array, "*batch"] | None = None
+) -> Float[Array, "*batch"]:
+    """The same numbers with mean 0 and deviation 1, each weighted; weights have the mean 1."""
+    if weight is None:
+        return (x - jnp.mean(x)) / (jnp.std(x) + 1e-8)
+    x = x - jnp.mean(weight * x)
+    return x / (jnp.sqrt(jnp.mean(weight * x**2)) + 1e-8)
 
 
 def explained_variance(values: Float[Array, " n"], returns: Float[Array, " n"]) -> Float[Array, ""]:
