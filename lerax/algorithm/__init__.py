@@ -17,6 +17,7 @@ from .off_policy import ReplayBuffer as ReplayBuffer
 from .off_policy import Transitions as Transitions
 from .on_policy import A2C as A2C
 from .on_policy import PPO as PPO
+from .on_policy import PQN as PQN
 from .on_policy import REINFORCE as REINFORCE
 from .on_policy import AbstractActorCriticAlgorithm as AbstractActorCriticAlgorithm
 from .on_policy import AbstractOnPolicyAlgorithm as AbstractOnPolicyAlgorithm

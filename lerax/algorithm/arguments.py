@@ -45,14 +45,19 @@ def learning_rate_schedule() -> Any:
     return schedule("the learning rate")
 
 
+def fraction(default: float, help: str) -> Any:
+    """A number from 0 to 1."""
+    return setting(default, help, at_least=0, at_most=1)
+
+
 def gamma(default: float = 0.99) -> Any:
     """Discount factor."""
-    return setting(default, "Discount factor.", at_least=0, at_most=1)
+    return fraction(default, "Discount factor.")
 
 
 def gae_lambda(default: float) -> Any:
     """Lambda of generalized advantage estimation."""
-    return setting(default, "Lambda of the advantage estimate.", at_least=0, at_most=1)
+    return fraction(default, "Lambda of the advantage estimate.")
 
 
 def advantage_normalization(*choices: str) -> Any:
@@ -78,12 +83,12 @@ def normalize_rewards() -> Any:
 
 def epsilon(default: float) -> Any:
     """How many actions are random at first."""
-    return setting(default, "Part of the actions that are random at first.", at_least=0, at_most=1)
+    return fraction(default, "Part of the actions that are random at first.")
 
 
 def final_epsilon(default: float) -> Any:
     """How many actions are random at last."""
-    return setting(default, "Part of the actions that are random at last.", at_least=0, at_most=1)
+    return fraction(default, "Part of the actions that are random at last.")
 
 
 def exploration_fraction(default: float) -> Any:

@@ -6,4 +6,5 @@ from .base import AbstractOnPolicyAlgorithm as AbstractOnPolicyAlgorithm
 from .base import OnPolicyLearner as OnPolicyLearner
 from .batch import Batch as Batch
 from .ppo import PPO as PPO
+from .pqn import PQN as PQN
 from .reinforce import REINFORCE as REINFORCE

@@ -13,6 +13,7 @@ from lerax.policy import AbstractActorCriticPolicy
 
 from .base import AbstractOnPolicyAlgorithm
 from .batch import Batch, normalized, values_around
+from .update import Scalars
 
 
 class AbstractActorCriticAlgorithm(AbstractOnPolicyAlgorithm):
@@ -114,7 +115,7 @@ class AbstractActorCriticAlgorithm(AbstractOnPolicyAlgorithm):
 
     def loss(
         self, policy: AbstractActorCriticPolicy, batch: Batch, progress: Float[Array, ""]
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    ) -> tuple[Float[Array, ""], Scalars]:
         """The policy gradient: that of E[log pi(a|s) A] (Sutton et al., 2000)."""
         value, log_prob, entropy = self.evaluated(policy, batch)
         return self.total(-jnp.mean(log_prob * batch.advantage), (value - batch.returns) ** 2, entropy)
@@ -124,7 +125,7 @@ class AbstractActorCriticAlgorithm(AbstractOnPolicyAlgorithm):
         policy_loss: Float[Array, ""],
         squared_error: Float[Array, " sample"],
         entropy: Float[Array, " sample"],
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    ) -> tuple[Float[Array, ""], Scalars]:
         """The weighted sum of the three terms, and each of them to be logged.
 
         Args:

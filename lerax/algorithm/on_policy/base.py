@@ -28,7 +28,7 @@ from ..optimizer import adam, with_rate
 from ..state import AlgorithmState
 from .batch import explained_variance, shuffles
 from .reward_scale import RewardScale
-from .update import descend_minibatches
+from .update import Scalars, descend_minibatches
 
 
 class OnPolicyLearner(AbstractLearner):
@@ -122,9 +122,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         """
 
     @abstractmethod
-    def loss(
-        self, policy: Any, batch: Any, progress: Float[Array, ""]
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    def loss(self, policy: Any, batch: Any, progress: Float[Array, ""]) -> tuple[Float[Array, ""], Scalars]:
         """The loss of a minibatch `[sample, ...]`, and scalars to log by name.
 
         Args:
@@ -138,7 +136,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         return policy, {}
 
     @property
-    def enough(self) -> Callable[[Log], Bool[Array, ""]] | None:
+    def enough(self) -> Callable[[Scalars], Bool[Array, ""]] | None:
         """Whether an iteration's updates end before the one that logs this; None where none of them does."""
         return None
 
@@ -218,7 +216,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
 
     def _update(
         self, policy: Any, opt_state: PyTree, batch: Any, progress: Float[Array, ""], key: Key[Array, ""]
-    ) -> tuple[Any, PyTree, Log]:
+    ) -> tuple[Any, PyTree, Scalars]:
         """The policy and what the optimizer holds after an iteration's updates, and a log of them."""
         vector, unravel = tree.ravel(policy, policy.trainable())
         size = self.steps_per_iteration

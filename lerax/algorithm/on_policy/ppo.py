@@ -5,7 +5,6 @@ from collections.abc import Callable
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from lerax.learner import Log
 from lerax.policy import AbstractActorCriticPolicy
 from lerax.schedule import scheduled
 from lerax.settings import setting
@@ -14,6 +13,7 @@ from .. import arguments
 from ..arguments import LARGE
 from .actor_critic import AbstractActorCriticAlgorithm
 from .batch import Batch, normalized
+from .update import Scalars
 
 
 class PPO(AbstractActorCriticAlgorithm):
@@ -48,14 +48,14 @@ class PPO(AbstractActorCriticAlgorithm):
     )
 
     @property
-    def enough(self) -> Callable[[Log], Bool[Array, ""]] | None:
-        if self.target_kl is None:
+    def enough(self) -> Callable[[Scalars], Bool[Array, ""]] | None:
+        if (target := self.target_kl) is None:
             return None
-        return lambda log: log["approx_kl"] > 1.5 * self.target_kl
+        return lambda log: log["approx_kl"] > 1.5 * target
 
     def loss(
         self, policy: AbstractActorCriticPolicy, batch: Batch, progress: Float[Array, ""]
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    ) -> tuple[Float[Array, ""], Scalars]:
         """Equations 7 and 9 of the paper."""
         value, log_prob, entropy = self.evaluated(policy, batch)
         clip = scheduled(self.clip_schedule, self.clip_coefficient, progress)

@@ -10,11 +10,12 @@ from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from lerax import tree
-from lerax.learner import Log
 
 from ..optimizer import Rate, descend
 
-Loss = Callable[[Float[Array, " parameters"], PyTree], tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
+Scalars = dict[str, Float[Array, ""]]
+"""What a minibatch logs, by name."""
+Loss = Callable[[Float[Array, " parameters"], PyTree], tuple[Float[Array, ""], Scalars]]
 State = tuple[Float[Array, " parameters"], PyTree]
 """The parameters, and what the optimizer holds."""
 
@@ -27,8 +28,8 @@ def descend_minibatches(
     *,
     optimizer: optax.GradientTransformation,
     max_norm: Rate,
-    enough: Callable[[Log], Bool[Array, ""]] | None = None,
-) -> tuple[State, Log]:
+    enough: Callable[[Scalars], Bool[Array, ""]] | None = None,
+) -> tuple[State, Scalars]:
     """A step of the optimizer for each minibatch, in turn.
 
     Args:
@@ -47,7 +48,7 @@ def descend_minibatches(
     packing = tree.Packing(batch, batch_axes=1)
     samples = packing.pack(batch)
 
-    def step(state: State, rows: Int[Array, " sample"]) -> tuple[State, Log]:
+    def step(state: State, rows: Int[Array, " sample"]) -> tuple[State, Scalars]:
         minibatch = packing.unpack({name: array[rows] for name, array in samples.items()})
         gradient, log = jax.grad(loss, has_aux=True)(state[0], minibatch)
         vector, opt_state, norm = descend(optimizer, state[0], gradient, state[1], max_norm=max_norm)
