@@ -46,6 +46,10 @@ GAE = "test_advantage::test_gae_is_the_discounted_sum_of_one_step_errors"
 LOSS = "test_ppo::test_the_loss_is_that_of_the_paper"
 GRADIENT = "test_ppo::test_longer_gradients_are_scaled_down_to_the_limit"
 UPDATES = "test_ppo::test_updates_are_those_of_adam"
+POLICY_GRADIENT = "test_on_policy::test_the_policy_gradient_is_that_of_the_paper"
+WHOLE = "test_on_policy::test_returns_without_a_baseline_are_sums_up_to_the_episodes_end"
+TARGET_KL = "test_on_policy::test_updates_end_before_the_one_that_is_too_far"
+Q_RETURNS = "test_on_policy::test_returns_of_pqn_are_those_of_the_paper"
 RATES = "test_ppo::test_the_first_ratio_is_one_at_every_learning_rate"
 FOLLOWED = "test_rollout::test_advantages_follow_terminations_and_truncations"
 TOGETHER = "test_normalization::test_statistics_are_those_of_everything_together"
@@ -106,6 +110,55 @@ CHANGES = [
         "size // self.num_batches),",
         "size // self.num_batches)[:1],",
         "test_ppo::test_a_pass_takes_every_sample_once",
+    ),
+    change(
+        "algorithm/on_policy/actor_critic", "-jnp.mean(log_prob *", "jnp.mean(log_prob *", POLICY_GRADIENT
+    ),
+    change("algorithm/on_policy/reinforce", "if self.baseline else 0.0", "", POLICY_GRADIENT),
+    change(
+        "algorithm/on_policy/reinforce", "steps.done, steps.done,", "steps.terminal, steps.terminal,", WHOLE
+    ),
+    change(
+        "algorithm/on_policy/reinforce",
+        "returns, returns, whole /",
+        "returns, returns, 1 + 0 * whole /",
+        WHOLE,
+    ),
+    change(
+        "algorithm/on_policy/a2c",
+        "eps_in_sqrt=False",
+        "eps_in_sqrt=True",
+        "test_on_policy::test_rmsprop_is_that_of_its_authors",
+    ),
+    change("algorithm/on_policy/ppo", "> 1.5 * target", "> 3.0 * target", TARGET_KL),
+    change("algorithm/on_policy/update", "tree.where(over, state, after), over", "after, over", TARGET_KL),
+    change("algorithm/on_policy/update", "jnp.sum(column * made) /", "jnp.sum(column) / 20 +", TARGET_KL),
+    change(
+        "algorithm/on_policy/batch",
+        "jnp.mean(weight * x**2)",
+        "jnp.mean(x**2)",
+        "test_on_policy::test_weights_count_in_mean_and_deviation",
+    ),
+    change("algorithm/on_policy/pqn", "where=mask,", "where=None,", Q_RETURNS),
+    change("algorithm/on_policy/pqn", "above + value)", "above)", Q_RETURNS),
+    change("algorithm/on_policy/pqn", "gae_lambda=self.q_lambda", "gae_lambda=1.0", Q_RETURNS),
+    change(
+        "algorithm/on_policy/pqn",
+        "0.5 * jnp.mean((value",
+        "jnp.mean((value",
+        "test_on_policy::test_the_loss_of_pqn_is_half_the_squared_error_of_what_was_done",
+    ),
+    change(
+        "algorithm/exploration",
+        "progress / fraction",
+        "progress",
+        "test_on_policy::test_pqn_explores_less_and_less_and_its_policy_keeps_the_last_epsilon",
+    ),
+    change(
+        "schedule",
+        "0.5 * (1.0 + jnp.cos(",
+        "0.5 * (1.0 - jnp.cos(",
+        "test_schedule::test_schedules_have_their_closed_forms",
     ),
     change(
         "algorithm/on_policy/batch",
