@@ -27,6 +27,10 @@ COMMANDS = {
     ),
     "watch": ("watch", "Show the dashboard of a run from its files, while it trains or afterwards."),
     "eval": ("eval", "Evaluate the policy of a run; prints its returns on standard output."),
+    "export": (
+        "export",
+        "Export the policy of a run as a file that acts without JAX; prints its path on standard output.",
+    ),
     "runs": (
         "runs",
         "List the runs in a folder, show all that is known of one, or remove those that can go.",
@@ -55,6 +59,7 @@ GROUPS = {"train": "Train", "record-video": "Look", "runs": "Keep", "doctor": "S
 """What the commands from each of these on are for."""
 SHOW = "`lerax record-video RUN` shows a policy"
 EVALUATE = "`lerax eval RUN` evaluates a policy; in Python: lerax.evaluate.evaluate"
+EXPORT = "`lerax export RUN` writes a policy as an ONNX file"
 WATCH = "`lerax watch RUN` shows the dashboard of a run"
 RESUME = "`lerax resume RUN` goes on with it"
 BRANCH = "`lerax branch RUN --set KEY=VALUE` makes a new run from a checkpoint of it"
@@ -62,6 +67,7 @@ CURVES = "`lerax train ENV --backend tensorboard` says how to see its curves; ev
 INSTEAD = {
     **dict.fromkeys(("play", "enjoy", "render", "show", "view", "demo", "record"), SHOW),
     **dict.fromkeys(("evaluate", "test", "score"), EVALUATE),
+    **dict.fromkeys(("onnx", "convert", "deploy", "save"), EXPORT),
     **dict.fromkeys(("continue", "restore", "restart"), RESUME),
     **dict.fromkeys(("fork", "finetune", "warmstart"), BRANCH),
     **dict.fromkeys(("plot", "curves", "tensorboard"), CURVES),

@@ -1,0 +1,179 @@
+"""Policies as ONNX files, which act without JAX; each is tried against its policy before it is written."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax import random as jr
+from jaxtyping import Array, Key, PyTree
+
+from lerax import __version__, tree
+from lerax.collect import Steps, begin_all, collect
+from lerax.env import AbstractEnvLike
+from lerax.errors import SettingError
+from lerax.files import write_atomically
+from lerax.fingerprint import fingerprint
+from lerax.policy import AbstractPolicy
+from lerax.policy.base_policy import check_policy
+from lerax.space import Box
+
+NUM_ENVS = 10
+TOLERANCE = 1e-4
+"""How far a number may be off, by the number's own size where that exceeds 1."""
+OBSERVATION, MASK, ACTION = "observation", "action_mask", "action"
+
+
+class ExportError(ValueError):
+    """What was exported acts otherwise than its policy."""
+
+
+class Exported(NamedTuple):
+    """What was exported.
+
+    Attributes:
+        inputs: What the file takes, by name, with dtype and shape.
+        outputs: What it gives, likewise; the first is the greedy action.
+        observations: For how many it was tried.
+        difference: The largest difference of any output from the policy's, by the number's size.
+        ties: Observations for which it took another action that is worth as much.
+        bytes: The file's size.
+    """
+
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    observations: int
+    difference: float
+    ties: int
+    bytes: int
+
+
+def export(
+    path: str | Path,
+    policy: AbstractPolicy,
+    env: AbstractEnvLike,
+    *,
+    key: Key[Array, ""],
+    metadata: dict[str, Any] | None = None,
+    num_observations: int = 1000,
+) -> Exported:
+    """Writes a policy as an ONNX file for a batch of any size.
+
+    The file takes `observation [batch, ...]`, and where the environment has one the `action_mask`, and gives
+    the greedy `action` in the environment's units: what normalises observations is in it, and actions are
+    clipped to their box. It also gives `q_values` or the parameters of the policy's distribution.
+
+    Args:
+        path: The file.
+        policy: The policy.
+        env: Where it is tried: what it sees there is what both are compared on.
+        key: PRNG key of the trial.
+        metadata: What else the file is to say.
+        num_observations: How many observations it is tried on.
+
+    Raises:
+        SettingError: The policy has a memory, or an operation in it has no place in such a file.
+        ExportError: The file acts otherwise than the policy; nothing is written.
+        ImportError: The packages of the extra `onnx` are missing.
+        OSError: The file cannot be written.
+    """
+    from lerax.onnx import to_onnx  # an extra
+
+    check_policy(policy, env)
+    if policy.reset(key=jr.key(0)) is not None:
+        wrong, hint = "has a memory, which such a file does not keep", "export one without"
+        raise SettingError("policy", policy, wrong=wrong, hint=hint, said=policy.name)
+    given = _seen(policy, env, key, num_observations)
+    forms = {name: jax.ShapeDtypeStruct(values.shape[1:], values.dtype) for name, values in given.items()}
+    act = lambda *inputs: _outputs(policy, *inputs)
+    facts = {"lerax": __version__, "env": env.name, "fingerprint": fingerprint(policy), **(metadata or {})}
+    model = to_onnx(act, forms, {name: str(value) for name, value in facts.items()}, name=policy.name)
+    data = model.SerializeToString()
+    wanted = jax.tree.map(np.asarray, tree.compiled(jax.vmap(act))(*given.values()))
+    difference, ties = _compare(_run(data, given), wanted)
+    write_atomically(Path(path), data)
+    return Exported(_said(given), _said(wanted), num_observations, difference, ties, len(data))
+
+
+def _outputs(policy: Any, observation: PyTree, mask: Array | None = None) -> dict[str, Array]:
+    """What the file gives for one observation."""
+    action = policy(None, observation, action_mask=mask)[1]
+    space = policy.action_space
+    found = {ACTION: space.clip(action) if isinstance(space, Box) else action}
+    if hasattr(policy, "q_values"):
+        found["q_values"] = policy.q_values(observation)
+    elif hasattr(policy, "distribution"):
+        one = policy.distribution(observation) if mask is None else policy.distribution(observation, mask)
+        leaves = jax.tree_util.tree_flatten_with_path(one)[0]
+        found |= {jax.tree_util.keystr(path[-1:]).lstrip("."): leaf for path, leaf in leaves}
+    return found
+
+
+def _seen(policy: AbstractPolicy, env: AbstractEnvLike, key: Array, count: int) -> dict[str, np.ndarray]:
+    """What a policy sees that samples its actions, and the masks there."""
+
+    def act(state: PyTree, observation: PyTree, mask: PyTree, key: Array) -> tuple[PyTree, PyTree, None]:
+        return *policy(state, observation, key=key, action_mask=mask), None
+
+    def play(key: Array) -> Steps:
+        begin_key, key = jr.split(key)
+        standing = begin_all(env, policy, jr.split(begin_key, (NUM_ENVS, 3)))
+        steps = -(-count // NUM_ENVS)
+        return collect(env, policy, act, standing, noise=lambda key: key, key=key, num_steps=steps)[1]
+
+    steps = tree.compiled(play)(key)
+    named = {OBSERVATION: steps.observation, MASK: steps.action_mask}
+    flat = lambda values: np.asarray(values).reshape(-1, *values.shape[2:])[:count]
+    return {name: flat(values) for name, values in named.items() if eqx.is_array(values)}
+
+
+def _run(data: bytes, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What onnxruntime makes of a file."""
+    import onnxruntime
+
+    library: Any = onnxruntime  # whose types leave some of its names out
+    options = library.SessionOptions()
+    options.log_severity_level = 3  # it warns of constants that it folds away
+    session = library.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, map(np.asarray, session.run(names, given)), strict=True))
+
+
+def _compare(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> tuple[float, int]:
+    """The largest difference, and how many discrete actions are others that are worth as much.
+
+    Raises:
+        ExportError: They are not the same.
+    """
+    largest, ties = 0.0, 0
+    for name, values in wanted.items():
+        if (found[name].dtype, found[name].shape) != (values.dtype, values.shape):
+            said = f"{found[name].dtype}{list(found[name].shape)}"
+            raise ExportError(f"{name} is {said} (expected {values.dtype}{list(values.shape)})")
+        if name == ACTION and values.dtype.kind == "i":
+            others = np.flatnonzero(found[name] != values)
+            ties = len(others)
+            scores = next((wanted[key] for key in ("q_values", "log_probs") if key in wanted), None)
+            for i in others:
+                action = found[name][i]
+                known = scores is not None and 0 <= action < scores.shape[1]
+                pair = (
+                    scores[i, [action, values[i]]] if scores is not None and known else np.array([0, np.inf])
+                )
+                if np.ptp(pair) > TOLERANCE * max(1, abs(pair[0])):
+                    raise ExportError(
+                        f"another action for observation {i} ({found[name][i]}, not {values[i]})"
+                    )
+            continue
+        one, other = np.float64(found[name]), np.float64(values)
+        with np.errstate(invalid="ignore"):
+            off = np.where(one == other, 0, np.abs(one - other) / np.maximum(1, np.abs(other)))
+        largest = max(largest, float(off.max()))
+        if not off.max() <= TOLERANCE:
+            raise ExportError(f"{name} differs by {off.max():.3g} (allowed: {TOLERANCE:g})")
+    return largest, ties
+
+
+def _said(values: dict[str, np.ndarray]) -> dict[str, str]:
+    return {name: f"{a.dtype}[{', '.join(('batch', *map(str, a.shape[1:])))}]" for name, a in values.items()}
