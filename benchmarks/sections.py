@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import checkpoint_sections as checkpoints
 import log_sections as logs
+import off_policy_sections as off_policy
 import physics_sections as physics
 import picture_sections as pictures
 from rounds import Contestant, Rows, worker
-from settings import EVALUATION_EPISODES, SOLVED, ZOO, Settings
+from settings import EVALUATION_EPISODES, OFF_POLICY, SOLVED, ZOO, Settings
 from tables import check, markdown, ratios, spread, values
 
 JAX_PEERS = ("rejax", "sbx")
@@ -263,4 +264,15 @@ SECTIONS = [
         physics.first_step,
         physics.first_step_report,
     ),
+    *(
+        Section(
+            f"off-policy-{settings.algorithm.lower()}",
+            f"{settings.algorithm} on {settings.env} (an update of {settings.batch_size} each "
+            f"{settings.train_frequency} steps, {'x'.join(map(str, settings.hidden))})",
+            partial(off_policy.speed, settings.algorithm),
+            partial(off_policy.speed_report, settings.algorithm),
+        )
+        for settings in OFF_POLICY.values()
+    ),
+    Section("ring", "A replay buffer of HalfCheetah-v5's steps", off_policy.ring, off_policy.ring_report),
 ]

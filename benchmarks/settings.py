@@ -79,3 +79,47 @@ CONTINUOUS = Settings(
     learning_rate=3e-4,
     entropy_coefficient=0.0,
 )
+
+
+@dataclass(frozen=True)
+class OffPolicySettings:
+    """One environment, and uniform draws from a replay buffer.
+
+    Attributes:
+        algorithm: Its name.
+        env: The environment.
+        timesteps: Environment steps of one training; a training goes on with what the one before has learned.
+        hidden: Widths of the hidden layers of all networks.
+        train_frequency: Steps between updates.
+        learning_starts: Random steps of the first training.
+    """
+
+    algorithm: str
+    env: str = "HalfCheetah-v5"
+    timesteps: int = 4_096
+    hidden: tuple[int, int] = (256, 256)
+    train_frequency: int = 1
+    batch_size: int = 256
+    buffer_size: int = 1_000_000
+    learning_starts: int = 512
+    learning_rate: float = 3e-4
+
+
+HALF_CHEETAH = (17, 6)  # numbers of an observation and of an action
+OFF_POLICY = {
+    settings.algorithm: settings
+    for settings in (
+        OffPolicySettings(
+            "DQN",
+            env=ENV,
+            timesteps=40_960,
+            hidden=(120, 120),  # sbx takes one width for both layers
+            train_frequency=4,
+            batch_size=64,
+            buffer_size=100_000,
+        ),
+        OffPolicySettings("SAC"),
+        OffPolicySettings("TD3"),
+        OffPolicySettings("CrossQ"),
+    )
+}

@@ -14,7 +14,7 @@ from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
-from settings import CONTINUOUS, LOGGING, Settings
+from settings import CONTINUOUS, LOGGING, OFF_POLICY, Settings
 
 
 def main() -> None:
@@ -106,19 +106,31 @@ def _train_physics(peer: ModuleType, arguments: argparse.Namespace) -> dict[str,
     return _timed(peer.train(arguments.env, settings, arguments.way), arguments.seed, arguments.calls)
 
 
+def _off_policy(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    settings = replace(OFF_POLICY[arguments.algorithm], timesteps=arguments.timesteps)
+    rows = arguments.rows or settings.buffer_size
+    return _timed(peer.train(settings, rows), arguments.seed, arguments.calls)
+
+
+def _ring(peer: ModuleType, arguments: argparse.Namespace) -> dict[str, Any]:
+    return peer.ring(OFF_POLICY[arguments.algorithm], arguments.rows, arguments.calls)
+
+
 def _timed(run: Callable[[int], int], seed: int, calls: int) -> dict[str, Any]:
     """Times the first call, which compiles, and the later ones with other seeds."""
-    seconds = []
+    seconds, cpu_seconds = [], []
     steps = 0
     for call in range(1 + calls):
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         steps = run(seed + call)
         seconds.append(time.perf_counter() - began)
+        cpu_seconds.append(time.process_time() - cpu_began)
     best = min(seconds[1:] or seconds)
     return {
         "first_call_seconds": seconds[0],
         "compile_seconds": max(0.0, seconds[0] - best),
         "steps_per_second": steps / best,
+        "cpu_milliseconds_per_step": 1e3 * min(cpu_seconds[1:] or cpu_seconds) / steps,
     }
 
 
@@ -137,7 +149,8 @@ def _parser() -> argparse.ArgumentParser:
     pictures = (_draw, _video, _pipeline, _mujoco)
     saves = (_saving, _replay, _writing)
     logs = (_logging, _record, _faults)
-    for measure in (_train, _step, _solve, *logs, *saves, *pictures, _physics, _train_physics):
+    physics, replay = (_physics, _train_physics), (_off_policy, _ring)
+    for measure in (_train, _step, _solve, *logs, *saves, *pictures, *physics, *replay):
         command = commands.add_parser(measure.__name__[1:].replace("_", "-"))
         command.set_defaults(measure=measure)
         command.add_argument("peer")
@@ -149,6 +162,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--logging", default="none")
         command.add_argument("--group", type=int, default=1, help="records that are handed over together")
         command.add_argument("--env", default="CartPole", help="a class or a name of an environment")
+        command.add_argument("--algorithm", default="SAC", help="one that learns from a replay buffer")
+        command.add_argument("--rows", type=int, help="length of the replay buffer")
         command.add_argument("--way", default="", help="how it is simulated")
         command.add_argument("--opengl", default="software", help="or egl or osmesa")
         command.add_argument("--full", action="store_true", help="do not stop when solved")
