@@ -69,6 +69,24 @@ SPREAD = "test_training_videos::test_what_waits_and_what_is_taken_first_is_evenl
 CATEGORICAL = "test_distributions::test_categorical_log_probabilities_and_entropy"
 NORMAL = "test_distributions::test_normal_log_density_and_entropy_are_of_the_whole_array"
 
+RING = "test_buffer::test_it_holds_the_last_steps_whole_however_often_the_ring_goes_round"
+SUMS = "test_buffer::test_rewards_are_summed_until_the_episode_ends_as_by_a_loop"
+DQN = "test_q_learning::test_loss_and_gradient_are_those_of_the_papers"
+SCALED = "test_q_learning::test_gradients_are_scaled_down_to_the_longest_that_may_be"
+COPIED = "test_q_learning::test_the_target_is_a_copy_made_after_every_so_many_updates"
+SLOWLY = "test_q_learning::test_a_slow_target_goes_a_part_of_the_way"
+DETERMINISTIC = "test_actor_critics::test_deterministic_losses_and_gradients_are_those_of_the_papers"
+LATE = "test_actor_critics::test_the_policy_is_updated_late_and_its_gradient_is_not_computed_in_between"
+EXPLORES = "test_actor_critics::test_exploration_stays_in_the_box"
+SAC = "test_actor_critics::test_sac_losses_and_gradients_are_those_of_the_paper"
+DISCRETE = "test_actor_critics::test_discrete_sac_losses_and_gradients_are_those_of_the_paper"
+CROSSQ = "test_actor_critics::test_crossq_losses_and_gradients_are_those_of_the_paper"
+ADAM = "test_actor_critics::test_optimizers_are_adam_with_the_papers_numbers"
+OFTEN = "test_off_policy::test_updates_are_made_as_often_as_was_said"
+FORBIDDEN = "test_off_policy::test_no_forbidden_action_is_done"
+FALLS = "test_off_policy::test_epsilon_and_learning_rate_follow_their_schedules"
+TOO_LARGE = "test_off_policy::test_a_buffer_that_does_not_fit_into_memory_is_refused_before_it_is_made"
+
 CHANGES = [
     change("advantage", "1.0 - terminals", "1.0 - dones", GAE),
     change("advantage", "gae_lambda * (1.0 - dones", "gae_lambda * (1.0 - terminals", GAE),
@@ -947,4 +965,90 @@ CHANGES = [
         "(width - self.width * factor)",
         "test_render::test_a_fitted_transform_shows_the_same_part_centred_and_undistorted",
     ),
+    change("algorithm/off_policy/buffer", "self.head - self.size +", "self.head +", RING),
+    change("algorithm/off_policy/buffer", "(self.size - (n_step - 1))", "self.size", SUMS),
+    change("algorithm/off_policy/buffer", "gamma * weight[last]", "gamma * weight[-1]", SUMS),
+    change("algorithm/off_policy/buffer", "~at_last(row.terminal)", "~at_last(done)", SUMS),
+    change("algorithm/off_policy/dqn", "if self.double else", "if not self.double else", DQN),
+    change("algorithm/off_policy/dqn", "(batch.next_action_mask, judged, -", "(True, judged, -", DQN),
+    change("algorithm/off_policy/dqn", "losses.huber_loss", "losses.squared_error", DQN),
+    change(
+        "algorithm/off_policy/dqn", "with_rest_of(networks.target, networks.policy)", "networks.target", DQN
+    ),
+    change("algorithm/off_policy/dqn", "optax.clip_by_global_norm(self", "optax.clip(self", SCALED),
+    change("algorithm/off_policy/dqn", "(number + 1) %", "number %", COPIED),
+    change(
+        "algorithm/off_policy/base", "(1 - tau) * slow + tau * fast", "slow + tau * (fast - slow)", COPIED
+    ),
+    change("algorithm/off_policy/base", "(1 - tau) * slow + tau", "tau * slow + (1 - tau)", SLOWLY),
+    change("algorithm/off_policy/base", "-(-self.learning_starts //", "(self.learning_starts //", OFTEN),
+    change("algorithm/off_policy/base", "& (buffer.size >= self.n_step)", "", OFTEN),
+    change("algorithm/off_policy/base", "full | (buffer.size", "(buffer.size", OFTEN),
+    change("algorithm/off_policy/base", "number=number + xs[0]", "number=number", OFTEN),
+    change(
+        "algorithm/off_policy/base", "self._ready(buffer) * self.gradient_steps", "self._ready(buffer)", OFTEN
+    ),
+    change("algorithm/off_policy/base", "jnp.float32), mask).action", "jnp.float32)).action", FORBIDDEN),
+    change(
+        "algorithm/off_policy/base",
+        "self.learning_rate, progress)",
+        "self.learning_rate, 0 * progress)",
+        FALLS,
+    ),
+    change("algorithm/exploration", "progress / fraction", "progress", FALLS),
+    change("algorithm/footprint", "REPLAYS = 3", "REPLAYS = 1", TOO_LARGE),
+    change("algorithm/off_policy/deterministic", "jnp.min(follows", "jnp.max(follows", DETERMINISTIC),
+    change("algorithm/off_policy/deterministic", "critics[:1], policy", "critics, policy", DETERMINISTIC),
+    change(
+        "algorithm/off_policy/deterministic", "key=key), -1.0, 1.0)", "key=key), -9.0, 9.0)", DETERMINISTIC
+    ),
+    change(
+        "algorithm/off_policy/deterministic",
+        "with_rest_of(networks.target_policy, policy)",
+        "networks.target_policy",
+        DETERMINISTIC,
+    ),
+    change(
+        "algorithm/off_policy/deterministic", "% self.policy_delay == 0", "% self.policy_delay == 1", LATE
+    ),
+    change("algorithm/off_policy/deterministic", "self.exploration_std * noise", "noise", EXPLORES),
+    change(
+        "algorithm/off_policy/td3",
+        "noise, -self.target_noise_clip",
+        "noise, -9 * self.target_noise_clip",
+        DETERMINISTIC,
+    ),
+    change("algorithm/off_policy/critics", "jnp.sum(jnp.mean(", "jnp.mean(jnp.mean(", SAC),
+    change("algorithm/off_policy/sac", "- alpha * next_log_prob", "+ alpha * next_log_prob", SAC),
+    change("algorithm/off_policy/sac", "log_prob - jnp.min(found", "log_prob - jnp.mean(found", SAC),
+    change(
+        "algorithm/off_policy/soft",
+        "-temperature.log_alpha * missing",
+        "temperature.log_alpha * missing",
+        SAC,
+    ),
+    change("algorithm/off_policy/soft", "_per_action * policy.action_space.flat_size", "_per_action", SAC),
+    change("algorithm/off_policy/discrete_sac", "jnp.where(probs > 0, of, 0.0)", "of", DISCRETE),
+    change(
+        "algorithm/off_policy/discrete_sac",
+        "follows - alpha * chances",
+        "follows + alpha * chances",
+        DISCRETE,
+    ),
+    change(
+        "algorithm/off_policy/discrete_sac",
+        "batch.next_observation, batch.next_action_mask",
+        "batch.next_observation, batch.action_mask",
+        DISCRETE,
+    ),
+    change(
+        "algorithm/off_policy/crossq",
+        "lax.stop_gradient(jnp.min(follows, axis=0))",
+        "jnp.min(follows, axis=0)",
+        CROSSQ,
+    ),
+    change("algorithm/off_policy/crossq", "critics = with_rest_of(critics, after)", "", CROSSQ),
+    change("algorithm/off_policy/crossq", "with_rest_of(policy, after)", "policy", CROSSQ),
+    change("algorithm/off_policy/crossq", "% self.policy_delay == 0", "% self.policy_delay == 1", LATE),
+    change("algorithm/off_policy/crossq", "b1=0.5", "b1=0.9", ADAM),
 ]
