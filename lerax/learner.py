@@ -1,6 +1,7 @@
 """What an algorithm keeps beside the loop's own things, and what it says of an iteration."""
 
 import equinox as eqx
+from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from lerax.policy import AbstractPolicy
@@ -33,9 +34,26 @@ class Maybe(eqx.Module):
         there: Whether it is.
     """
 
-    value: Float[Array, ""]
-    there: Bool[Array, ""]
+    value: Float[Array, "*batch"]
+    there: Bool[Array, "*batch"]
 
 
 Log = dict[str, Float[Array, ""] | Maybe]
 """What an algorithm says of an iteration: scalars by name."""
+
+
+def as_maybe(entry: Float[Array, ""] | Maybe) -> Maybe:
+    """An entry of a log, which is there if it does not say so itself."""
+    value, there = (entry.value, entry.there) if isinstance(entry, Maybe) else (entry, jnp.array(True))
+    return Maybe(jnp.asarray(value, jnp.float32), there)
+
+
+def means(log: dict[str, Maybe]) -> dict[str, Maybe]:
+    """The mean of what is there in each column, which has leading axes."""
+
+    def mean(column: Maybe) -> Maybe:
+        count = jnp.sum(column.there, dtype=jnp.float32)
+        total = jnp.sum(jnp.where(column.there, column.value, 0.0))
+        return Maybe(total / jnp.maximum(count, 1.0), count > 0)
+
+    return {name: mean(column) for name, column in log.items()}

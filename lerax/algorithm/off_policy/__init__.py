@@ -1,6 +1,5 @@
 """Algorithms that learn from all that has happened."""
 
-from .base import AbstractNetworks as AbstractNetworks
 from .base import AbstractOffPolicyAlgorithm as AbstractOffPolicyAlgorithm
 from .base import OffPolicyLearner as OffPolicyLearner
 from .buffer import ReplayBuffer as ReplayBuffer
@@ -9,5 +8,6 @@ from .crossq import CrossQ as CrossQ
 from .ddpg import DDPG as DDPG
 from .discrete_sac import DiscreteSAC as DiscreteSAC
 from .dqn import DQN as DQN
+from .networks import AbstractNetworks as AbstractNetworks
 from .sac import SAC as SAC
 from .td3 import TD3 as TD3

@@ -1,8 +1,8 @@
 """The iteration of off-policy algorithms, one scan: act, store, draw, update. A subclass gives the update."""
 
+import dataclasses
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import equinox as eqx
 import jax
@@ -15,37 +15,22 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from lerax import tree
 from lerax.collect import Standing, Steps, collect
-from lerax.distribution import Categorical
 from lerax.env import AbstractEnvLike
-from lerax.errors import SettingError, SettingTypeError
-from lerax.learner import AbstractLearner, Log, Maybe
+from lerax.errors import SettingError
+from lerax.learner import AbstractLearner, Log, Maybe, as_maybe, means
 from lerax.policy import AbstractPolicy
 from lerax.schedule import scheduled
 from lerax.settings import check_settings
-from lerax.space import AbstractSpace, Discrete
 
 from .. import arguments as shared
 from .. import footprint
 from ..base_algorithm import AbstractAlgorithm
-from ..optimizer import adam, descend, with_rate
+from ..optimizer import adam, with_rate
 from ..state import AlgorithmState
 from . import arguments
 from .buffer import ReplayBuffer, Row, Transitions
-
-
-class AbstractNetworks(eqx.Module):
-    """All that updates change.
-
-    Attributes:
-        policy: What acts.
-        opt_state: What the optimizers hold.
-    """
-
-    policy: eqx.AbstractVar[AbstractPolicy]
-    opt_state: eqx.AbstractVar[PyTree]
-
-
-NetworksT = TypeVar("NetworksT", bound=AbstractNetworks)
+from .exploring import random_action, random_noise
+from .networks import NetworksT, trainable
 
 
 class OffPolicyLearner(AbstractLearner, Generic[NetworksT]):
@@ -184,7 +169,8 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
         rounds = self.buffer_size // (self.num_envs * self.train_frequency)
         row = _row(env, policy)
         buffer = ReplayBuffer.empty(row, rounds * self.train_frequency, self.num_envs)
-        return OffPolicyLearner(networks, buffer, jnp.array(0, jnp.int32))
+        make: Any = OffPolicyLearner  # two of whose fields are properties, which pyright does not see
+        return make(networks, buffer, jnp.array(0, jnp.int32))
 
     def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
         row = _row(env, policy)
@@ -194,8 +180,7 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
         self, state: AlgorithmState[OffPolicyLearner[NetworksT]], *, key: Key[Array, ""]
     ) -> tuple[AlgorithmState[OffPolicyLearner[NetworksT]], Steps, Log]:
         learner = state.learner
-        networks = self.prepared(learner.networks, self.progress(state))
-        learner = OffPolicyLearner(networks, learner.buffer, learner.num_updates)
+        learner = dataclasses.replace(learner, networks=self.prepared(learner.networks, self.progress(state)))
 
         def one(carry: Any, key: Key[Array, ""]) -> Any:
             collect_key, update_key = jr.split(key)
@@ -204,13 +189,14 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
             buffer = learner.buffer.added(steps)
             networks, log = self._updated(learner.networks, buffer, learner.num_updates, update_key)
             number = learner.num_updates + self._ready(buffer) * self.gradient_steps
-            return (standing, OffPolicyLearner(networks, buffer, number)), (steps, log)
+            learner = dataclasses.replace(learner, networks=networks, buffer=buffer, num_updates=number)
+            return (standing, learner), (steps, log)
 
         keys = jr.split(key, self.num_steps // self.train_frequency)
         (standing, learner), (steps, log) = tree.scan(one, (state.standing, learner), keys)
         steps = jax.tree.map(lambda x: x.reshape(self.num_steps, *x.shape[2:]), steps)
         rate = scheduled(self.learning_rate_schedule, self.learning_rate, self.progress(state))
-        log = _means(log) | self.logged(learner.networks) | {"learning_rate": rate}
+        log = means(log) | self.logged(learner.networks) | {"learning_rate": rate}
         return state.after(standing, _seen_more(learner, steps)), steps, log
 
     def logged(self, networks: NetworksT) -> Log:
@@ -255,7 +241,7 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
             updated, log = self.update(
                 eqx.combine(arrays, static), batch, number=number + xs[0], key=update_key
             )
-            there = {name: _maybe(entry) for name, entry in log.items()}
+            there = {name: as_maybe(entry) for name, entry in log.items()}
             return tree.strongly_typed(eqx.filter(updated, eqx.is_array)), there
 
         def update(arrays: PyTree) -> tuple[PyTree, dict[str, Maybe]]:
@@ -274,89 +260,6 @@ def _seen_more(learner: OffPolicyLearner[NetworksT], steps: Steps) -> OffPolicyL
     return eqx.tree_at(
         lambda learner: learner.networks.policy, learner, learner.policy.after_rollout(observations)
     )
-
-
-def _maybe(entry: Float[Array, ""] | Maybe) -> Maybe:
-    if isinstance(entry, Maybe):
-        return Maybe(jnp.asarray(entry.value, jnp.float32), entry.there)
-    return Maybe(jnp.asarray(entry, jnp.float32), jnp.array(True))
-
-
-def _means(log: dict[str, Maybe]) -> dict[str, Maybe]:
-    """The means of what is there, of each column."""
-
-    def mean(column: Maybe) -> Maybe:
-        count = jnp.sum(column.there, dtype=jnp.float32)
-        total = jnp.sum(jnp.where(column.there, column.value, 0.0))
-        return Maybe(total / jnp.maximum(count, 1.0), count > 0)
-
-    return {name: mean(column) for name, column in log.items()}
-
-
-def random_noise(space: AbstractSpace, *, key: Key[Array, ""]) -> Array:
-    """What `random_action` takes."""
-    return jr.gumbel(key, (space.n,), jnp.float32) if isinstance(space, Discrete) else space.sample(key=key)
-
-
-def random_action(space: AbstractSpace, mask: Bool[Array, "..."] | None, noise: Array) -> Array:
-    """Any allowed action alike."""
-    if isinstance(space, Discrete):
-        return Categorical(jnp.zeros(space.n, jnp.float32), mask).action(noise)
-    return noise
-
-
-def trained(
-    network: Any,
-    opt_state: Any,
-    loss: Callable[[Any], tuple[Float[Array, ""], Any]],
-    optimizer: Any,
-) -> tuple[Any, Any, Float[Array, ""], Any]:
-    """One step of an optimizer on all that is trainable of a network, as one vector.
-
-    Args:
-        network: What is changed.
-        opt_state: The optimizer's state.
-        loss: From the network to the loss and something more.
-        optimizer: The optimizer.
-
-    Returns:
-        The network and the optimizer's state after it, the loss before it, and what came with it.
-    """
-    vector, unravel = tree.ravel(network, trainable(network))
-    (value, more), gradient = jax.value_and_grad(lambda vector: loss(unravel(vector)), has_aux=True)(vector)
-    vector, opt_state, _ = descend(optimizer, vector, gradient, opt_state)
-    return unravel(vector), opt_state, value, more
-
-
-def with_rest_of(network: Any, other: Any) -> Any:
-    """What is trained of the one, and all else of the other, such as moving averages."""
-    chosen = eqx.filter(network, trainable(network))
-    return eqx.combine(chosen, eqx.filter(other, trainable(other), inverse=True))
-
-
-def trainable(network: Any) -> PyTree:
-    """Which leaves are trained: what a policy says, of others all that is."""
-    return network.trainable() if isinstance(network, AbstractPolicy) else tree.trainable(network)
-
-
-def follow(target: Any, network: Any, tau: float | Float[Array, ""]) -> Any:
-    """A slow copy, moved by the part `tau` towards the network (Lillicrap et al., 2016): 1 copies it.
-
-    All that is not trained, such as running statistics, is the network's.
-    """
-    move = lambda moves, slow, fast: (1 - tau) * slow + tau * fast if moves else fast
-    return jax.tree.map(move, trainable(network), target, network)
-
-
-def must_be(name: str, policy: object, wanted: type) -> None:
-    """Refuses a policy of another class.
-
-    Raises:
-        SettingTypeError: It is one.
-    """
-    if not isinstance(policy, wanted):
-        said = getattr(policy, "name", type(policy).__name__)
-        raise SettingTypeError(name, policy, wrong=f"needs an {wanted.__name__}", said=said)
 
 
 def _row(env: AbstractEnvLike, policy: Any) -> Row:

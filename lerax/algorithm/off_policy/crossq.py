@@ -1,5 +1,6 @@
 """CrossQ (Bhatt et al., 2024, https://arxiv.org/abs/1902.05605)."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -16,9 +17,9 @@ from lerax.policy import MLPCrossQPolicy
 from .. import arguments as shared
 from ..optimizer import adam
 from . import arguments
-from .base import must_be, trained, with_rest_of
 from .buffer import Transitions
 from .critics import q_values, squared_error
+from .networks import must_be, trained, with_rest_of
 from .soft import AbstractGaussianSoftAlgorithm, SoftNetworks, acted
 
 
@@ -66,7 +67,7 @@ class CrossQ(AbstractGaussianSoftAlgorithm):
         )
         critics = with_rest_of(critics, after)
         opt_state = policy_state, critic_state, temperature_state
-        waiting = SoftNetworks(policy, critics, None, networks.temperature, opt_state)
+        waiting = dataclasses.replace(networks, critics=critics, opt_state=opt_state)
         due = number % self.policy_delay == 0
         arrays, static = eqx.partition(waiting, eqx.is_array)
 
@@ -98,6 +99,10 @@ class CrossQ(AbstractGaussianSoftAlgorithm):
         )
         missing = self.missing_entropy(policy, entropy)
         temperature, temperature_state = self.tempered(networks.temperature, temperature_state, missing)
-        opt_state = policy_state, critic_state, temperature_state
-        networks = SoftNetworks(with_rest_of(policy, after), networks.critics, None, temperature, opt_state)
+        networks = dataclasses.replace(
+            networks,
+            policy=with_rest_of(policy, after),
+            temperature=temperature,
+            opt_state=(policy_state, critic_state, temperature_state),
+        )
         return networks, (least, entropy)

@@ -1,7 +1,5 @@
 """Deep deterministic policy gradients (Lillicrap et al., 2016, https://arxiv.org/abs/1509.02971)."""
 
-from typing import ClassVar
-
 from .. import arguments as shared
 from . import arguments
 from .deterministic import AbstractDeterministicAlgorithm
@@ -18,9 +16,3 @@ class DDPG(AbstractDeterministicAlgorithm):
 
     learning_starts: int = arguments.learning_starts(1_000)
     learning_rate: float = shared.learning_rate(1e-3)
-
-    num_critics: ClassVar[int] = 1
-
-    @property
-    def policy_delay(self) -> int:
-        return 1

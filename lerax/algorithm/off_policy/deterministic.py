@@ -1,22 +1,24 @@
 """The mathematics that DDPG and TD3 share."""
 
-from typing import Any
+import dataclasses
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from lerax.env import AbstractEnvLike
 from lerax.learner import Log, Maybe
 from lerax.policy import MLPDeterministicPolicy
 
 from . import arguments
-from .base import AbstractNetworks, AbstractOffPolicyAlgorithm, follow, must_be, trained, with_rest_of
+from .base import AbstractOffPolicyAlgorithm
 from .buffer import Transitions
 from .critics import make_critics, q_values, squared_error
+from .networks import AbstractNetworks, follow, must_be, trained, with_rest_of
 
 
 class DeterministicNetworks(AbstractNetworks):
@@ -46,14 +48,17 @@ class AbstractDeterministicAlgorithm(AbstractOffPolicyAlgorithm[DeterministicNet
         exploration_std: Standard deviation of the noise that is added to actions in training.
         tau: Part of the way that targets follow at each update of theirs.
         num_critics: Critics, of which the least is believed.
-        policy_delay: Updates of the critics for each one of the policy and of the targets.
     """
 
     exploration_std: float = arguments.exploration_std(0.1)
     tau: float = arguments.tau()
-    num_critics: eqx.AbstractClassVar[int]
-    policy_delay: eqx.AbstractVar[int]
+    num_critics: ClassVar[int] = 1
     default_policy = "MLPDeterministicPolicy"
+
+    @property
+    def delay(self) -> int:
+        """Updates of the critics for each one of the policy and of the targets."""
+        return 1
 
     def smoothing(self, shape: tuple[int, ...], *, key: Key[Array, ""]) -> Float[Array, "..."]:
         """Noise that is added to the target policy's actions."""
@@ -64,12 +69,20 @@ class AbstractDeterministicAlgorithm(AbstractOffPolicyAlgorithm[DeterministicNet
     ) -> DeterministicNetworks:
         must_be(self.name, policy, MLPDeterministicPolicy)
         critics = make_critics(policy, self.num_critics, key=key)
-        return DeterministicNetworks(policy, critics, policy, critics, self.optimized(policy, critics))
+        return DeterministicNetworks(
+            policy=policy,
+            critics=critics,
+            target_policy=policy,
+            target_critics=critics,
+            opt_state=self.optimized(policy, critics),
+        )
 
     def exploration_noise(self, policy: Any, *, key: Key[Array, ""]) -> Array:
         return jr.normal(key, (policy.action_space.flat_size,), jnp.float32)
 
-    def explore(self, policy: Any, observation: PyTree, action_mask: None, *, noise: Array) -> Array:
+    def explore(
+        self, policy: Any, observation: PyTree, action_mask: Bool[Array, "..."] | None, *, noise: Array
+    ) -> Array:
         action = policy.unit_action(observation) + self.exploration_std * noise
         return policy.scaled(jnp.clip(action, -1.0, 1.0))
 
@@ -103,15 +116,19 @@ class AbstractDeterministicAlgorithm(AbstractOffPolicyAlgorithm[DeterministicNet
         def improved(arrays: PyTree) -> tuple[PyTree, Float[Array, ""]]:
             now = eqx.combine(arrays, static)
             policy, policy_state, loss, _ = trained(now.policy, now.opt_state[0], policy_loss, optimizer)
-            targets = (now.target_policy, policy), (now.target_critics, now.critics)
-            followed = (follow(*pair, self.tau) for pair in targets)
-            now = DeterministicNetworks(policy, now.critics, *followed, (policy_state, now.opt_state[1]))
+            now = DeterministicNetworks(
+                policy=policy,
+                critics=now.critics,
+                target_policy=follow(now.target_policy, policy, self.tau),
+                target_critics=follow(now.target_critics, now.critics, self.tau),
+                opt_state=(policy_state, now.opt_state[1]),
+            )
             return eqx.filter(now, eqx.is_array), loss
 
-        waiting = DeterministicNetworks(
-            policy, critics, target, networks.target_critics, (policy_state, critic_state)
+        waiting = dataclasses.replace(
+            networks, critics=critics, target_policy=target, opt_state=(policy_state, critic_state)
         )
-        due, (arrays, static) = number % self.policy_delay == 0, eqx.partition(waiting, eqx.is_array)
+        due, (arrays, static) = number % self.delay == 0, eqx.partition(waiting, eqx.is_array)
         no_loss = jnp.array(0, jnp.float32)
         arrays, least = lax.cond(due, improved, lambda arrays: (arrays, no_loss), arrays)
         log = {"critic_loss": loss, "q_value": value, "policy_loss": Maybe(least, due)}

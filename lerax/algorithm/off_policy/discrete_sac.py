@@ -12,9 +12,9 @@ from lerax.learner import Log
 from lerax.policy import MLPCategoricalPolicy
 from lerax.settings import setting
 
-from .base import follow, must_be, trained
 from .buffer import Transitions
 from .critics import squared_error, values
+from .networks import follow, must_be, trained
 from .soft import AbstractSoftAlgorithm, SoftNetworks
 
 
@@ -72,11 +72,16 @@ class DiscreteSAC(AbstractSoftAlgorithm):
             allowed = jnp.sum(batch.action_mask, axis=1, dtype=jnp.float32)
         missing = self.entropy_fraction * jnp.mean(jnp.log(allowed)) - entropy
         temperature, temperature_state = self.tempered(networks.temperature, temperature_state, missing)
-        targets = follow(networks.target_critics, critics, self.tau)
-        opt_state = policy_state, critic_state, temperature_state
+        networks = SoftNetworks(
+            policy=policy,
+            critics=critics,
+            target_critics=follow(networks.target_critics, critics, self.tau),
+            temperature=temperature,
+            opt_state=(policy_state, critic_state, temperature_state),
+        )
         log = {"critic_loss": loss, "policy_loss": least, "q_value": value}
         log |= {"entropy": entropy, "temperature": alpha}
-        return SoftNetworks(policy, critics, targets, temperature, opt_state), log
+        return networks, log
 
 
 def _chances(policy: Any, observation: PyTree, mask: Bool[Array, "sample n"] | None) -> Categorical:

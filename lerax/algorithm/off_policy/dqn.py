@@ -1,5 +1,6 @@
 """Deep Q-learning (Mnih et al., 2015, https://doi.org/10.1038/nature14236)."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -16,8 +17,9 @@ from lerax.settings import setting
 from .. import arguments as shared
 from ..exploration import epsilon_at
 from . import arguments
-from .base import AbstractNetworks, AbstractOffPolicyAlgorithm, follow, must_be, trained, with_rest_of
+from .base import AbstractOffPolicyAlgorithm
 from .buffer import Transitions
+from .networks import AbstractNetworks, follow, must_be, trained, with_rest_of
 
 
 class QNetworks(AbstractNetworks):
@@ -61,7 +63,7 @@ class DQN(AbstractOffPolicyAlgorithm[QNetworks]):
 
     def init_networks(self, env: AbstractEnvLike, policy: Any, *, key: Key[Array, ""]) -> QNetworks:
         must_be(self.name, policy, MLPQPolicy)
-        return QNetworks(policy, policy, *self.optimized(policy))
+        return QNetworks(policy=policy, target=policy, opt_state=self.optimized(policy)[0])
 
     def optimizer(self) -> optax.GradientTransformation:
         return optax.chain(optax.clip_by_global_norm(self.max_grad_norm), super().optimizer())
@@ -75,7 +77,7 @@ class DQN(AbstractOffPolicyAlgorithm[QNetworks]):
             fraction=self.exploration_fraction,
             schedule=self.exploration_schedule,
         )
-        return QNetworks(networks.policy.with_epsilon(epsilon), networks.target, networks.opt_state)
+        return dataclasses.replace(networks, policy=networks.policy.with_epsilon(epsilon))
 
     def explore(
         self, policy: Any, observation: PyTree, action_mask: Bool[Array, " n"] | None, *, noise: Array
@@ -102,7 +104,8 @@ class DQN(AbstractOffPolicyAlgorithm[QNetworks]):
         policy, opt_state, value, mean = trained(networks.policy, networks.opt_state, loss, self.optimizer())
         due = (number + 1) % self.target_interval == 0
         target = tree.where(due, follow(target, policy, self.tau), target)
-        return QNetworks(policy, target, opt_state), {"loss": value, "q_value": mean}
+        networks = QNetworks(policy=policy, target=target, opt_state=opt_state)
+        return networks, {"loss": value, "q_value": mean}
 
     def logged(self, networks: QNetworks) -> Log:
         return {"epsilon": networks.policy.epsilon.epsilon}

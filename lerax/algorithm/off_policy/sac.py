@@ -10,9 +10,9 @@ from lerax.env import AbstractEnvLike
 from lerax.learner import Log
 from lerax.policy import MLPSquashedGaussianPolicy
 
-from .base import follow, must_be, trained
 from .buffer import Transitions
 from .critics import q_values, squared_error
+from .networks import follow, must_be, trained
 from .soft import AbstractGaussianSoftAlgorithm, SoftNetworks, acted
 
 
@@ -57,8 +57,13 @@ class SAC(AbstractGaussianSoftAlgorithm):
         policy, policy_state, least, entropy = trained(policy, policy_state, policy_loss, optimizer)
         missing = self.missing_entropy(policy, entropy)
         temperature, temperature_state = self.tempered(networks.temperature, temperature_state, missing)
-        targets = follow(networks.target_critics, critics, self.tau)
-        opt_state = policy_state, critic_state, temperature_state
+        networks = SoftNetworks(
+            policy=policy,
+            critics=critics,
+            target_critics=follow(networks.target_critics, critics, self.tau),
+            temperature=temperature,
+            opt_state=(policy_state, critic_state, temperature_state),
+        )
         log = {"critic_loss": loss, "policy_loss": least, "q_value": value}
         log |= {"entropy": entropy, "temperature": alpha}
-        return SoftNetworks(policy, critics, targets, temperature, opt_state), log
+        return networks, log

@@ -6,14 +6,15 @@ import equinox as eqx
 import jax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax.distribution import SquashedNormal
 from lerax.settings import setting
 
 from . import arguments
-from .base import AbstractNetworks, AbstractOffPolicyAlgorithm, trained
+from .base import AbstractOffPolicyAlgorithm
 from .critics import make_critics
+from .networks import AbstractNetworks, trained
 
 
 class Temperature(eqx.Module):
@@ -40,7 +41,7 @@ class SoftNetworks(AbstractNetworks):
 
     policy: Any
     critics: tuple[Any, ...]
-    target_critics: tuple[Any, ...] | None
+    target_critics: Any
     temperature: Temperature
     opt_state: tuple[Any, Any, Any]
 
@@ -66,7 +67,13 @@ class AbstractSoftAlgorithm(AbstractOffPolicyAlgorithm[SoftNetworks]):
         critics = make_critics(policy, self.num_critics, key=key)
         temperature = Temperature(jnp.log(jnp.asarray(self.initial_temperature, jnp.float32)))
         opt_state = self.optimized(policy, critics, temperature)
-        return SoftNetworks(policy, critics, critics if targets else None, temperature, opt_state)
+        return SoftNetworks(
+            policy=policy,
+            critics=critics,
+            target_critics=critics if targets else None,
+            temperature=temperature,
+            opt_state=opt_state,
+        )
 
     def tempered(
         self, temperature: Temperature, opt_state: Any, missing: Float[Array, ""]
@@ -98,17 +105,16 @@ class AbstractGaussianSoftAlgorithm(AbstractSoftAlgorithm):
 
     default_policy = "MLPSquashedGaussianPolicy"
 
-    def explore(self, policy: Any, observation: PyTree, action_mask: None, *, noise: Array) -> Array:
+    def explore(
+        self, policy: Any, observation: PyTree, action_mask: Bool[Array, "..."] | None, *, noise: Array
+    ) -> Array:
         return policy.action(observation, noise)
 
     def noise_of(
         self, policy: Any, shape: tuple[int, ...], key: Key[Array, ""]
     ) -> Float[Array, "*shape size"]:
         """Noise for actions of that many samples."""
-        draw = lambda key: policy.noise(key=key)
-        for _ in shape:
-            draw = jax.vmap(draw)
-        return draw(jr.split(key, shape))
+        return jr.normal(key, (*shape, policy.action_space.flat_size), jnp.float32)  # at once: one key
 
     def missing_entropy(self, policy: Any, entropy: Float[Array, ""]) -> Float[Array, ""]:
         """By how much an entropy lies below the wanted one."""

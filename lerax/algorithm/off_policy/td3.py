@@ -30,6 +30,10 @@ class TD3(AbstractDeterministicAlgorithm):
 
     num_critics: ClassVar[int] = 2
 
+    @property
+    def delay(self) -> int:
+        return self.policy_delay
+
     def smoothing(self, shape: tuple[int, ...], *, key: Key[Array, ""]) -> Float[Array, "..."]:
         noise = self.target_noise_std * jr.normal(key, shape, jnp.float32)
         return jnp.clip(noise, -self.target_noise_clip, self.target_noise_clip)
