@@ -78,7 +78,7 @@ def export(
         ImportError: The packages of the extra `onnx` are missing.
         OSError: The file cannot be written.
     """
-    from lerax.onnx import to_onnx  # an extra
+    from lerax.onnx_graph import to_onnx  # an extra
 
     check_policy(policy, env)
     if policy.reset(key=jr.key(0)) is not None:

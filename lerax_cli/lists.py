@@ -109,6 +109,10 @@ def _available(reason: str | None) -> dict[str, Any]:
     return {"available": not reason, "reason": reason}
 
 
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.12g}"
+
+
 def _about(row: dict[str, Any]) -> str:
     return row["about"] if row["available"] else f"not available: {row['reason']}"
 
@@ -133,8 +137,8 @@ def _list_fitting(env: Entry, json: bool) -> None:
     cells = [("NAME", "FITS", "SCORE", "STEPS", "SECONDS", "WHAT IT IS")]
     for row in rows:
         fits = {None: "-", True: "yes", False: f"no: {row['misfit']}"}[row["fits"]]
-        figures = (f"{row[key]:,g}" if row[key] is not None else "-" for key in ("score", "steps", "seconds"))
-        cells.append((row["name"], fits, *figures, _about(row)))
+        score, steps, seconds = (_number(row[key]) for key in ("score", "steps", "seconds"))
+        cells.append((row["name"], fits, score, steps, seconds, _about(row)))
     report.table(cells)
     report.say(f"`lerax train {env.name}` takes {usual}, and --algo NAME another one. SECONDS are of a CPU.")
 

@@ -130,7 +130,7 @@ def test_deterministic_losses_and_gradients_are_those_of_the_papers(kind, normal
 def test_the_policy_is_updated_late_and_its_gradient_is_not_computed_in_between(kind):
     """Neither are targets and temperature; the branch without an update holds no matrix product."""
     policy = {TD3: MLPDeterministicPolicy, CrossQ: MLPCrossQPolicy}[kind]
-    algorithm = GRADIENT[kind](batch_size=SAMPLES, policy_delay=3)
+    algorithm = kind(batch_size=SAMPLES, policy_delay=3)
     networks = networks_of(algorithm, policy(Wide(), **SIZES, key=KEY), Wide())
     batch = made_up(Wide())
     waits = lambda n: [getattr(n, name, None) for name in ("policy", *LATE)]
@@ -192,9 +192,9 @@ def gaussian(net_output, noise):
     """Unit actions and their log densities; Haarnoja et al. (2018), appendix C, in float64."""
     mean, log_std = np.split(net_output, 2, axis=1)
     log_std = np.clip(log_std, -20, 2)
-    action = np.tanh(mean + np.exp(log_std) * noise)
+    raw = mean + np.exp(log_std) * noise
     density = -(noise**2) / 2 - log_std - np.log(2 * np.pi) / 2
-    return action, (density - np.log(1 - action**2)).sum(1)
+    return np.tanh(raw), (density + 2 * np.log(np.cosh(raw))).sum(1)  # 1 - tanh^2 = 1 / cosh^2
 
 
 def noises(algorithm, policy):

@@ -121,7 +121,7 @@ PROGRAMS = {
 def test_each_operation_is_what_it_is_in_jax(name):
     from onnxruntime import InferenceSession
 
-    from lerax.onnx import to_onnx
+    from lerax.onnx_graph import to_onnx
 
     program = PROGRAMS[name]
     form = jax.ShapeDtypeStruct((4, 4), jnp.float32)
