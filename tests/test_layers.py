@@ -15,7 +15,7 @@ import pytest
 ORDER = (
     "errors interval kinds settings tree files archive checkpoint fingerprint processes render backend space "
     "distribution statistics env wrapper network policy learner advantage schedule collect evaluate player "
-    "record onnx export checkpoints run callback algorithm replay presets names registry runs verify "
+    "record onnx_graph export checkpoints run callback algorithm replay presets names registry runs verify "
     "branch lerax_cli"
 ).split()
 # Where a package may be imported: prefixes of paths.
