@@ -85,7 +85,7 @@ ALGORITHMS = _entries(
         "Q-learning without a replay memory, many environments wide; discrete actions.",
         "",
         "",
-        "MLPQPolicy",
+        "MLPPQNPolicy",
     ),
     ("dqn", "lerax.algorithm:DQN", "Deep Q-learning, double; discrete actions.", "", "", "MLPQPolicy"),
     (
@@ -140,6 +140,7 @@ POLICIES = _entries(
         "lerax.policy:MLPQPolicy",
         "A perceptron that values each discrete action.",
     ),
+    ("MLPPQNPolicy", "lerax.policy:MLPPQNPolicy", "The same with layer normalisation."),
     (
         "MLPDeterministicPolicy",
         "lerax.policy:MLPDeterministicPolicy",

@@ -7,6 +7,7 @@ from .box import AbstractBoxPolicy as AbstractBoxPolicy
 from .categorical import MLPCategoricalPolicy as MLPCategoricalPolicy
 from .deterministic import MLPDeterministicPolicy as MLPDeterministicPolicy
 from .mlp import AbstractMLPPolicy as AbstractMLPPolicy
+from .q import MLPPQNPolicy as MLPPQNPolicy
 from .q import MLPQPolicy as MLPQPolicy
 from .random import RandomPolicy as RandomPolicy
 from .squashed_gaussian import AbstractSquashedGaussianPolicy as AbstractSquashedGaussianPolicy

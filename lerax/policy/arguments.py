@@ -21,9 +21,9 @@ def initialization(default: str) -> Any:
     return setting(default, "How initial weights are drawn.", choices=tuple(INITIALIZATIONS))
 
 
-def layer_norm() -> Any:
+def layer_norm(default: bool = False) -> Any:
     """Whether hidden layers are normalised."""
-    return setting(False, "Layer normalisation before each activation.")
+    return setting(default, "Layer normalisation before each activation.")
 
 
 def encoder() -> Any:

@@ -94,6 +94,15 @@ class MLPQPolicy(AbstractMLPPolicy):
         return None, self.action(observation, self.noise(key=key), action_mask)
 
 
+class MLPPQNPolicy(MLPQPolicy):
+    """The same with layer normalisation, which PQN learns by in place of targets (Gallici et al., 2024,
+    https://arxiv.org/abs/2407.04811)."""
+
+    layer_norm: bool = arguments.layer_norm(True)
+
+    name: ClassVar[str] = "MLPPQNPolicy"
+
+
 def best(values: Float[Array, " n"], action_mask: Bool[Array, " n"] | None) -> Int[Array, ""]:
     """The allowed action of the highest value."""
     if action_mask is not None:

@@ -62,8 +62,8 @@ class PQN(AbstractOnPolicyAlgorithm):
     normalize_rewards: bool = arguments.normalize_rewards()
     max_grad_norm: float = arguments.max_grad_norm(10.0)
 
-    default_policy: ClassVar[str] = "MLPQPolicy"
-    trains: ClassVar = (MLPQPolicy, "a policy that values actions, such as MLPQPolicy")
+    default_policy: ClassVar[str] = "MLPPQNPolicy"
+    trains: ClassVar = (MLPQPolicy, "a policy that values actions, such as MLPPQNPolicy")
 
     def make_optimizer(self) -> optax.GradientTransformation:
         return holding_rate(optax.radam, self.learning_rate)
