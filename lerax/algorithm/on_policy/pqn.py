@@ -40,7 +40,7 @@ class QBatch(eqx.Module):
 class PQN(AbstractOnPolicyAlgorithm):
     """Q-learning from fresh rollouts of many environments, with neither a replay memory nor target networks.
 
-    Instead of these LayerNorm makes it stable: give the policy `layer_norm=True`. The optimizer is RAdam
+    Instead of these LayerNorm makes it stable, which `MLPPQNPolicy` has. The optimizer is RAdam
     (Liu et al., 2020), as in the authors' code.
 
     Raises:
