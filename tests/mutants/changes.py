@@ -978,9 +978,9 @@ CHANGES = [
     change("algorithm/off_policy/dqn", "optax.clip_by_global_norm(self", "optax.clip(self", SCALED),
     change("algorithm/off_policy/dqn", "(number + 1) %", "number %", COPIED),
     change(
-        "algorithm/off_policy/base", "(1 - tau) * slow + tau * fast", "slow + tau * (fast - slow)", COPIED
+        "algorithm/off_policy/networks", "(1 - tau) * slow + tau * fast", "slow + tau * (fast - slow)", COPIED
     ),
-    change("algorithm/off_policy/base", "(1 - tau) * slow + tau", "tau * slow + (1 - tau)", SLOWLY),
+    change("algorithm/off_policy/networks", "(1 - tau) * slow + tau", "tau * slow + (1 - tau)", SLOWLY),
     change("algorithm/off_policy/base", "-(-self.learning_starts //", "(self.learning_starts //", OFTEN),
     change("algorithm/off_policy/base", "& (buffer.size >= self.n_step)", "", OFTEN),
     change("algorithm/off_policy/base", "full | (buffer.size", "(buffer.size", OFTEN),
@@ -988,14 +988,13 @@ CHANGES = [
     change(
         "algorithm/off_policy/base", "self._ready(buffer) * self.gradient_steps", "self._ready(buffer)", OFTEN
     ),
-    change("algorithm/off_policy/base", "jnp.float32), mask).action", "jnp.float32)).action", FORBIDDEN),
+    change("algorithm/off_policy/exploring", "jnp.float32), mask).action", "jnp.float32)).action", FORBIDDEN),
     change(
         "algorithm/off_policy/base",
         "self.learning_rate, progress)",
         "self.learning_rate, 0 * progress)",
         FALLS,
     ),
-    change("algorithm/exploration", "progress / fraction", "progress", FALLS),
     change("algorithm/footprint", "REPLAYS = 3", "REPLAYS = 1", TOO_LARGE),
     change("algorithm/off_policy/deterministic", "jnp.min(follows", "jnp.max(follows", DETERMINISTIC),
     change("algorithm/off_policy/deterministic", "critics[:1], policy", "critics, policy", DETERMINISTIC),
@@ -1008,9 +1007,7 @@ CHANGES = [
         "networks.target_policy",
         DETERMINISTIC,
     ),
-    change(
-        "algorithm/off_policy/deterministic", "% self.policy_delay == 0", "% self.policy_delay == 1", LATE
-    ),
+    change("algorithm/off_policy/deterministic", "% self.delay == 0", "% self.delay == 1", LATE),
     change("algorithm/off_policy/deterministic", "self.exploration_std * noise", "noise", EXPLORES),
     change(
         "algorithm/off_policy/td3",
@@ -1049,6 +1046,6 @@ CHANGES = [
     ),
     change("algorithm/off_policy/crossq", "critics = with_rest_of(critics, after)", "", CROSSQ),
     change("algorithm/off_policy/crossq", "with_rest_of(policy, after)", "policy", CROSSQ),
-    change("algorithm/off_policy/crossq", "% self.policy_delay == 0", "% self.policy_delay == 1", LATE),
+    change("algorithm/off_policy/crossq", "% self.policy_delay == 0", "% self.delay == 1", LATE),
     change("algorithm/off_policy/crossq", "b1=0.5", "b1=0.9", ADAM),
 ]
