@@ -13,10 +13,9 @@ from jax import random as jr
 # Before anything imports lerax: its annotations are checked at each call.
 jaxtyping.install_import_hook("lerax", "typechecker.checked")
 
-# Tests spend most of their time compiling what then runs a few times: as little as possible is optimized.
+# Tests spend most of their time compiling what then runs a few times: as little as possible is optimized. The
+# old emitters (--xla_cpu_use_fusion_emitters=false) compile faster, but made NaN of a finite gradient of SAC.
 QUICK = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
-if jax.__version_info__ < (0, 11):  # later ones have no choice of emitters
-    QUICK += " --xla_cpu_use_fusion_emitters=false"
 
 SPENT = []  # CPU seconds of each worker that has ended
 
