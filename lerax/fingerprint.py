@@ -17,7 +17,7 @@ def form_of(module: PyTree) -> dict[str, str]:
     """A text for each part of a module, by its place: of an array its dtype and shape, of all else its value.
 
     Args:
-        module: Any tree; its arrays may be `jax.ShapeDtypeStruct`s.
+        module: Any tree; its arrays may be forms, `jax.ShapeDtypeStruct`.
     """
     return dict(_parts("", module, static=False))
 
