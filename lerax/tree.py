@@ -116,6 +116,29 @@ def scan(
     return eqx.combine(arrays, static), ys
 
 
+def cond(
+    condition: Bool[Array, ""],
+    yes: Callable[[PyTree], tuple[PyTree, PyTree]],
+    no: Callable[[PyTree], tuple[PyTree, PyTree]],
+    carry: PyTree,
+) -> tuple[PyTree, PyTree]:
+    """`jax.lax.cond` whose carry may hold static parts, which stay as they are in `carry`.
+
+    Either function gives the carry after it, and something more.
+    """
+    arrays, static = eqx.partition(carry, eqx.is_array)
+
+    def of_arrays(function: Callable[[PyTree], tuple[PyTree, PyTree]]) -> Callable[[PyTree], Any]:
+        def call(arrays: PyTree) -> tuple[PyTree, PyTree]:
+            carry, more = function(eqx.combine(arrays, static))
+            return eqx.filter(carry, eqx.is_array), more
+
+        return call
+
+    arrays, more = lax.cond(condition, of_arrays(yes), of_arrays(no), arrays)
+    return eqx.combine(arrays, static), more
+
+
 def where(condition: Bool[ArrayLike, "..."], yes: PyTree, no: PyTree) -> PyTree:
     """Selects between two trees, leaf by leaf; static parts are taken from `yes`."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b) if eqx.is_array(a) else a, yes, no)

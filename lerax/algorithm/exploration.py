@@ -1,22 +1,33 @@
 """Fewer and fewer random actions."""
 
+import equinox as eqx
 from jaxtyping import Array, Float
 
 from lerax.schedule import scheduled
 
-from .optimizer import Rate
+from . import arguments
 
 
-def epsilon_at(
-    progress: Float[Array, ""], *, epsilon: Rate, final_epsilon: Rate, fraction: Rate, schedule: str
-) -> Float[Array, ""]:
-    """The part of the actions that are random.
+class AbstractEpsilonGreedy(eqx.Module):
+    """What algorithms share that explore by random actions.
 
-    Args:
-        progress: The part of the training that is done, from 0 towards 1.
-        epsilon: The part at first.
+    Attributes:
+        epsilon: The part of the actions that are random at first.
         final_epsilon: The part at last.
-        fraction: The part of the training at which the last is reached.
-        schedule: How it gets there, one of `SCHEDULES`.
+        exploration_fraction: The part of the training at which the last is reached.
+        exploration_schedule: How it gets there, one of `SCHEDULES`.
     """
-    return scheduled(schedule, epsilon, progress / fraction, end=final_epsilon)
+
+    epsilon: float = arguments.epsilon(1.0)
+    final_epsilon: float = arguments.final_epsilon(0.05)
+    exploration_fraction: float = arguments.exploration_fraction(0.2)
+    exploration_schedule: str = arguments.exploration_schedule()
+
+    def epsilon_at(self, progress: Float[Array, ""]) -> Float[Array, ""]:
+        """The part of the actions that are random.
+
+        Args:
+            progress: The part of the training that is done, from 0 towards 1.
+        """
+        fraction = self.exploration_fraction
+        return scheduled(self.exploration_schedule, self.epsilon, progress / fraction, end=self.final_epsilon)

@@ -8,7 +8,6 @@ import equinox as eqx
 import jax
 import numpy as np
 import optax
-from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
@@ -233,25 +232,19 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
         self, networks: NetworksT, buffer: ReplayBuffer, number: Int[Array, ""], key: Key[Array, ""]
     ) -> tuple[NetworksT, dict[str, Maybe]]:
         """`gradient_steps` updates, once there is enough to draw from."""
-        arrays, static = eqx.partition(networks, eqx.is_array)
 
-        def one(arrays: PyTree, xs: tuple[Array, Key[Array, ""]]) -> tuple[PyTree, dict[str, Maybe]]:
+        def one(networks: NetworksT, xs: tuple[Array, Key[Array, ""]]) -> tuple[NetworksT, dict[str, Maybe]]:
             draw_key, update_key = jr.split(xs[1])
             batch = buffer.sample(self.batch_size, n_step=self.n_step, gamma=self.gamma, key=draw_key)
-            updated, log = self.update(
-                eqx.combine(arrays, static), batch, number=number + xs[0], key=update_key
-            )
-            there = {name: as_maybe(entry) for name, entry in log.items()}
-            return tree.strongly_typed(eqx.filter(updated, eqx.is_array)), there
+            networks, log = self.update(networks, batch, number=number + xs[0], key=update_key)
+            return tree.strongly_typed(networks), {name: as_maybe(entry) for name, entry in log.items()}
 
-        def update(arrays: PyTree) -> tuple[PyTree, dict[str, Maybe]]:
+        def update(networks: NetworksT) -> tuple[NetworksT, dict[str, Maybe]]:
             keys = jr.split(key, self.gradient_steps)
-            xs = jnp.arange(self.gradient_steps, dtype=jnp.int32), keys
-            return lax.scan(one, arrays, xs)
+            return tree.scan(one, networks, (jnp.arange(self.gradient_steps, dtype=jnp.int32), keys))
 
-        blank = jax.tree.map(jnp.zeros_like, eqx.filter_eval_shape(update, arrays)[1])
-        arrays, log = lax.cond(self._ready(buffer), update, lambda arrays: (arrays, blank), arrays)
-        return eqx.combine(arrays, static), log
+        blank = jax.tree.map(jnp.zeros_like, eqx.filter_eval_shape(update, networks)[1])
+        return tree.cond(self._ready(buffer), update, lambda networks: (networks, blank), networks)
 
 
 def _seen_more(learner: OffPolicyLearner[NetworksT], steps: Steps) -> OffPolicyLearner[NetworksT]:

@@ -3,13 +3,13 @@
 import dataclasses
 from typing import Any
 
-import equinox as eqx
 import jax
 import optax
 from jax import lax
 from jax import numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Int, Key
 
+from lerax import tree
 from lerax.env import AbstractEnvLike
 from lerax.learner import Log, Maybe
 from lerax.policy import MLPCrossQPolicy
@@ -69,23 +69,18 @@ class CrossQ(AbstractGaussianSoftAlgorithm):
         opt_state = policy_state, critic_state, temperature_state
         waiting = dataclasses.replace(networks, critics=critics, opt_state=opt_state)
         due = number % self.policy_delay == 0
-        arrays, static = eqx.partition(waiting, eqx.is_array)
-
-        def improved(arrays: PyTree) -> tuple[PyTree, tuple[Array, Array]]:
-            now, said = self._improved(eqx.combine(arrays, static), batch, noise[1])
-            return eqx.filter(now, eqx.is_array), said
-
         nothing = jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)
-        arrays, (least, entropy) = lax.cond(due, improved, lambda arrays: (arrays, nothing), arrays)
+        improved = lambda now: self._improved(now, batch, noise[1])
+        networks, (least, entropy) = tree.cond(due, improved, lambda now: (now, nothing), waiting)
         log = {"critic_loss": loss, "q_value": value, "temperature": alpha}
         log |= {"policy_loss": Maybe(least, due), "entropy": Maybe(entropy, due)}
-        return eqx.combine(arrays, static), log
+        return networks, log
 
     def _improved(
         self, networks: SoftNetworks, batch: Transitions, noise: Float[Array, "sample size"]
     ) -> tuple[SoftNetworks, tuple[Float[Array, ""], Float[Array, ""]]]:
         """The networks after an update of policy and temperature, the policy's loss and its entropy."""
-        policy_state, critic_state, temperature_state = networks.opt_state
+        policy_state, critic_state, _ = networks.opt_state
         alpha = networks.temperature.alpha
 
         def policy_loss(policy: Any) -> tuple[Float[Array, ""], Any]:
@@ -98,11 +93,6 @@ class CrossQ(AbstractGaussianSoftAlgorithm):
             networks.policy, policy_state, policy_loss, self.optimizer()
         )
         missing = self.missing_entropy(policy, entropy)
-        temperature, temperature_state = self.tempered(networks.temperature, temperature_state, missing)
-        networks = dataclasses.replace(
-            networks,
-            policy=with_rest_of(policy, after),
-            temperature=temperature,
-            opt_state=(policy_state, critic_state, temperature_state),
-        )
+        policy = with_rest_of(policy, after)
+        networks = self.moved(networks, policy, networks.critics, (policy_state, critic_state), missing)
         return networks, (least, entropy)

@@ -3,13 +3,12 @@
 import dataclasses
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
-from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from lerax import tree
 from lerax.env import AbstractEnvLike
 from lerax.learner import Log, Maybe
 from lerax.policy import MLPDeterministicPolicy
@@ -113,8 +112,7 @@ class AbstractDeterministicAlgorithm(AbstractOffPolicyAlgorithm[DeterministicNet
             does = jax.vmap(policy.unit_action)(batch.observation)
             return -jnp.mean(q_values(critics[:1], policy, batch.observation, does)), None
 
-        def improved(arrays: PyTree) -> tuple[PyTree, Float[Array, ""]]:
-            now = eqx.combine(arrays, static)
+        def improved(now: DeterministicNetworks) -> tuple[DeterministicNetworks, Float[Array, ""]]:
             policy, policy_state, loss, _ = trained(now.policy, now.opt_state[0], policy_loss, optimizer)
             now = DeterministicNetworks(
                 policy=policy,
@@ -123,13 +121,12 @@ class AbstractDeterministicAlgorithm(AbstractOffPolicyAlgorithm[DeterministicNet
                 target_critics=follow(now.target_critics, now.critics, self.tau),
                 opt_state=(policy_state, now.opt_state[1]),
             )
-            return eqx.filter(now, eqx.is_array), loss
+            return now, loss
 
         waiting = dataclasses.replace(
             networks, critics=critics, target_policy=target, opt_state=(policy_state, critic_state)
         )
-        due, (arrays, static) = number % self.delay == 0, eqx.partition(waiting, eqx.is_array)
-        no_loss = jnp.array(0, jnp.float32)
-        arrays, least = lax.cond(due, improved, lambda arrays: (arrays, no_loss), arrays)
+        due, no_loss = number % self.delay == 0, jnp.array(0, jnp.float32)
+        networks, least = tree.cond(due, improved, lambda now: (now, no_loss), waiting)
         log = {"critic_loss": loss, "q_value": value, "policy_loss": Maybe(least, due)}
-        return eqx.combine(arrays, static), log
+        return networks, log

@@ -14,7 +14,7 @@ from lerax.settings import setting
 
 from .buffer import Transitions
 from .critics import squared_error, values
-from .networks import follow, must_be, trained
+from .networks import must_be, trained
 from .soft import AbstractSoftAlgorithm, SoftNetworks
 
 
@@ -44,7 +44,7 @@ class DiscreteSAC(AbstractSoftAlgorithm):
         self, networks: SoftNetworks, batch: Transitions, *, number: Int[Array, ""], key: Key[Array, ""]
     ) -> tuple[SoftNetworks, Log]:
         policy, alpha, optimizer = networks.policy, networks.temperature.alpha, self.optimizer()
-        policy_state, critic_state, temperature_state = networks.opt_state
+        policy_state, critic_state, _ = networks.opt_state
         q = lambda critics, observation: values(critics, jax.vmap(policy.normalized)(observation))
 
         # Equation 10: the expectation over the next action, written out.
@@ -71,14 +71,7 @@ class DiscreteSAC(AbstractSoftAlgorithm):
         if batch.action_mask is not None:
             allowed = jnp.sum(batch.action_mask, axis=1, dtype=jnp.float32)
         missing = self.entropy_fraction * jnp.mean(jnp.log(allowed)) - entropy
-        temperature, temperature_state = self.tempered(networks.temperature, temperature_state, missing)
-        networks = SoftNetworks(
-            policy=policy,
-            critics=critics,
-            target_critics=follow(networks.target_critics, critics, self.tau),
-            temperature=temperature,
-            opt_state=(policy_state, critic_state, temperature_state),
-        )
+        networks = self.moved(networks, policy, critics, (policy_state, critic_state), missing)
         log = {"critic_loss": loss, "policy_loss": least, "q_value": value}
         log |= {"entropy": entropy, "temperature": alpha}
         return networks, log

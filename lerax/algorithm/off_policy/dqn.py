@@ -15,7 +15,7 @@ from lerax.policy import MLPQPolicy
 from lerax.settings import setting
 
 from .. import arguments as shared
-from ..exploration import epsilon_at
+from ..exploration import AbstractEpsilonGreedy
 from . import arguments
 from .base import AbstractOffPolicyAlgorithm
 from .buffer import Transitions
@@ -36,7 +36,7 @@ class QNetworks(AbstractNetworks):
     opt_state: Any
 
 
-class DQN(AbstractOffPolicyAlgorithm[QNetworks]):
+class DQN(AbstractEpsilonGreedy, AbstractOffPolicyAlgorithm[QNetworks]):
     """Deep Q-learning with replay and a target network; by default double (van Hasselt et al., 2016).
 
     Dueling networks (Wang et al., 2016) are a setting of the policy.
@@ -54,10 +54,6 @@ class DQN(AbstractOffPolicyAlgorithm[QNetworks]):
     double: bool = setting(True, "Choose by the network what the target values.")
     target_interval: int = setting(250, "Updates between those of the target.", at_least=1, at_most=2**30)
     tau: float = arguments.tau(1.0)
-    epsilon: float = shared.epsilon(1.0)
-    final_epsilon: float = shared.final_epsilon(0.05)
-    exploration_fraction: float = shared.exploration_fraction(0.2)
-    exploration_schedule: str = shared.exploration_schedule()
 
     default_policy = "MLPQPolicy"
 
@@ -70,13 +66,7 @@ class DQN(AbstractOffPolicyAlgorithm[QNetworks]):
 
     def prepared(self, networks: QNetworks, progress: Float[Array, ""]) -> QNetworks:
         networks = super().prepared(networks, progress)
-        epsilon = epsilon_at(
-            progress,
-            epsilon=self.epsilon,
-            final_epsilon=self.final_epsilon,
-            fraction=self.exploration_fraction,
-            schedule=self.exploration_schedule,
-        )
+        epsilon = self.epsilon_at(progress)
         return dataclasses.replace(networks, policy=networks.policy.with_epsilon(epsilon))
 
     def explore(

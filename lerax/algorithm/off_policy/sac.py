@@ -12,7 +12,7 @@ from lerax.policy import MLPSquashedGaussianPolicy
 
 from .buffer import Transitions
 from .critics import q_values, squared_error
-from .networks import follow, must_be, trained
+from .networks import must_be, trained
 from .soft import AbstractGaussianSoftAlgorithm, SoftNetworks, acted
 
 
@@ -31,7 +31,7 @@ class SAC(AbstractGaussianSoftAlgorithm):
         self, networks: SoftNetworks, batch: Transitions, *, number: Int[Array, ""], key: Key[Array, ""]
     ) -> tuple[SoftNetworks, Log]:
         policy, alpha, optimizer = networks.policy, networks.temperature.alpha, self.optimizer()
-        policy_state, critic_state, temperature_state = networks.opt_state
+        policy_state, critic_state, _ = networks.opt_state
         noise = self.noise_of(policy, (2, self.batch_size), key)
 
         # Equations 2 and 3: the soft value of what follows.
@@ -56,14 +56,7 @@ class SAC(AbstractGaussianSoftAlgorithm):
 
         policy, policy_state, least, entropy = trained(policy, policy_state, policy_loss, optimizer)
         missing = self.missing_entropy(policy, entropy)
-        temperature, temperature_state = self.tempered(networks.temperature, temperature_state, missing)
-        networks = SoftNetworks(
-            policy=policy,
-            critics=critics,
-            target_critics=follow(networks.target_critics, critics, self.tau),
-            temperature=temperature,
-            opt_state=(policy_state, critic_state, temperature_state),
-        )
+        networks = self.moved(networks, policy, critics, (policy_state, critic_state), missing)
         log = {"critic_loss": loss, "policy_loss": least, "q_value": value}
         log |= {"entropy": entropy, "temperature": alpha}
         return networks, log

@@ -14,7 +14,7 @@ from lerax.settings import setting
 from . import arguments
 from .base import AbstractOffPolicyAlgorithm
 from .critics import make_critics
-from .networks import AbstractNetworks, trained
+from .networks import AbstractNetworks, follow, trained
 
 
 class Temperature(eqx.Module):
@@ -73,6 +73,33 @@ class AbstractSoftAlgorithm(AbstractOffPolicyAlgorithm[SoftNetworks]):
             target_critics=critics if targets else None,
             temperature=temperature,
             opt_state=opt_state,
+        )
+
+    def moved(
+        self,
+        networks: SoftNetworks,
+        policy: Any,
+        critics: tuple[Any, ...],
+        opt_state: tuple[Any, Any],
+        missing: Float[Array, ""],
+    ) -> SoftNetworks:
+        """The networks after an update: the temperature is learned, and targets follow where there are any.
+
+        Args:
+            networks: Before it.
+            policy: The policy after it.
+            critics: The critics after it.
+            opt_state: What the optimizers of these two hold.
+            missing: By how much the entropy lies below the wanted one, in nats.
+        """
+        temperature, last = self.tempered(networks.temperature, networks.opt_state[2], missing)
+        targets = networks.target_critics
+        return SoftNetworks(
+            policy=policy,
+            critics=critics,
+            target_critics=None if targets is None else follow(targets, critics, self.tau),
+            temperature=temperature,
+            opt_state=(*opt_state, last),
         )
 
     def tempered(

@@ -14,7 +14,7 @@ from lerax.learner import Log
 from lerax.policy import MLPQPolicy
 
 from .. import arguments
-from ..exploration import epsilon_at
+from ..exploration import AbstractEpsilonGreedy
 from ..optimizer import holding_rate
 from .base import AbstractOnPolicyAlgorithm
 from .batch import values_around
@@ -37,7 +37,7 @@ class QBatch(eqx.Module):
     returns: Float[Array, "*batch"]
 
 
-class PQN(AbstractOnPolicyAlgorithm):
+class PQN(AbstractEpsilonGreedy, AbstractOnPolicyAlgorithm):
     """Q-learning from fresh rollouts of many environments, with neither a replay memory nor target networks.
 
     Instead of these LayerNorm makes it stable, which `MLPPQNPolicy` has. The optimizer is RAdam
@@ -55,10 +55,6 @@ class PQN(AbstractOnPolicyAlgorithm):
     learning_rate_schedule: str = arguments.learning_rate_schedule()
     gamma: float = arguments.gamma()
     q_lambda: float = arguments.fraction(0.95, "Lambda of the returns Q(lambda).")
-    epsilon: float = arguments.epsilon(1.0)
-    final_epsilon: float = arguments.final_epsilon(0.05)
-    exploration_fraction: float = arguments.exploration_fraction(0.2)
-    exploration_schedule: str = arguments.exploration_schedule()
     normalize_rewards: bool = arguments.normalize_rewards()
     max_grad_norm: float = arguments.max_grad_norm(10.0)
 
@@ -69,13 +65,7 @@ class PQN(AbstractOnPolicyAlgorithm):
         return holding_rate(optax.radam, self.learning_rate)
 
     def exploring(self, policy: MLPQPolicy, progress: Float[Array, ""]) -> tuple[MLPQPolicy, Log]:
-        epsilon = epsilon_at(
-            progress,
-            epsilon=self.epsilon,
-            final_epsilon=self.final_epsilon,
-            fraction=self.exploration_fraction,
-            schedule=self.exploration_schedule,
-        )
+        epsilon = self.epsilon_at(progress)
         return policy.with_epsilon(epsilon), {"epsilon": epsilon}
 
     def act(
