@@ -15,6 +15,7 @@ from .report import BadInput
 DEFAULT_ALGORITHM = "ppo"  # where nothing else is known: it fits any actions
 Kinds = tuple[str, ...] | None
 SECONDS = "seconds"  # of a preset, that training took where it was measured
+CLEARLY = 2.0  # how many times as long the default may take: less than that differs from machine to machine
 
 
 def fitting(kinds: Kinds) -> list[Entry]:
@@ -26,7 +27,8 @@ def fitting(kinds: Kinds) -> list[Entry]:
 def default_algorithm(env: Entry | None, presets: Mapping[str, Mapping[str, Any]], policy: str = "") -> Entry:
     """The algorithm that trains an environment where none is named.
 
-    Of those that fit, it is the one whose preset reaches its score soonest, else PPO.
+    Of those that fit, it is the one whose preset reaches its score soonest; PPO where no other takes less than half
+    of its time, or where no preset says.
 
     Args:
         env: The environment.
@@ -37,9 +39,11 @@ def default_algorithm(env: Entry | None, presets: Mapping[str, Mapping[str, Any]
     fit = [entry for entry in fit if entry.policy.lower() == policy.lower()] or fit
     seconds = lambda entry: presets[entry.name].get(SECONDS, math.inf)
     scored = [entry for entry in fit if "score" in presets.get(entry.name, {})]
-    if scored:
-        return min(scored, key=seconds)
-    return next((entry for entry in fit if entry.name == DEFAULT_ALGORITHM), fit[0])
+    soonest = min(scored, key=seconds, default=None)
+    usual = next((entry for entry in scored or fit if entry.name == DEFAULT_ALGORITHM), None)
+    if soonest and usual and seconds(usual) <= CLEARLY * seconds(soonest):
+        return usual
+    return soonest or usual or fit[0]
 
 
 def check(where: str, algorithm: Entry, env: str, kinds: Kinds) -> None:

@@ -19,7 +19,7 @@ from lerax_cli.report import BadInput
 
 PRESETS = {
     "ppo": {"steps": 500, "score": 1.0, "seconds": 9.0, "algorithm": {}},
-    "boxer": {"steps": 600, "score": 2.0, "seconds": 5.0, "algorithm": {"num_envs": 2}},
+    "boxer": {"steps": 600, "score": 2.0, "seconds": 4.0, "algorithm": {"num_envs": 2}},
     "picker": {"steps": 700, "score": 3.0, "algorithm": {}},
 }
 
@@ -53,6 +53,11 @@ def test_the_preset_that_gets_to_its_score_soonest_decides(three: None):
     assert taken("CartPole-v1", PRESETS) == "ppo"
     assert taken("CartPole-v1", {"picker": PRESETS["picker"]}) == "picker"
     assert taken("CartPole-v1", {"ppo": {"steps": 5}, "picker": PRESETS["picker"]}) == "picker"
+
+
+def test_ppo_stays_where_no_other_is_twice_as_soon(three: None):
+    slower = {**PRESETS, "boxer": {**PRESETS["boxer"], "seconds": 4.5}}
+    assert taken("Pendulum-v1", slower) == "ppo"
 
 
 def test_where_no_preset_has_a_score_it_is_ppo(three: None):
@@ -97,7 +102,7 @@ def test_the_list_says_which_fit_and_what_they_reach(three: None, tmp_path: Path
     assert told == {
         "picker": (False, False, 3.0, None),
         "ppo": (True, False, 1.0, 9.0),
-        "boxer": (True, True, 2.0, 5.0),
+        "boxer": (True, True, 2.0, 4.0),
     }
     shown = in_process.run("list-algos", "--env", "Pendulum-v1", cwd=tmp_path)
     assert "no: for Discrete actions" in shown.stdout and "takes boxer" in shown.stderr
