@@ -27,8 +27,8 @@ def fitting(kinds: Kinds) -> list[Entry]:
 def default_algorithm(env: Entry | None, presets: Mapping[str, Mapping[str, Any]], policy: str = "") -> Entry:
     """The algorithm that trains an environment where none is named.
 
-    Of those that fit, it is the one whose preset reaches its score soonest; PPO where no other takes less than half
-    of its time, or where no preset says.
+    Of those that fit, it is the one whose preset reaches its score soonest; PPO where no other takes less
+    than half of its time, or where no preset says.
 
     Args:
         env: The environment.
