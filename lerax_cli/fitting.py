@@ -37,13 +37,12 @@ def default_algorithm(env: Entry | None, presets: Mapping[str, Mapping[str, Any]
     """
     fit = fitting(action_kinds("env", env) if env else None) or [registry.ALGORITHMS[DEFAULT_ALGORITHM]]
     fit = [entry for entry in fit if entry.policy.lower() == policy.lower()] or fit
-    seconds = lambda entry: presets[entry.name].get(SECONDS, math.inf)
+    handicap = lambda entry: 1.0 if entry.name == DEFAULT_ALGORITHM else CLEARLY
+    seconds = lambda entry: presets[entry.name].get(SECONDS, math.inf) * handicap(entry)
     scored = [entry for entry in fit if "score" in presets.get(entry.name, {})]
-    soonest = min(scored, key=seconds, default=None)
-    usual = next((entry for entry in scored or fit if entry.name == DEFAULT_ALGORITHM), None)
-    if soonest and usual and seconds(usual) <= CLEARLY * seconds(soonest):
-        return usual
-    return soonest or usual or fit[0]
+    if scored:
+        return min(scored, key=seconds)
+    return next((entry for entry in fit if entry.name == DEFAULT_ALGORITHM), fit[0])
 
 
 def check(where: str, algorithm: Entry, env: str, kinds: Kinds) -> None:
