@@ -106,7 +106,8 @@ def test_batch_renormalisation_is_that_of_the_paper_with_a_plain_beginning():
         5
     ):  # of columns within the limits, below and above the one of r, and beyond that of d
         batch = rng.normal([0.3, 0.0, 0.5, 40.0], [1.0, 0.05, 9.0, 1.0], (64, 4))
-        outputs, after = layer.train(jnp.asarray(batch, jnp.float32))
+        factor, offset, after = layer.train(jnp.asarray(batch, jnp.float32))
+        outputs = batch * factor + offset
         expected = renormalised(batch, mean, variance, warm=number >= 2)
         np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-3)
         mean, variance = 0.9 * mean + 0.1 * batch.mean(0), 0.9 * variance + 0.1 * batch.var(0)
@@ -114,8 +115,8 @@ def test_batch_renormalisation_is_that_of_the_paper_with_a_plain_beginning():
         np.testing.assert_allclose(after.moments.variance, variance, rtol=1e-4)
         layer = after
     x = np.array([0.1, 0.2, 0.3, 0.4])
-    acting = layer(jnp.asarray(x, jnp.float32))
-    np.testing.assert_allclose(acting, (x - mean) / np.sqrt(variance + 1e-3), rtol=1e-3)
+    factor, offset = layer.moving()
+    np.testing.assert_allclose(x * factor + offset, (x - mean) / np.sqrt(variance + 1e-3), rtol=1e-3)
 
 
 def test_gradients_take_the_corrections_of_batch_renormalisation_for_constants():
@@ -123,7 +124,12 @@ def test_gradients_take_the_corrections_of_batch_renormalisation_for_constants()
     batch = jnp.asarray(np.random.default_rng(1).normal(1.0, 2.0, (16, 3)), jnp.float32)
     layer = BatchRenorm(3, warm_up=0, epsilon=0.0)
     weights = jr.normal(jr.key(0), (16, 3))
-    gradient = jax.grad(lambda x: jnp.sum(weights * layer.train(x)[0]))(batch)
+
+    def weighted(x):
+        factor, offset, _ = layer.train(x)
+        return jnp.sum(weights * (x * factor + offset))
+
+    gradient = jax.grad(weighted)(batch)
     assert np.abs(gradient).max() > 0.05
     np.testing.assert_allclose(gradient.sum(0), np.zeros(3), atol=1e-4)
     np.testing.assert_allclose((gradient * batch).sum(0), np.zeros(3), atol=1e-4)

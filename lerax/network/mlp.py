@@ -21,6 +21,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "mish": jax.nn.mish,
 }
 
+Affine = Sequence[Float[Array, " size"]]  # a factor and an offset for each number
+
 
 class MLP(eqx.Module):
     """A multilayer perceptron.
@@ -72,26 +74,27 @@ class MLP(eqx.Module):
         return *hidden, last._replace(gain=output_scale)
 
     def __call__(self, x: Float[Array, " in"], /) -> Float[Array, " out"]:
-        return self._forward(x, lambda norm, x: norm(x))
+        return self._forward(x, lambda norm, x: norm.moving())
 
     def train(self, batch: Float[Array, "batch in"], /) -> tuple[Float[Array, "batch out"], "MLP"]:
         """Outputs of a batch, normalised by its own statistics, and the network with moving ones after."""
         norms = []
 
-        def normalize(norm: BatchRenorm, x: Float[Array, "batch in"]) -> Float[Array, "batch in"]:
-            x, after = norm.train(x)
+        def normalization(norm: BatchRenorm, x: Float[Array, "batch in"]) -> Affine:
+            *affine, after = norm.train(x)
             norms.append(after)
-            return x
+            return affine
 
-        outputs = self._forward(batch, normalize)
+        outputs = self._forward(batch, normalization)
         return outputs, eqx.tree_at(lambda network: network.batch_norms, self, norms)
 
     def _forward(
-        self, x: Float[Array, "*batch in"], normalize: Callable[[BatchRenorm, Array], Array]
+        self, x: Float[Array, "*batch in"], normalization: Callable[[BatchRenorm, Array], Affine]
     ) -> Float[Array, "*batch out"]:
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             if self.batch_norms:
-                x = normalize(self.batch_norms[i], x)
+                factor, offset = normalization(self.batch_norms[i], x)
+                weight, bias = factor[:, None] * weight, offset @ weight + bias
             x = x @ weight + bias
             if i + 1 < len(self.weights):
                 x = self.layer_norms[i](x) if self.layer_norms else x

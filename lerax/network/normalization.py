@@ -41,6 +41,9 @@ class BatchRenorm(eqx.Module):
     factors that gradients take for constants; a single vector is normalised by the moving ones. The defaults
     are those of CrossQ (Bhatt et al., 2024, https://arxiv.org/abs/1902.05605).
 
+    Both are a factor and an offset for each number, which a layer that follows takes into its weights: a pass
+    over them instead of one over the batch, forward and backward.
+
     Args:
         size: Length of a vector.
         momentum: The part of the moving averages that stays with each batch.
@@ -75,13 +78,16 @@ class BatchRenorm(eqx.Module):
         self.momentum, self.most_scale, self.most_shift = momentum, most_scale, most_shift
         self.warm_up, self.epsilon = warm_up, epsilon
 
-    def __call__(self, x: Float[Array, " size"]) -> Float[Array, " size"]:
-        """A vector, normalised by the moving averages."""
+    def moving(self) -> tuple[Float[Array, " size"], Float[Array, " size"]]:
+        """By what a vector is multiplied, and what is added then, to normalise it by the moving averages."""
         mean, variance = lax.stop_gradient((self.moments.mean, self.moments.variance))
-        return (x - mean) * lax.rsqrt(variance + self.epsilon) * self.scale + self.shift
+        factor = lax.rsqrt(variance + self.epsilon) * self.scale
+        return factor, self.shift - mean * factor
 
-    def train(self, batch: Float[Array, "batch size"]) -> tuple[Float[Array, "batch size"], "BatchRenorm"]:
-        """A batch, normalised by itself, and the layer with the moving averages after it."""
+    def train(
+        self, batch: Float[Array, "batch size"]
+    ) -> tuple[Float[Array, " size"], Float[Array, " size"], "BatchRenorm"]:
+        """The same to normalise a batch by itself, and the layer with the moving averages after it."""
         mean, variance = jnp.mean(batch, 0), jnp.var(batch, 0)
         deviation, moments = jnp.sqrt(variance + self.epsilon), self.moments
         moving = jnp.sqrt(moments.variance + self.epsilon)
@@ -89,7 +95,8 @@ class BatchRenorm(eqx.Module):
         d = jnp.clip((mean - moments.mean) / moving, -self.most_shift, self.most_shift)
         warm = moments.count >= self.warm_up
         r, d = lax.stop_gradient((jnp.where(warm, r, 1.0), jnp.where(warm, d, 0.0)))
-        outputs = ((batch - mean) / deviation * r + d) * self.scale + self.shift
+        factor = r / deviation * self.scale
         average = lambda old, new: lax.stop_gradient(self.momentum * old + (1 - self.momentum) * new)
         after = Moments(average(moments.mean, mean), average(moments.variance, variance), moments.count + 1)
-        return outputs, eqx.tree_at(lambda layer: layer.moments, self, after)
+        layer = eqx.tree_at(lambda layer: layer.moments, self, after)
+        return factor, d * self.scale + self.shift - mean * factor, layer
