@@ -62,6 +62,7 @@ STARTS = "test_mujoco_parity::test_beginnings_are_distributed_as_gymnasiums"
 BEGINNINGS = "test_classic_control::test_first_states_are_distributed_as_gymnasiums"
 EPISODES = "test_mujoco_parity::test_episodes_equal_gymnasiums"
 LAYER_NORM = "test_network::test_layers_are_normalised_before_their_activation"
+EVERY_LAYER = "test_network::test_every_layers_inputs_are_renormalised"
 RENORM = "test_network::test_batch_renormalisation_is_that_of_the_paper_with_a_plain_beginning"
 BYTES = "test_spaces::test_a_box_of_bytes_is_gymnasiums"
 OPTIONS = "test_mujoco_parity::test_arguments_mean_what_gymnasiums_do"
@@ -380,8 +381,15 @@ CHANGES = [
         "test_distributions::test_squashed_log_density_is_that_of_a_change_of_variables",
     ),
     change("network/normalization", "variance + 1e-5", "variance + 1e-1", LAYER_NORM),
-    change("network/normalization", "/ deviation * r + d)", "/ deviation + d)", RENORM),
-    change("network/normalization", "/ deviation * r + d)", "/ deviation * r)", RENORM),
+    change("network/normalization", "factor = r / deviation", "factor = 1 / deviation", RENORM),
+    change("network/normalization", "d * self.scale + self.shift", "self.shift", RENORM),
+    change(
+        "network/normalization",
+        "return factor, self.shift - mean",
+        "return factor, self.shift + mean",
+        RENORM,
+    ),
+    change("network/mlp", "offset @ weight + bias", "offset @ weight * factor[0] + bias", EVERY_LAYER),
     change("network/normalization", "moments.count >= self.warm_up", "moments.count > self.warm_up", RENORM),
     change("network/normalization", "(1 - self.momentum) * new", "self.momentum * new", RENORM),
     change(
