@@ -10,8 +10,8 @@ from settings import OffPolicySettings
 from stable_baselines3.common.noise import NormalActionNoise
 
 
-def train(settings: OffPolicySettings, buffer_size: int) -> Callable[[int], int]:
-    """A function that trains on and returns the environment steps it took."""
+def make(settings: OffPolicySettings, buffer_size: int, **options: Any) -> Any:
+    """A model of sbx, with options of its own."""
     env = gymnasium.make(settings.env)
     changes: dict[str, Any] = {}
     if settings.algorithm == "DQN":
@@ -19,7 +19,7 @@ def train(settings: OffPolicySettings, buffer_size: int) -> Callable[[int], int]
     if settings.algorithm == "TD3":
         size = env.action_space.shape[0]
         changes = {"action_noise": NormalActionNoise(np.zeros(size), 0.1 * np.ones(size))}
-    model = getattr(sbx, settings.algorithm)(
+    return getattr(sbx, settings.algorithm)(
         "MlpPolicy",
         env,
         buffer_size=buffer_size,
@@ -29,7 +29,13 @@ def train(settings: OffPolicySettings, buffer_size: int) -> Callable[[int], int]
         train_freq=settings.train_frequency,
         policy_kwargs={"net_arch": [*settings.hidden]},
         **changes,
+        **options,
     )
+
+
+def train(settings: OffPolicySettings, buffer_size: int) -> Callable[[int], int]:
+    """A function that trains on and returns the environment steps it took."""
+    model = make(settings, buffer_size)
 
     def run(seed: int) -> int:
         before = model.num_timesteps
