@@ -1,15 +1,19 @@
 """Wrappers that change actions."""
 
+from collections.abc import Callable
+
+import equinox as eqx
 import numpy as np
 from jax import numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from lerax.env import AbstractEnvLike
-from lerax.errors import SettingError, SettingTypeError
+from lerax.errors import SettingError
 from lerax.settings import check_settings, setting
 from lerax.space import AbstractSpace, Box
 
 from .base_wrapper import AbstractWrapper
+from .bounds import box_of, check_order
 
 
 class ClipAction(AbstractWrapper):
@@ -55,9 +59,7 @@ class RescaleAction(AbstractWrapper):
         bounds = _box(self.env, "RescaleAction").bounds
         if not np.isfinite(bounds).all():
             raise SettingError("RescaleAction", self.env.action_space, wrong="needs bounded actions")
-        if not self.low < self.high:
-            got, said = (self.low, self.high), f"{self.low} and {self.high}"
-            raise SettingError("RescaleAction", got, wrong="low must be below high", said=said)
+        check_order("RescaleAction", self.low, self.high)
 
     def inner_action(self, action: Float[Array, "..."]) -> Float[Array, "..."]:
         space = _box(self.env, "RescaleAction")
@@ -69,7 +71,25 @@ class RescaleAction(AbstractWrapper):
         return Box(self.low, self.high, shape=space.shape)
 
 
+class TransformAction(AbstractWrapper):
+    """Actions through a function.
+
+    Args:
+        env: The environment.
+        function: From an action of the wrapper to one of the environment, in operations of JAX.
+        space: The space of the wrapper's actions; by default that of the environment.
+    """
+
+    env: AbstractEnvLike
+    function: Callable[[PyTree], PyTree] = eqx.field(static=True)
+    space: AbstractSpace | None = None
+
+    def inner_action(self, action: PyTree) -> PyTree:
+        return self.function(action)
+
+    def outer_action_space(self, space: AbstractSpace) -> AbstractSpace:
+        return space if self.space is None else self.space
+
+
 def _box(env: AbstractEnvLike, wrapper: str) -> Box:
-    if not isinstance(env.action_space, Box):
-        raise SettingTypeError(wrapper, env.action_space, wrong="needs actions in a Box")
-    return env.action_space
+    return box_of(env.action_space, wrapper, "actions")

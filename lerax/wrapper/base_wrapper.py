@@ -35,6 +35,10 @@ class AbstractWrapper(AbstractEnvLike[StateT]):
         """The wrapper's own state; `before` is that before the step, None where an episode begins."""
         return inner  # pyright: ignore[reportReturnType]  # by default it is the same
 
+    def outer_observation(self, observation: PyTree) -> PyTree:
+        """The observation that the wrapper gives."""
+        return observation
+
     def outer_reward(self, reward: Float[Array, ""]) -> Float[Array, ""]:
         """The reward that the wrapper gives."""
         return reward
@@ -59,7 +63,7 @@ class AbstractWrapper(AbstractEnvLike[StateT]):
 
         @property
         def observation_space(self) -> AbstractSpace:
-            return self.env.observation_space
+            return self.outer_observation_space(self.env.observation_space)
 
     @property
     def render_fps(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -71,6 +75,10 @@ class AbstractWrapper(AbstractEnvLike[StateT]):
 
     def outer_action_space(self, space: AbstractSpace) -> AbstractSpace:
         """The space of the wrapper's actions."""
+        return space
+
+    def outer_observation_space(self, space: AbstractSpace) -> AbstractSpace:
+        """The space of the wrapper's observations."""
         return space
 
     def draw(self, *, key: Key[Array, ""]) -> StateT:
@@ -87,7 +95,7 @@ class AbstractWrapper(AbstractEnvLike[StateT]):
         return self.outer_state(inner, state)
 
     def observation(self, state: StateT, *, key: Key[Array, ""]) -> PyTree:
-        return self.env.observation(self.inner_state(state), key=key)
+        return self.outer_observation(self.env.observation(self.inner_state(state), key=key))
 
     def reward(
         self, state: StateT, action: PyTree, next_state: StateT, *, key: Key[Array, ""]

@@ -1,0 +1,29 @@
+"""What wrappers ask of bounds."""
+
+import numpy as np
+
+from lerax.errors import SettingError, SettingTypeError
+from lerax.space import AbstractSpace, Box
+
+
+def box_of(space: AbstractSpace, wrapper: str, what: str) -> Box:
+    """The space, which has to be a Box of floats.
+
+    Raises:
+        SettingTypeError: It is none.
+    """
+    if not isinstance(space, Box):
+        raise SettingTypeError(wrapper, space, wrong=f"needs {what} in a Box")
+    if space.dtype != np.float32:
+        raise SettingTypeError(wrapper, space, wrong=f"needs {what} of floats", said=str(space.dtype))
+    return space
+
+
+def check_order(wrapper: str, low: float, high: float) -> None:
+    """Refuses bounds in the wrong order.
+
+    Raises:
+        SettingError: They are.
+    """
+    if not low < high:
+        raise SettingError(wrapper, (low, high), wrong="low must be below high", said=f"{low} and {high}")

@@ -1,0 +1,104 @@
+"""Wrappers that change observations."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import numpy as np
+from jax import numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from lerax.env import AbstractEnvLike
+from lerax.errors import SettingError
+from lerax.settings import check_settings, setting
+from lerax.space import AbstractSpace, Box
+
+from .base_wrapper import AbstractWrapper
+from .bounds import box_of, check_order
+
+
+class ClipObservation(AbstractWrapper):
+    """Brings each number of an observation between two bounds.
+
+    Raises:
+        SettingTypeError: The observations lie in no Box of floats.
+        SettingError: `low` is not below `high`.
+    """
+
+    env: AbstractEnvLike
+    low: float = setting(-10.0, "The least that a number may be.", static=True)
+    high: float = setting(10.0, "The most that a number may be.", static=True)
+
+    def __check_init__(self):
+        check_settings(self)
+        check_order("ClipObservation", self.low, self.high)
+        self.outer_observation_space(self.env.observation_space)
+
+    def outer_observation(self, observation: Float[Array, "..."]) -> Float[Array, "..."]:
+        return jnp.clip(observation, self.low, self.high)
+
+    def outer_observation_space(self, space: AbstractSpace) -> Box:
+        least, most = box_of(space, "ClipObservation", "observations").bounds
+        return Box(np.clip(least, self.low, self.high), np.clip(most, self.low, self.high))
+
+
+class RescaleObservation(AbstractWrapper):
+    """Brings observations from the bounds of their Box to two others, linearly.
+
+    Raises:
+        SettingTypeError: The observations lie in no Box of floats.
+        SettingError: The Box has no bounds, or `low` is not below `high`.
+    """
+
+    env: AbstractEnvLike
+    low: float = setting(-1.0, "What lower bounds become.", static=True)
+    high: float = setting(1.0, "What upper bounds become.", static=True)
+
+    def __check_init__(self):
+        check_settings(self)
+        check_order("RescaleObservation", self.low, self.high)
+        least, most = box_of(self.env.observation_space, "RescaleObservation", "observations").bounds
+        if not (np.isfinite(least).all() and np.isfinite(most).all() and (least < most).all()):
+            space = self.env.observation_space
+            raise SettingError("RescaleObservation", space, wrong="needs bounded observations")
+
+    def outer_observation(self, observation: Float[Array, "..."]) -> Float[Array, "..."]:
+        least, most = box_of(self.env.observation_space, "RescaleObservation", "observations").bounds
+        return self.low + (observation - least) / (most - least) * (self.high - self.low)
+
+    def outer_observation_space(self, space: AbstractSpace) -> Box:
+        return Box(self.low, self.high, shape=space.shape)
+
+
+class FlattenObservation(AbstractWrapper):
+    """Observations as one vector, `space.flatten`: numbers in a row, a choice as a one-hot vector."""
+
+    env: AbstractEnvLike
+
+    def outer_observation(self, observation: PyTree) -> Float[Array, " size"]:
+        return self.env.observation_space.flatten(observation)
+
+    def outer_observation_space(self, space: AbstractSpace) -> Box:
+        if isinstance(space, Box):
+            low, high = (np.ravel(bound) for bound in space.bounds)
+            return Box(low, high)
+        return Box(0.0, 1.0, shape=(space.flat_size,))
+
+
+class TransformObservation(AbstractWrapper):
+    """Observations through a function.
+
+    Args:
+        env: The environment.
+        function: From one observation to another, in operations of JAX.
+        space: The space of the new ones; by default that of the environment.
+    """
+
+    env: AbstractEnvLike
+    function: Callable[[PyTree], PyTree] = eqx.field(static=True)
+    space: AbstractSpace | None = None
+
+    def outer_observation(self, observation: PyTree) -> PyTree:
+        return self.function(observation)
+
+    def outer_observation_space(self, space: AbstractSpace) -> AbstractSpace:
+        return space if self.space is None else self.space

@@ -1,0 +1,129 @@
+"""Wrappers that repeat actions."""
+
+import dataclasses
+
+import jax
+from jax import numpy as jnp
+from jax import random as jr
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from lerax import tree
+from lerax.env import AbstractEnvLike, AbstractEnvLikeState, AbstractEnvState
+from lerax.settings import REQUIRED, setting
+
+from .base_wrapper import AbstractWrapper
+
+
+class ActionRepeatState(AbstractEnvLikeState):
+    """The state of the environment within, and the reward of the steps that led to it."""
+
+    inner: AbstractEnvLikeState
+    reward: Float[Array, ""]
+
+    @property
+    def unwrapped(self) -> AbstractEnvState:
+        return self.inner.unwrapped
+
+
+class ActionRepeat(AbstractWrapper[ActionRepeatState]):
+    """Takes each action a few times, or until the episode ends, and gives the sum of the rewards.
+
+    Args:
+        env: The environment.
+        repeats: How often.
+    """
+
+    env: AbstractEnvLike
+    repeats: int = setting(REQUIRED, "Steps of the environment for each action.", kind="int", at_least=1)
+
+    def inner_state(self, state: ActionRepeatState) -> AbstractEnvLikeState:
+        return state.inner
+
+    def outer_state(self, inner: AbstractEnvLikeState, before: ActionRepeatState | None) -> ActionRepeatState:
+        return ActionRepeatState(inner, jnp.zeros((), jnp.float32))
+
+    def transition(
+        self, state: ActionRepeatState, action: PyTree, *, key: Key[Array, ""]
+    ) -> ActionRepeatState:
+        def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, None]:
+            inner, total, over = carry
+            keys = jr.split(key, 3)
+            after = self.env.transition(inner, action, key=keys[0])
+            reward = jnp.asarray(self.env.reward(inner, action, after, key=keys[1]), jnp.float32)
+            ended = self.env.terminal(after, key=keys[2]) | self.env.truncate(after)
+            total = total + jnp.where(over, 0.0, reward)
+            return (tree.where(over, inner, after), total, over | ended), None
+
+        first = state.inner, jnp.zeros((), jnp.float32), jnp.array(False)
+        inner, total, _ = tree.scan(step, first, jr.split(key, self.repeats))[0]
+        return ActionRepeatState(inner, total)
+
+    def reward(
+        self, state: ActionRepeatState, action: PyTree, next_state: ActionRepeatState, *, key: Key[Array, ""]
+    ) -> Float[Array, ""]:
+        return next_state.reward
+
+
+class StickyActionsState(AbstractEnvLikeState):
+    """The state of the environment within, and the action that led to it.
+
+    Attributes:
+        inner: The state of the environment within.
+        action: The action that was taken; zeros at the beginning of an episode.
+        begun: Whether one was.
+    """
+
+    inner: AbstractEnvLikeState
+    action: PyTree
+    begun: Bool[Array, ""]
+
+    @property
+    def unwrapped(self) -> AbstractEnvState:
+        return self.inner.unwrapped
+
+
+class StickyActions(AbstractWrapper[StickyActionsState]):
+    """Takes, with some probability, the action before once more (Machado et al., 2018,
+    https://arxiv.org/abs/1709.06009).
+
+    Args:
+        env: The environment.
+        probability: How often; a quarter in the paper.
+    """
+
+    env: AbstractEnvLike
+    probability: float = setting(0.25, "How often the action before is taken.", at_least=0, at_most=1)
+
+    def inner_state(self, state: StickyActionsState) -> AbstractEnvLikeState:
+        return state.inner
+
+    def outer_state(
+        self, inner: AbstractEnvLikeState, before: StickyActionsState | None
+    ) -> StickyActionsState:
+        if before is not None:
+            return dataclasses.replace(before, inner=inner)
+        form = jax.eval_shape(lambda: self.env.action_space.sample(key=jr.key(0)))
+        return StickyActionsState(
+            inner, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), form), jnp.array(False)
+        )
+
+    def transition(
+        self, state: StickyActionsState, action: PyTree, *, key: Key[Array, ""]
+    ) -> StickyActionsState:
+        chance = jr.uniform(jr.fold_in(key, 1), (), jnp.float32)
+        sticks = state.begun & (chance < self.probability)
+        taken = jax.tree.map(
+            lambda old, new: jnp.where(sticks, old, new).astype(old.dtype), state.action, action
+        )
+        inner = self.env.transition(state.inner, taken, key=key)
+        return StickyActionsState(inner, taken, jnp.array(True))
+
+    def reward(
+        self,
+        state: StickyActionsState,
+        action: PyTree,
+        next_state: StickyActionsState,
+        *,
+        key: Key[Array, ""],
+    ) -> Float[Array, ""]:
+        return self.env.reward(state.inner, next_state.action, next_state.inner, key=key)
