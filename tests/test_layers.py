@@ -15,8 +15,8 @@ import pytest
 ORDER = (
     "errors interval kinds settings tree files archive checkpoint fingerprint processes render backend space "
     "distribution statistics env wrapper network policy learner advantage schedule collect evaluate player "
-    "record onnx_graph export checkpoints run callback algorithm replay presets names registry runs verify "
-    "branch lerax_cli"
+    "record onnx_graph export checkpoints run callback algorithm replay presets names registry gym runs "
+    "verify branch lerax_cli"
 ).split()
 # Where a package may be imported: prefixes of paths.
 CONFINED = {
@@ -153,6 +153,8 @@ def test_every_module_and_every_public_name_can_be_imported_first():
             names = [name.rpartition(".")[2] for name in Imports(path).names]
             inside |= {f"from {module} import {name}": {} for name in names}
     assert str(statements).count("import ") > len(FILES)
+    names = "lerax.env, lerax.env.mujoco, lerax.env.classic_control, lerax.space"
+    statements[f"import sys, {names}; assert 'gymnasium' not in sys.modules"] = {}  # it takes long
     command = [sys.executable, "-c", FORKS, json.dumps(statements)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
     assert (done.returncode, done.stderr) == (0, "")
