@@ -38,6 +38,12 @@ CHECKED = [cls.name for cls in [*CONTROL, Hopper, Reacher]]
 ID = "lerax.gym:lerax/"
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Gymnasium's own engine writes its warnings into the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 class DoorState(AbstractEnvState):
     place: jax.Array
 

@@ -81,6 +81,7 @@ LATE = "test_actor_critics::test_the_policy_is_updated_late_and_its_gradient_is_
 EXPLORES = "test_actor_critics::test_exploration_stays_in_the_box"
 SAC = "test_actor_critics::test_sac_losses_and_gradients_are_those_of_the_paper"
 DISCRETE = "test_actor_critics::test_discrete_sac_losses_and_gradients_are_those_of_the_paper"
+GYMNASIUM = "test_gymnasium::test_many_are_gymnasiums_vector_of_single_ones"
 CROSSQ = "test_actor_critics::test_crossq_losses_and_gradients_are_those_of_the_paper"
 ADAM = "test_actor_critics::test_optimizers_are_adam_with_the_papers_numbers"
 OFTEN = "test_off_policy::test_updates_are_made_as_often_as_was_said"
@@ -322,6 +323,50 @@ CHANGES = [
         ">= self.max_episode_steps",
         "> self.max_episode_steps",
         "test_cartpole::test_advance_tells_both_ends_apart_when_they_fall_together",
+    ),
+    change(
+        "env/gymnasium/vector",
+        "rewards[over], terminal[over], truncated[over] = 0, False, False",
+        "terminal[over], truncated[over] = False, False",
+        GYMNASIUM,
+    ),
+    change(
+        "env/gymnasium/vector",
+        "rewards[over], terminal[over], truncated[over] = 0, False, False",
+        "rewards[over] = 0",
+        GYMNASIUM,
+    ),
+    change(
+        "env/gymnasium/vector",
+        "self._begin(self._ended)\n        observations, infos = self._seen()",
+        "observations, infos = self._seen()",
+        GYMNASIUM,
+    ),
+    change("env/gymnasium/vector", "range(seed, seed + self.num_envs)", "[seed] * self.num_envs", GYMNASIUM),
+    change(
+        "env/gymnasium/vector",
+        "jax.tree.map(pick, jax.device_get(seen), self._now)",
+        "jax.device_get(seen)",
+        GYMNASIUM,
+    ),
+    change(
+        "env/gymnasium/programs",
+        "jnp.where(where, words, live.words)",
+        "live.words",
+        GYMNASIUM,
+    ),
+    change("env/gymnasium/programs", "jnp.where(where, 0, live.steps)", "live.steps", GYMNASIUM),
+    change(
+        "env/gymnasium/programs",
+        "Seen(taken.next_observation, mask)",
+        "Seen(taken.observation, mask)",
+        "test_gymnasium::test_last_observations_are_those_after_the_action",
+    ),
+    change(
+        "env/gymnasium/programs",
+        "jr.fold_in(jr.key(words[0]), words[1])",
+        "jr.key(words[1])",
+        "test_gymnasium::test_steps_are_those_of_advance",
     ),
     change(
         "wrapper/time_limit",
