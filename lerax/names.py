@@ -26,7 +26,8 @@ class Entry(NamedTuple):
         about: What it is, in a few words.
         writes: For a backend, where it writes; RUN is the run's directory.
         package: For a backend of ours, the package that it needs, if any.
-        policy: For an algorithm of ours, the policy that it trains where none is named.
+        policy: For an algorithm of ours, the policy that it trains where none is named; for a policy, the one
+            whose algorithms train it, where it is no algorithm's own.
         source: For what an installed package brings, the package and its version.
     """
 

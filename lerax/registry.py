@@ -136,6 +136,14 @@ POLICIES = _entries(
         "Separate perceptrons for actions and value.",
     ),
     (
+        "GRUActorCriticPolicy",
+        "lerax.policy:GRUActorCriticPolicy",
+        "The same with a memory, a gated recurrent unit: for what one observation does not show.",
+        "",
+        "",
+        "MLPActorCriticPolicy",
+    ),
+    (
         "MLPQPolicy",
         "lerax.policy:MLPQPolicy",
         "A perceptron that values each discrete action.",

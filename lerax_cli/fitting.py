@@ -36,6 +36,8 @@ def default_algorithm(env: Entry | None, presets: Mapping[str, Mapping[str, Any]
         policy: The policy that is named: an algorithm comes with it if it is that of one.
     """
     fit = fitting(action_kinds("env", env) if env else None) or [registry.ALGORITHMS[DEFAULT_ALGORITHM]]
+    named = registry.POLICIES.get(policy)
+    policy = named.policy if named and named.policy else policy
     fit = [entry for entry in fit if entry.policy.lower() == policy.lower()] or fit
     handicap = lambda entry: 1.0 if entry.name == DEFAULT_ALGORITHM else CLEARLY
     seconds = lambda entry: presets[entry.name].get(SECONDS, math.inf) * handicap(entry)

@@ -310,8 +310,24 @@ def ids(pair: Pair) -> str:
 
 @pytest.mark.parametrize("pair", in_turn(), ids=ids)
 def test_an_algorithm(pair: Pair, tmp_path: Path):
+    check_algorithm(*make(pair), tmp_path)
+
+
+OTHERS = [name for name, entry in registry.POLICIES.items() if entry.policy]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_policy_that_is_no_algorithms_own(name: str, tmp_path: Path):
+    """One of the algorithms that train it, and with each seed another one, for each kind of actions."""
+    like = registry.POLICIES[name].policy
+    own = [entry for entry in registry.ALGORITHMS.values() if entry.policy == like]
+    for number, (env, policy, _) in enumerate(policies(name)):
+        cls = own[(SEED + number) % len(own)].load()
+        check_algorithm(cls(**small(cls)), env, policy, tmp_path)
+
+
+def check_algorithm(algorithm: Any, env: AbstractEnvLike, policy: Any, tmp_path: Path) -> None:
     """It trains, the same each time, and goes on bit for bit from what is saved; its policy acts alone."""
-    algorithm, env, policy = make(pair)
     one, two = algorithm.steps_per_iteration, 2 * algorithm.steps_per_iteration
     begin = lambda: algorithm.init(env, policy, key=jr.key(SEED), total_timesteps=two)
     state = begin()

@@ -70,6 +70,9 @@ def test_a_policy_brings_its_algorithm(three: None, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(registry.ALGORITHMS, "picker", registry.ALGORITHMS["picker"]._replace(policy="Own"))
     assert taken("CartPole-v1", PRESETS, "own") == "picker"
     assert taken("CartPole-v1", PRESETS, "Unknown") == "ppo"
+    monkeypatch.setitem(registry.ALGORITHMS, "boxer", registry.ALGORITHMS["boxer"]._replace(policy="Own"))
+    assert taken("Pendulum-v1", PRESETS) == "boxer"
+    assert taken("Pendulum-v1", PRESETS, "GRUActorCriticPolicy") == "ppo"  # as any that trains its like
 
 
 def test_a_plan_takes_it_with_its_preset(three: None):

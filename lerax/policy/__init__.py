@@ -1,11 +1,13 @@
 """Policies: what acts."""
 
 from .actor_critic import AbstractActorCriticPolicy as AbstractActorCriticPolicy
+from .actor_critic import AbstractMLPActorCriticPolicy as AbstractMLPActorCriticPolicy
 from .actor_critic import MLPActorCriticPolicy as MLPActorCriticPolicy
 from .base_policy import AbstractPolicy as AbstractPolicy
 from .box import AbstractBoxPolicy as AbstractBoxPolicy
 from .categorical import MLPCategoricalPolicy as MLPCategoricalPolicy
 from .deterministic import MLPDeterministicPolicy as MLPDeterministicPolicy
+from .gru import GRUActorCriticPolicy as GRUActorCriticPolicy
 from .mlp import AbstractMLPPolicy as AbstractMLPPolicy
 from .q import MLPPQNPolicy as MLPPQNPolicy
 from .q import MLPQPolicy as MLPQPolicy

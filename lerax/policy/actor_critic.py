@@ -1,13 +1,15 @@
 """Policies that also estimate the value of a state."""
 
 from abc import abstractmethod
+from dataclasses import KW_ONLY
 from typing import ClassVar
 
+import equinox as eqx
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax.distribution import AbstractDistribution, Categorical, Normal
-from lerax.network import Head, Network
+from lerax.network import MLP, Head, Network
 from lerax.settings import setting
 from lerax.space import Box, Discrete
 from lerax.statistics import RunningStatistics
@@ -76,11 +78,98 @@ class AbstractActorCriticPolicy(AbstractPolicy):
         """Next memory and value of the observation."""
 
 
-class MLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy):
-    """Perceptrons for the action distribution and the value, separate ones or one with two heads.
+class AbstractMLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy):
+    """An action distribution and a value.
 
     Discrete actions are categorical; actions in a box are Gaussian with a standard deviation that does not
     depend on the observation.
+
+    Attributes:
+        actor: What the distribution is made of, and where there is no critic the value as the last number.
+        critic: The value.
+        log_std: Log standard deviations of actions in a box; None for discrete ones.
+    """
+
+    actor: eqx.AbstractVar[MLP]
+    critic: eqx.AbstractVar[MLP | None]
+    log_std: eqx.AbstractVar[Float[Array, "..."] | None]
+
+    _: KW_ONLY
+    log_std_init: float = setting(
+        0.0, "Initial log standard deviation (box actions).", at_least=-20, at_most=20, static=True
+    )
+
+    acts_in = (Discrete, Box)
+
+    @abstractmethod
+    def taken(self, state: PyTree, observation: PyTree) -> tuple[PyTree, tuple[PyTree, PyTree]]:
+        """The next memory, and what the actor and the critic take."""
+
+    def __call__(
+        self,
+        state: PyTree,
+        observation: PyTree,
+        *,
+        key: Key[Array, ""] | None = None,
+        action_mask: Bool[Array, "..."] | None = None,
+    ) -> tuple[PyTree, Array]:
+        state, (seen, _) = self.taken(state, observation)
+        distribution = self._distribution(seen, action_mask)
+        return state, distribution.mode() if key is None else distribution.sample(key=key)
+
+    def noise(self, *, key: Key[Array, ""]) -> Array:
+        size = self.action_space.flat_size
+        if self.log_std is None:
+            return Categorical(jnp.zeros(size, jnp.float32)).noise(key=key)
+        return Normal(jnp.zeros_like(self.log_std), self.log_std).noise(key=key)
+
+    def action_and_value(
+        self,
+        state: PyTree,
+        observation: PyTree,
+        *,
+        noise: Array,
+        action_mask: Bool[Array, "..."] | None = None,
+    ) -> tuple[PyTree, Array, Float[Array, ""], Float[Array, ""]]:
+        state, (seen, valued) = self.taken(state, observation)
+        distribution = self._distribution(seen, action_mask)
+        action = distribution.action(noise)
+        return state, action, self._value(valued), distribution.log_prob(action)
+
+    def evaluate_action(
+        self,
+        state: PyTree,
+        observation: PyTree,
+        action: Array,
+        *,
+        action_mask: Bool[Array, "..."] | None = None,
+    ) -> tuple[PyTree, Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+        state, (seen, valued) = self.taken(state, observation)
+        distribution = self._distribution(seen, action_mask)
+        return state, self._value(valued), distribution.log_prob(action), distribution.entropy()
+
+    def value(self, state: PyTree, observation: PyTree) -> tuple[PyTree, Float[Array, ""]]:
+        state, (_, seen) = self.taken(state, observation)
+        return state, self._value(seen)
+
+    def _first_log_std(self) -> Float[Array, "..."] | None:
+        space = self.action_space
+        return jnp.full(space.shape, self.log_std_init, jnp.float32) if isinstance(space, Box) else None
+
+    def _value(self, seen: PyTree) -> Float[Array, ""]:
+        return (self.actor if self.critic is None else self.critic)(seen)[-1]
+
+    def _distribution(
+        self, seen: PyTree, action_mask: Bool[Array, "..."] | None = None
+    ) -> AbstractDistribution:
+        output = self.actor(seen)[: self.action_space.flat_size]
+        if self.log_std is None:
+            return Categorical(output, action_mask)
+        return Normal(output.reshape(self.action_space.shape), self.log_std)
+
+
+class MLPActorCriticPolicy(AbstractMLPActorCriticPolicy):
+    """Perceptrons for the action distribution and the value, separate ones or one with two heads.
 
     Args:
         env: The environment to act in. Only its two spaces are kept.
@@ -101,17 +190,11 @@ class MLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy):
     activation: str = arguments.activation("tanh")
     initialization: str = arguments.initialization("orthogonal")
     shared_trunk: bool = setting(False, "One network for actions and value instead of two.")
-    log_std_init: float = setting(
-        0.0, "Initial log standard deviation (box actions).", at_least=-20, at_most=20, static=True
-    )
 
     name: ClassVar[str] = "MLPActorCriticPolicy"
-    acts_in = (Discrete, Box)
 
     def _make(self, key: Key[Array, ""]) -> None:
-        self.log_std = None
-        if isinstance(self.action_space, Box):
-            self.log_std = jnp.full(self.action_space.shape, self.log_std_init, jnp.float32)
+        self.log_std = self._first_log_std()
         # A small last layer: the first policy is close to uniform.
         actor, critic = [Head(self.action_space.flat_size, 0.01)], [Head(1)]
         if self.shared_trunk:
@@ -125,55 +208,5 @@ class MLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy):
         """The distribution of actions for an observation."""
         return self._distribution(self.normalized(observation), action_mask)
 
-    def __call__(
-        self,
-        state: None,
-        observation: PyTree,
-        *,
-        key: Key[Array, ""] | None = None,
-        action_mask: Bool[Array, "..."] | None = None,
-    ) -> tuple[None, Array]:
-        distribution = self.distribution(observation, action_mask)
-        return None, distribution.mode() if key is None else distribution.sample(key=key)
-
-    def noise(self, *, key: Key[Array, ""]) -> Array:
-        size = self.action_space.flat_size
-        if self.log_std is None:
-            return Categorical(jnp.zeros(size, jnp.float32)).noise(key=key)
-        return Normal(jnp.zeros_like(self.log_std), self.log_std).noise(key=key)
-
-    def action_and_value(
-        self,
-        state: None,
-        observation: PyTree,
-        *,
-        noise: Array,
-        action_mask: Bool[Array, "..."] | None = None,
-    ) -> tuple[None, Array, Float[Array, ""], Float[Array, ""]]:
-        distribution = self.distribution(observation, action_mask)
-        action = distribution.action(noise)
-        return None, action, self.value(state, observation)[1], distribution.log_prob(action)
-
-    def evaluate_action(
-        self,
-        state: None,
-        observation: PyTree,
-        action: Array,
-        *,
-        action_mask: Bool[Array, "..."] | None = None,
-    ) -> tuple[None, Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-        distribution = self.distribution(observation, action_mask)
-        value = self.value(state, observation)[1]
-        return None, value, distribution.log_prob(action), distribution.entropy()
-
-    def value(self, state: None, observation: PyTree) -> tuple[None, Float[Array, ""]]:
-        network = self.actor if self.critic is None else self.critic
-        return None, network(self.normalized(observation))[-1]
-
-    def _distribution(
-        self, normalized: PyTree, action_mask: Bool[Array, "..."] | None = None
-    ) -> AbstractDistribution:
-        output = self.actor(normalized)[: self.action_space.flat_size]
-        if self.log_std is None:
-            return Categorical(output, action_mask)
-        return Normal(output.reshape(self.action_space.shape), self.log_std)
+    def taken(self, state: None, observation: PyTree) -> tuple[None, tuple[PyTree, PyTree]]:
+        return None, (self.normalized(observation),) * 2

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import equinox as eqx
 import numpy as np
@@ -28,7 +28,11 @@ class AbstractPolicy(eqx.Module):
         name: Name of the policy.
         action_space: Space of the actions.
         observation_space: Space of the observations.
+        through_time: Whether gradients of actor-critics go through the memory, back to the beginning of the
+            rollout or the episode; else they go through one step.
     """
+
+    through_time: ClassVar[bool] = False
 
     name: eqx.AbstractVar[str]
     action_space: eqx.AbstractVar[AbstractSpace]

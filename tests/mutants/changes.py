@@ -48,6 +48,8 @@ GRADIENT = "test_ppo::test_longer_gradients_are_scaled_down_to_the_limit"
 UPDATES = "test_ppo::test_updates_are_those_of_adam"
 POLICY_GRADIENT = "test_on_policy::test_the_policy_gradient_is_that_of_the_paper"
 WHOLE = "test_on_policy::test_returns_without_a_baseline_are_sums_up_to_the_episodes_end"
+SEQUENCES = "test_memory::test_the_gradient_is_that_of_whole_sequences"
+REMEMBERED = "test_memory::test_memories_are_those_of_the_rollout_while_the_policy_is_the_same"
 TARGET_KL = "test_on_policy::test_updates_end_before_the_one_that_is_too_far"
 Q_RETURNS = "test_on_policy::test_returns_of_pqn_are_those_of_the_paper"
 RATES = "test_ppo::test_the_first_ratio_is_one_at_every_learning_rate"
@@ -106,6 +108,12 @@ CHANGES = [
     change(
         "algorithm/on_policy/actor_critic", "self.value_weight *", "self.entropy_loss_coefficient *", LOSS
     ),
+    change(
+        "algorithm/on_policy/actor_critic", "jnp.roll(steps.done, 1", "jnp.roll(steps.done, 0", REMEMBERED
+    ),
+    change("algorithm/on_policy/batch", "where(one.begins,", "where(True,", SEQUENCES),
+    change("algorithm/on_policy/base", "*x.shape[1:]).swapaxes(0, 1)", "*x.shape[1:])", REMEMBERED),
+    change("policy/gru", "memory, (memory[0], memory[1])", "memory, (memory[1], memory[0])", SEQUENCES),
     change("algorithm/on_policy/batch", "truncated & ~steps.", "truncated & steps.", FOLLOWED),
     change("algorithm/on_policy/batch", "values[1:]),", "values[:-1]),", FOLLOWED),
     change(

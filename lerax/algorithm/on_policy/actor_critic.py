@@ -104,6 +104,7 @@ class AbstractActorCriticAlgorithm(AbstractOnPolicyAlgorithm):
             value=value,
             advantage=advantage if weight is None else advantage * weight,
             returns=returns,
+            begins=jnp.roll(steps.done, 1, axis=0).at[0].set(True) if policy.through_time else None,
         )
 
     def evaluated(

@@ -26,7 +26,7 @@ from ..arguments import MOST
 from ..base_algorithm import AbstractAlgorithm
 from ..optimizer import adam, with_rate
 from ..state import AlgorithmState
-from .batch import explained_variance, shuffles
+from .batch import explained_variance, remembered, shuffles
 from .reward_scale import RewardScale
 from .update import Scalars, descend_minibatches
 
@@ -79,14 +79,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         size = self.steps_per_iteration
         _must_count("num_steps", "num_envs * num_steps", size)
         _must_count("num_epochs", "num_epochs * num_batches", self.num_epochs * self.num_batches)
-        if size % self.num_batches:
-            small = [n for n in range(1, math.isqrt(size) + 1) if size % n == 0]
-            valid = sorted({*small, *(size // n for n in small)})
-            below = [n for n in valid if n < self.num_batches][-1:]
-            above = [n for n in valid if n > self.num_batches][:1]
-            wrong = f"does not divide num_envs * num_steps = {size}"
-            nearest = f"nearest: {', '.join(map(str, below + above))}"
-            raise SettingError("num_batches", self.num_batches, wrong=wrong, hint=nearest)
+        _must_divide(self.num_batches, size, f"num_envs * num_steps = {size}")
 
     @abstractmethod
     def act(
@@ -154,6 +147,9 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         kind, words = self.trains
         if not isinstance(policy, kind):
             raise SettingTypeError(self.name, policy, wrong=f"needs {words}", said=policy.name)
+        if policy.through_time:
+            what = f"num_envs = {self.num_envs}, as the memory of {policy.name} needs"
+            _must_divide(self.num_batches, self.num_envs, what)
         vector = tree.ravel(policy, policy.trainable())[0]
         scale = RewardScale.initial(self.num_envs) if self.normalize_rewards else None
         return OnPolicyLearner(policy, self.make_optimizer().init(vector), scale)
@@ -220,8 +216,12 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         """The policy and what the optimizer holds after an iteration's updates, and a log of them."""
         vector, unravel = tree.ravel(policy, policy.trainable())
         size = self.steps_per_iteration
+        samples = lambda policy, batch: batch
+        if policy.through_time:  # minibatches of environments with all of their steps
+            of_envs = lambda x: x.reshape(self.num_steps, self.num_envs, *x.shape[1:]).swapaxes(0, 1)
+            size, batch, samples = self.num_envs, jax.tree.map(of_envs, batch), remembered
         (vector, opt_state), log = descend_minibatches(
-            lambda vector, batch: self.loss(unravel(vector), batch, progress),
+            lambda vector, batch: self.loss(now := unravel(vector), samples(now, batch), progress),
             (vector, opt_state),
             batch,
             shuffles(key, self.num_epochs, size).reshape(-1, size // self.num_batches),
@@ -236,3 +236,13 @@ def _must_count(name: str, what: str, product: int) -> None:
     """Refuses a product of settings that compiled programs cannot count."""
     if product > MOST:
         raise SettingError(name, product, f"at most {MOST}", wrong=f"{what} is too large")
+
+
+def _must_divide(num_batches: int, size: int, what: str) -> None:
+    """Refuses minibatches that do not divide what they are cut from."""
+    if size % num_batches:
+        small = [n for n in range(1, math.isqrt(size) + 1) if size % n == 0]
+        valid = sorted({*small, *(size // n for n in small)})
+        below, above = [n for n in valid if n < num_batches][-1:], [n for n in valid if n > num_batches][:1]
+        nearest = f"nearest: {', '.join(map(str, below + above))}"
+        raise SettingError("num_batches", num_batches, wrong=f"does not divide {what}", hint=nearest)

@@ -9,7 +9,9 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from lerax import tree
 from lerax.collect import Standing, Steps
+from lerax.policy import AbstractActorCriticPolicy
 
 
 class Batch(eqx.Module):
@@ -24,6 +26,7 @@ class Batch(eqx.Module):
         value: Value of the observation before the update.
         advantage: Estimated advantage of the action.
         returns: What the value should have been.
+        begins: Where the memory is the recorded one; None where it is everywhere.
     """
 
     observation: PyTree
@@ -34,6 +37,7 @@ class Batch(eqx.Module):
     value: Float[Array, "*batch"]
     advantage: Float[Array, "*batch"]
     returns: Float[Array, "*batch"]
+    begins: PyTree = None
 
 
 def values_around(
@@ -64,6 +68,23 @@ def values_around(
         jnp.any(cut), lambda: jnp.where(cut, values_of(after), values[1:]), lambda: values[1:]
     )
     return values[:-1], next_values
+
+
+def remembered(policy: AbstractActorCriticPolicy, batch: Batch) -> Batch:
+    """Sequences `[env, time, ...]` as samples, each with the memory that the policy as it is now has there.
+
+    Gradients go through them, back to where the sequence or its episode begins.
+    """
+
+    def step(memory: PyTree, one: Batch) -> tuple[PyTree, PyTree]:
+        memory = tree.where(one.begins, one.policy_state, memory)
+        after = policy.evaluate_action(memory, one.observation, one.action, action_mask=one.action_mask)[0]
+        return after, memory
+
+    first = jax.tree.map(lambda x: x[:, 0], batch.policy_state)
+    memory = jax.vmap(lambda first, sequence: tree.scan(step, first, sequence)[1])(first, batch)
+    batch = eqx.tree_at(lambda batch: batch.policy_state, batch, memory)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
 
 
 def normalized(
