@@ -1,5 +1,6 @@
 """Run-time checks of every annotation of lerax, a compilation cache, a budget, and what many tests train."""
 
+import gc
 import os
 import resource
 import tempfile
@@ -14,8 +15,8 @@ from jax import random as jr
 jaxtyping.install_import_hook("lerax", "typechecker.checked")
 
 # Tests spend most of their time compiling what then runs a few times: as little as possible is optimized. The
-# old emitters made NaN of a finite gradient of SAC once: long trainings belong into other processes, which
-# have none of these flags. With the new ones a worker that had compiled for 15 minutes crashed in XLA.
+# old emitters made NaN of a finite gradient of SAC once: long trainings belong into processes without
+# these flags (XLA_FLAGS=None). With the new ones a worker that had compiled for 15 minutes crashed in XLA.
 QUICK = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 if jax.__version_info__ < (0, 11):  # later ones have no choice of emitters
     QUICK += " --xla_cpu_use_fusion_emitters=false"
@@ -72,6 +73,13 @@ def pytest_terminal_summary(terminalreporter, config):
     advice = "; look at the slowest tests" if over else ""
     text = f"CPU time: {minutes:.1f} minutes of {budget:g}{advice}"
     terminalreporter.write_line(text, red=over, bold=over)
+
+
+def pytest_collection_finish():
+    """Tracing makes many small objects: to look for cycles among them all is a twentieth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

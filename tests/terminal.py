@@ -26,15 +26,7 @@ SECONDS = 600.0  # far more than anything takes: only a hang gets there
 BRIEF = ("CartPole-v1", "--preset", "none", "--steps", "2048", "--seed", "1")
 ENDLESS = ("CartPole-v1", "--preset", "none", "--steps", "500_000_000", "--seed", "1")
 SECOND_SCREEN = 1049  # the private mode of a terminal that shows it
-DECIDED_HERE = (
-    "COLUMNS",
-    "LINES",
-    "NO_COLOR",
-    "FORCE_COLOR",
-    "XDG_CACHE_HOME",
-    "PYTHONWARNINGS",
-    "XLA_FLAGS",
-)
+DECIDED_HERE = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "XDG_CACHE_HOME", "PYTHONWARNINGS")
 READ_LATE = {"JAX_COMPILATION_CACHE_DIR", "HOME", "IMAGEIO_FFMPEG_EXE", "XLA_FLAGS"}  # by no import
 
 
@@ -78,6 +70,11 @@ def forked_beside(
     """`forked`; `meanwhile` gets the process's number while it runs, `stdout` is as in `Prefork.run`."""
     words = [os.fsdecode(word) for word in arguments]
     return _prefork().run(words, cwd, environment(**changes), SECONDS, meanwhile, stdout)
+
+
+def script(path: Path, cwd: Path) -> Finished:
+    """`forked`, of a program in Python whose warnings are errors."""
+    return _prefork().run([], cwd, environment(), SECONDS, script=str(path))
 
 
 def whole(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finished:

@@ -305,7 +305,7 @@ def test_signal_while_recording_leaves_no_file(tmp_path: Path, number: signal.Si
 
 def test_signal_before_the_first_frame(tmp_path: Path):
     """While all is made ready there is nothing to clean up."""
-    cold = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+    cold = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"), "XLA_FLAGS": None}
     with terminal.started(*ENDLESS, cwd=tmp_path, **cold) as process:
         assert process.stderr is not None and "random" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)

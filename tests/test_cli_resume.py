@@ -15,7 +15,7 @@ import terminal
 from lerax import checkpoint
 from lerax.run import hold
 
-STEPS = 120_000
+STEPS = 60_000
 TRAIN = (
     "train",
     "CartPole-v1",

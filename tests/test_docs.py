@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shlex
 import sqlite3
 from pathlib import Path
 
@@ -28,8 +29,8 @@ def play(page: Path, folder: Path) -> dict:
             if language == "py":
                 exec(compile(code, page.name, "exec"), names)
                 continue
-            for line in re.findall(r"^lerax .*", code, re.M):
-                done = terminal.sh(line.replace("lerax", "$LERAX", 1), folder)
+            for line in re.findall(r"^lerax (.*)", code, re.M):
+                done = terminal.run(*shlex.split(line, comments=True), cwd=folder)
                 assert done.returncode == 0, done.stderr
     return names
 

@@ -22,9 +22,13 @@ LONG = [pair for pair in PROMISED if pair not in {(env, "ppo") for env in SCORES
 """What takes longer, up to a million steps; benchmarks/RESULTS.md has the figures of three seeds each."""
 
 
+PENDULUM = pytest.param("Pendulum-v1", 0, marks=pytest.mark.learning)  # half a minute
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "seed"), [(name, 0) for name in SCORES] + [("CartPole-v1", 1), ("CartPole-v1", 2)]
+    ("name", "seed"),
+    [("Acrobot-v1", 0), PENDULUM, *(("CartPole-v1", seed) for seed in range(3))],
 )
 def test_ppo_solves(name, seed):
     assert registry.presets(name)["ppo"]["score"] == SCORES[name]
