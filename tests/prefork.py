@@ -9,10 +9,12 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +45,7 @@ class Prefork:
         seconds: float,
         meanwhile: Callable[[int], object] = lambda pid: None,
         stdout: str | None = None,
+        script: str | None = None,
     ) -> Finished:
         """Runs `lerax` without a terminal until it ends.
 
@@ -53,6 +56,7 @@ class Prefork:
             seconds: The longest that it may take.
             meanwhile: Called with its number while it runs.
             stdout: Where standard output goes: a path; by default to the result.
+            script: What is run instead of `lerax`; its warnings are errors.
 
         Raises:
             subprocess.TimeoutExpired: It took longer and was killed.
@@ -62,6 +66,7 @@ class Prefork:
             out, err = (os.path.join(folder, name) for name in ("out", "err"))
             streams = [stdout or out, err]
             asked = {"argv": arguments, "cwd": str(cwd), "env": env, "seconds": seconds, "streams": streams}
+            asked["script"] = script
             print(json.dumps(asked), file=self._server.stdin, flush=True)
             pid = int(self._server.stdout.readline())
             try:
@@ -108,8 +113,10 @@ def _serve() -> None:
         os.write(answers, f"{code}\n".encode())
 
 
-def _become(argv: list[str], cwd: str, env: dict[str, str], seconds: float, streams: list[str]) -> None:
-    """Is `lerax` from here on."""
+def _become(
+    argv: list[str], cwd: str, env: dict[str, str], seconds: float, streams: list[str], script: str | None
+) -> None:
+    """Is `lerax` from here on, or a script."""
     write = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     opened = [os.open(os.devnull, os.O_RDONLY), *(os.open(path, write) for path in streams)]
     for number, file in enumerate(opened):
@@ -121,8 +128,12 @@ def _become(argv: list[str], cwd: str, env: dict[str, str], seconds: float, stre
     os.environ.clear()
     os.environ.update(env)
     sys.path[:0] = [path for path in env.get("PYTHONPATH", "").split(":") if path]
-    sys.argv = ["lerax", *argv]
-    sys.modules["lerax_cli.app"].main()
+    sys.argv = [script or "lerax", *argv]
+    if script is None:
+        return sys.modules["lerax_cli.app"].main()
+    warnings.simplefilter("error")
+    sys.path.insert(0, os.path.dirname(script))
+    runpy.run_path(script, run_name="__main__")
 
 
 if __name__ == "__main__":
