@@ -26,10 +26,10 @@ import lerax.space
 import lerax.wrapper
 from lerax import checkpoint, registry, tree
 from lerax.env import AbstractEnvLike, advance
-from lerax.errors import SettingTypeError
+from lerax.errors import SettingError, SettingTypeError
 from lerax.settings import REQUIRED, settings_of
 from lerax.space import AbstractSpace, Discrete
-from lerax.wrapper import AbstractWrapper
+from lerax.wrapper import AbstractWrapper, TransformAction, TransformObservation, TransformReward
 from lerax_cli.declared import action_kinds, plain
 from lerax_cli.values import read_value
 
@@ -74,6 +74,7 @@ def kind_of(name: str) -> str:
 ONE_OF_EACH = {kind_of(name): name for name in reversed(registry.ENVS)}
 """An environment for each kind of actions: the first one."""
 WRAPPERS = concrete(lerax.wrapper, AbstractWrapper)
+TRANSFORMS = TransformAction, TransformObservation, TransformReward  # what they are given is no setting
 SPACES = concrete(lerax.space, AbstractSpace)
 
 
@@ -163,11 +164,12 @@ def test_a_wrapper(cls: type):
     """Around an environment of each kind of actions that it does not refuse."""
     needed = {name: s for name, s in settings_of(cls).items() if s.default is REQUIRED}
     given = {name: s.convert(read_value(s.written)) for name, s in needed.items()} | small(cls)
+    given |= {"function": lambda x: x} if cls in TRANSFORMS else {}
     fit = 0
     for name in ONE_OF_EACH.values():
         try:
             env = cls(make_env(name), **given)
-        except SettingTypeError:
+        except SettingError:  # of another kind, or without the bounds that it needs
             continue
         fit += 1
         assert env.unwrapped == make_env(name) and env.name == name
