@@ -4,6 +4,7 @@ from .action import ClipAction as ClipAction
 from .action import RescaleAction as RescaleAction
 from .action import TransformAction as TransformAction
 from .base_wrapper import AbstractWrapper as AbstractWrapper
+from .base_wrapper import AbstractWrapperState as AbstractWrapperState
 from .frames import FrameStack as FrameStack
 from .frames import FrameStackState as FrameStackState
 from .identity import Identity as Identity

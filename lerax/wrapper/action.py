@@ -13,7 +13,7 @@ from lerax.settings import check_settings, setting
 from lerax.space import AbstractSpace, Box
 
 from .base_wrapper import AbstractWrapper
-from .bounds import box_of, check_order
+from .bounds import check_order, floats_of
 
 
 class ClipAction(AbstractWrapper):
@@ -92,4 +92,4 @@ class TransformAction(AbstractWrapper):
 
 
 def _box(env: AbstractEnvLike, wrapper: str) -> Box:
-    return box_of(env.action_space, wrapper, "actions")
+    return floats_of(env.action_space, wrapper, "actions")

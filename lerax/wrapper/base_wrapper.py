@@ -5,10 +5,24 @@ from typing import TYPE_CHECKING, ClassVar
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from lerax.env import AbstractEnv, AbstractEnvLike, AbstractEnvLikeState
+from lerax.env import AbstractEnv, AbstractEnvLike, AbstractEnvLikeState, AbstractEnvState
 from lerax.env.base_env import StateT
 from lerax.render import AbstractFrameSource
 from lerax.space import AbstractSpace
+
+
+class AbstractWrapperState(AbstractEnvLikeState):
+    """The state of a wrapper that keeps something of its own beside that of the environment in it.
+
+    Attributes:
+        inner: The state of the environment in it.
+    """
+
+    inner: eqx.AbstractVar[AbstractEnvLikeState]
+
+    @property
+    def unwrapped(self) -> AbstractEnvState:
+        return self.inner.unwrapped
 
 
 class AbstractWrapper(AbstractEnvLike[StateT]):

@@ -7,13 +7,23 @@ from lerax.space import AbstractSpace, Box
 
 
 def box_of(space: AbstractSpace, wrapper: str, what: str) -> Box:
-    """The space, which has to be a Box of floats.
+    """The space, which has to be a Box.
 
     Raises:
         SettingTypeError: It is none.
     """
     if not isinstance(space, Box):
         raise SettingTypeError(wrapper, space, wrong=f"needs {what} in a Box")
+    return space
+
+
+def floats_of(space: AbstractSpace, wrapper: str, what: str) -> Box:
+    """The space, which has to be a Box of floats.
+
+    Raises:
+        SettingTypeError: It is none.
+    """
+    space = box_of(space, wrapper, what)
     if space.dtype != np.float32:
         raise SettingTypeError(wrapper, space, wrong=f"needs {what} of floats", said=str(space.dtype))
     return space

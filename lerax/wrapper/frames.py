@@ -9,15 +9,15 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Key, PyTree, Shaped
 
-from lerax.env import AbstractEnvLike, AbstractEnvLikeState, AbstractEnvState
-from lerax.errors import SettingTypeError
+from lerax.env import AbstractEnvLike, AbstractEnvLikeState
 from lerax.settings import REQUIRED, check_settings, setting
 from lerax.space import AbstractSpace, Box
 
-from .base_wrapper import AbstractWrapper
+from .base_wrapper import AbstractWrapper, AbstractWrapperState
+from .bounds import box_of
 
 
-class FrameStackState(AbstractEnvLikeState):
+class FrameStackState(AbstractWrapperState):
     """The state of the environment within, and what was seen before it.
 
     Attributes:
@@ -29,10 +29,6 @@ class FrameStackState(AbstractEnvLikeState):
     inner: AbstractEnvLikeState
     past: Shaped[Array, "frames ..."]
     begun: Bool[Array, ""]
-
-    @property
-    def unwrapped(self) -> AbstractEnvState:
-        return self.inner.unwrapped
 
 
 class FrameStack(AbstractWrapper[FrameStackState]):
@@ -56,10 +52,7 @@ class FrameStack(AbstractWrapper[FrameStackState]):
 
     def __check_init__(self):
         check_settings(self)
-        if not isinstance(self.env.observation_space, Box):
-            raise SettingTypeError(
-                "FrameStack", self.env.observation_space, wrong="needs observations in a Box"
-            )
+        self._space()
 
     def inner_state(self, state: FrameStackState) -> AbstractEnvLikeState:
         return state.inner
@@ -67,8 +60,7 @@ class FrameStack(AbstractWrapper[FrameStackState]):
     def outer_state(self, inner: AbstractEnvLikeState, before: FrameStackState | None) -> FrameStackState:
         if before is not None:
             return dataclasses.replace(before, inner=inner)
-        space = self.env.observation_space
-        assert isinstance(space, Box)
+        space = self._space()
         return FrameStackState(
             inner, jnp.zeros((self.frames - 1, *space.shape), space.dtype), jnp.array(False)
         )
@@ -83,9 +75,12 @@ class FrameStack(AbstractWrapper[FrameStackState]):
         return _joined(jnp.concatenate([jnp.where(state.begun, state.past, now), now]), jnp)
 
     def outer_observation_space(self, space: AbstractSpace) -> Box:
-        assert isinstance(space, Box)
-        low, high = (_joined(np.stack([bound] * self.frames), np) for bound in space.bounds)
-        return Box(low, high, dtype=space.dtype)
+        box = self._space()
+        low, high = (_joined(np.stack([bound] * self.frames), np) for bound in box.bounds)
+        return Box(low, high, dtype=box.dtype)
+
+    def _space(self) -> Box:
+        return box_of(self.env.observation_space, "FrameStack", "observations")
 
     def _seen(self, state: FrameStackState, key: Key[Array, ""]) -> Shaped[Array, "..."]:
         return jnp.asarray(self.env.observation(state.inner, key=key), state.past.dtype)

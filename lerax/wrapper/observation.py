@@ -13,7 +13,7 @@ from lerax.settings import check_settings, setting
 from lerax.space import AbstractSpace, Box
 
 from .base_wrapper import AbstractWrapper
-from .bounds import box_of, check_order
+from .bounds import check_order, floats_of
 
 
 class ClipObservation(AbstractWrapper):
@@ -31,13 +31,13 @@ class ClipObservation(AbstractWrapper):
     def __check_init__(self):
         check_settings(self)
         check_order("ClipObservation", self.low, self.high)
-        self.outer_observation_space(self.env.observation_space)
+        floats_of(self.env.observation_space, "ClipObservation", "observations")
 
     def outer_observation(self, observation: Float[Array, "..."]) -> Float[Array, "..."]:
         return jnp.clip(observation, self.low, self.high)
 
     def outer_observation_space(self, space: AbstractSpace) -> Box:
-        least, most = box_of(space, "ClipObservation", "observations").bounds
+        least, most = floats_of(space, "ClipObservation", "observations").bounds
         return Box(np.clip(least, self.low, self.high), np.clip(most, self.low, self.high))
 
 
@@ -56,13 +56,13 @@ class RescaleObservation(AbstractWrapper):
     def __check_init__(self):
         check_settings(self)
         check_order("RescaleObservation", self.low, self.high)
-        least, most = box_of(self.env.observation_space, "RescaleObservation", "observations").bounds
+        least, most = floats_of(self.env.observation_space, "RescaleObservation", "observations").bounds
         if not (np.isfinite(least).all() and np.isfinite(most).all() and (least < most).all()):
             space = self.env.observation_space
             raise SettingError("RescaleObservation", space, wrong="needs bounded observations")
 
     def outer_observation(self, observation: Float[Array, "..."]) -> Float[Array, "..."]:
-        least, most = box_of(self.env.observation_space, "RescaleObservation", "observations").bounds
+        least, most = floats_of(self.env.observation_space, "RescaleObservation", "observations").bounds
         return self.low + (observation - least) / (most - least) * (self.high - self.low)
 
     def outer_observation_space(self, space: AbstractSpace) -> Box:

@@ -8,21 +8,17 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax import tree
-from lerax.env import AbstractEnvLike, AbstractEnvLikeState, AbstractEnvState
+from lerax.env import AbstractEnvLike, AbstractEnvLikeState
 from lerax.settings import REQUIRED, setting
 
-from .base_wrapper import AbstractWrapper
+from .base_wrapper import AbstractWrapper, AbstractWrapperState
 
 
-class ActionRepeatState(AbstractEnvLikeState):
+class ActionRepeatState(AbstractWrapperState):
     """The state of the environment within, and the reward of the steps that led to it."""
 
     inner: AbstractEnvLikeState
     reward: Float[Array, ""]
-
-    @property
-    def unwrapped(self) -> AbstractEnvState:
-        return self.inner.unwrapped
 
 
 class ActionRepeat(AbstractWrapper[ActionRepeatState]):
@@ -64,7 +60,7 @@ class ActionRepeat(AbstractWrapper[ActionRepeatState]):
         return next_state.reward
 
 
-class StickyActionsState(AbstractEnvLikeState):
+class StickyActionsState(AbstractWrapperState):
     """The state of the environment within, and the action that led to it.
 
     Attributes:
@@ -76,10 +72,6 @@ class StickyActionsState(AbstractEnvLikeState):
     inner: AbstractEnvLikeState
     action: PyTree
     begun: Bool[Array, ""]
-
-    @property
-    def unwrapped(self) -> AbstractEnvState:
-        return self.inner.unwrapped
 
 
 class StickyActions(AbstractWrapper[StickyActionsState]):

@@ -3,21 +3,17 @@
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from lerax.env import AbstractEnvLike, AbstractEnvLikeState, AbstractEnvState
+from lerax.env import AbstractEnvLike, AbstractEnvLikeState
 from lerax.settings import REQUIRED, setting
 
-from .base_wrapper import AbstractWrapper
+from .base_wrapper import AbstractWrapper, AbstractWrapperState
 
 
-class TimeLimitState(AbstractEnvLikeState):
+class TimeLimitState(AbstractWrapperState):
     """The state of the environment within, and the steps of its episode."""
 
     inner: AbstractEnvLikeState
     steps: Int[Array, ""]
-
-    @property
-    def unwrapped(self) -> AbstractEnvState:
-        return self.inner.unwrapped
 
 
 class TimeLimit(AbstractWrapper[TimeLimitState]):
