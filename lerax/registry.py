@@ -170,6 +170,28 @@ POLICIES = _entries(
         "A perceptron that gives probabilities of discrete actions.",
     ),
 )
+WRAPPERS = _entries(
+    ("identity", "lerax.wrapper:Identity", "Changes nothing."),
+    ("time_limit", "lerax.wrapper:TimeLimit", "Truncates episodes after so many steps."),
+    (
+        "clip_action",
+        "lerax.wrapper:ClipAction",
+        "Takes any action, and brings it to the nearest allowed one.",
+    ),
+    ("rescale_action", "lerax.wrapper:RescaleAction", "Stretches actions between two bounds to its own."),
+    ("action_repeat", "lerax.wrapper:ActionRepeat", "Takes each action a few times, and sums the rewards."),
+    ("sticky_actions", "lerax.wrapper:StickyActions", "Takes the action before once more, so often."),
+    ("scale_reward", "lerax.wrapper:ScaleReward", "Multiplies rewards by a number."),
+    ("clip_reward", "lerax.wrapper:ClipReward", "Brings rewards between two bounds."),
+    ("clip_observation", "lerax.wrapper:ClipObservation", "Brings observed numbers between two bounds."),
+    (
+        "rescale_observation",
+        "lerax.wrapper:RescaleObservation",
+        "Brings observations from their bounds to two others.",
+    ),
+    ("flatten_observation", "lerax.wrapper:FlattenObservation", "Observations as one vector."),
+    ("frame_stack", "lerax.wrapper:FrameStack", "The last observations as one."),
+)
 BACKENDS = _entries(
     (
         "tensorboard",
@@ -210,6 +232,7 @@ BACKENDS = _entries(
 ENV = Kind("environment", "lerax.envs", "lerax.env:AbstractEnvLike", ENVS)
 ALGORITHM = Kind("algorithm", "lerax.algorithms", "lerax.algorithm:AbstractAlgorithm", ALGORITHMS)
 POLICY = Kind("policy", "lerax.policies", "lerax.policy:AbstractPolicy", POLICIES)
+WRAPPER = Kind("wrapper", "lerax.wrappers", "lerax.wrapper:AbstractWrapper", WRAPPERS)
 BACKEND = Kind("backend", "lerax.backends", "lerax.backend:AbstractLoggingBackend", BACKENDS)
 
 

@@ -18,6 +18,7 @@ POLICY, CHECKPOINTS, TABLE, EVENTS = "policy.eqx", "checkpoints", "metrics.csv",
 VIDEOS = (".mp4", ".gif")
 WHOLE = ("finished", "paused", "diverged")  # how runs end whose files are closed
 TABLES = ("env", "algorithm", "policy")  # of a config, each with a name
+WRAP = "wrap"  # of a config, its wrappers in order
 HEAD, TAIL = struct.Struct("<QI"), struct.Struct("<I")  # around a record of TensorBoard's
 
 
@@ -65,7 +66,8 @@ def changed_setting(saved: Any, config: dict[str, Any]) -> tuple[str, Any, Any] 
             for name in sorted(then.keys() & now.keys()):
                 if then[name] != now[name]:
                     return f"{table}.{name}", then[name], now[name]
-    return None
+    then, now = (each.get(WRAP, []) if isinstance(each, dict) else [] for each in (saved, config))
+    return (WRAP, then, now) if isinstance(saved, dict) and then != now else None
 
 
 class _Check:

@@ -14,8 +14,8 @@ from lerax.files import read_toml
 from lerax.runs import Run
 from lerax.settings import plain
 
-from . import forms, naming
-from .declared import TABLES, declared, is_ours, ours, setting_name
+from . import forms, naming, wrapping
+from .declared import TABLES, WRAP, declared, is_ours, ours, setting_name
 from .naming import naming_again, trusting
 from .parsing import COMMANDS
 from .report import Failure
@@ -105,6 +105,7 @@ def _is_whole(config: Path) -> bool:
             entry = naming.find("", TABLES[table], named.value, trusted=True)
             if is_ours(table, entry):
                 naming.resolve(table, entry, declared(table, entry), layer.tables[table])
+        wrapping.find("", layer.keys.get(WRAP, []))
     except Failure:
         return False
     return True

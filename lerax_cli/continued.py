@@ -13,7 +13,7 @@ from lerax.files import UNFINISHED, parse_toml
 from lerax.run import NAME
 
 from . import naming
-from .declared import TABLES, setting_name
+from .declared import TABLES, WRAP, setting_name
 from .options import TrainingPlan, plan
 from .report import BadInput, Failure
 from .values import Layer, More, as_text, read_config
@@ -21,7 +21,7 @@ from .values import Layer, More, as_text, read_config
 AUTO = "auto"
 CHECKPOINTS = "checkpoints"  # the folder in a run's directory
 FIRST = (runs.FACTS, runs.LOCK, runs.CONFIG)  # what there is of a run before it begins
-SAME = ("seed", "nan", *TABLES)  # what of a config belongs to the states of a run
+SAME = ("seed", "nan", *TABLES, WRAP)  # what of a config belongs to the states of a run
 
 
 class Continued(NamedTuple):
@@ -92,7 +92,7 @@ class Continued(NamedTuple):
 
     def _instead(self, others: dict[tuple[str, str], Any]) -> str:
         """What makes a run with other settings, by table and name."""
-        if any(name == "name" for _, name in others):
+        if any(name in ("name", WRAP) for _, name in others):
             return "`lerax train` begins another"
         if nan := others.get(
             ("nan", "nan")
@@ -117,7 +117,7 @@ class Continued(NamedTuple):
 
 def _table(config: dict[str, Any], key: str) -> dict[str, Any]:
     """What stands under a key: a table as it is, and a value as one by the name of the key."""
-    found = config.get(key)
+    found = config.get(key, "none")  # as of a run without wrappers
     return found if isinstance(found, dict) else {key: found}
 
 

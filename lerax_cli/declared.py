@@ -6,11 +6,14 @@ from importlib import resources
 from typing import Any
 
 from lerax.names import Entry
-from lerax.registry import ALGORITHM, ENV, POLICY
-from lerax.settings import Limits, Setting, from_plain, plain, settings_of
+from lerax.registry import ALGORITHM, ENV, POLICY, WRAPPER
+from lerax.settings import REQUIRED, Limits, Setting, from_plain, plain, settings_of
 
 TABLES = {"env": ENV, "algorithm": ALGORITHM, "policy": POLICY}
-"""What has settings, by the name of its table in a config."""
+"""What a training has one of, with settings, by the name of its table in a config."""
+WRAP = "wrap"  # of a config, its wrappers in order
+KINDS = TABLES | {WRAP: WRAPPER}
+"""All that has settings."""
 FILE = "settings.json"  # written by completions/generate.py
 ACTIONS = "actions"  # its table of kinds of actions
 Known = dict[str, dict[str, dict[str, Setting]]]
@@ -18,7 +21,7 @@ Known = dict[str, dict[str, dict[str, Setting]]]
 
 def is_ours(table: str, entry: Entry) -> bool:
     """Whether the settings are known without an import."""
-    return TABLES[table].entries.get(entry.name) is entry
+    return KINDS[table].entries.get(entry.name) is entry
 
 
 def declared(table: str, entry: Entry) -> dict[str, Setting]:
@@ -27,14 +30,14 @@ def declared(table: str, entry: Entry) -> dict[str, Setting]:
     Raises:
         Exception: Whatever the import of what is not ours raises.
     """
-    return ours()[table][entry.name] if is_ours(table, entry) else settings_of(TABLES[table].load(entry))
+    return ours()[table][entry.name] if is_ours(table, entry) else settings_of(KINDS[table].load(entry))
 
 
 def from_classes() -> Known:
     """All settings of ours, by table and by name, from the classes themselves."""
     return {
         table: {name: settings_of(entry.load()) for name, entry in kind.entries.items()}
-        for table, kind in TABLES.items()
+        for table, kind in KINDS.items()
     }
 
 
@@ -46,7 +49,7 @@ def ours() -> Known:
             name: {key: _setting(key, **row) for key, row in rows.items()}
             for name, rows in _content()[table].items()
         }
-        for table in TABLES
+        for table in KINDS
     }
 
 
@@ -71,20 +74,19 @@ def text(known: Known, actions: dict[str, dict[str, list[str]]]) -> str:
 
 
 def setting_name(table: str, key: str) -> str:
-    """What `--set` calls a setting: those of the algorithm go without their table."""
-    return key if table == "algorithm" else f"{table}.{key}"
+    """What `--set` calls a setting: those of the algorithm go without their table, as those of `--wrap`."""
+    return key if table in ("algorithm", WRAP) else f"{table}.{key}"
 
 
 def _row(declared: Setting) -> dict[str, Any]:
     limits = {name: limit for name, limit in declared.limits._asdict().items() if limit not in (None, ())}
-    return {
-        "help": declared.help,
-        "kind": declared.type_name,
-        "default": plain(declared, declared.default),
-    } | limits
+    usual = {} if declared.default is REQUIRED else {"default": plain(declared, declared.default)}
+    return {"help": declared.help, "kind": declared.type_name} | usual | limits
 
 
-def _setting(name: str, help: str, kind: str, default: Any, **limits: Any) -> Setting:
+def _setting(name: str, help: str, kind: str, default: Any = REQUIRED, **limits: Any) -> Setting:
     limits["choices"] = tuple(limits.get("choices", ()))
     found = Setting(name, default, help, Limits(**limits), kind)
+    if default is REQUIRED:
+        return found
     return found._replace(default=found.convert(from_plain(found, default)))

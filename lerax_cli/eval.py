@@ -134,9 +134,9 @@ def _evaluate(
     from lerax.evaluate import evaluate
     from lerax.policy.base_policy import check_policy
 
-    own = policies.make_env("RUN", made_for.env, made_for.settings)
+    own = policies.make_env("RUN", *_env_of(made_for))
     policy = policies.load(source, own, made_for, where="RUN")
-    env = own if played == made_for else policies.make_env("--env", played.env, played.settings)
+    env = own if played == made_for else policies.make_env("--env", *_env_of(played))
     try:
         check_policy(policy, env)
     except SettingError as error:
@@ -146,6 +146,10 @@ def _evaluate(
     result = evaluate(env, policy, key=jr.key(seed), num_episodes=episodes, deterministic=deterministic)
     signals.release()
     return result.summary()._asdict()
+
+
+def _env_of(subject: Subject) -> tuple[Any, ...]:
+    return subject.env, subject.settings, subject.wraps
 
 
 def _finite(value: Any) -> Any:

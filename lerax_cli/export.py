@@ -111,7 +111,7 @@ def _export(path: Path, made_for: Subject, source: Source, seed: int, signals: S
     from lerax import export as library
     from lerax.errors import SettingError
 
-    env = policies.make_env("RUN", made_for.env, made_for.settings)
+    env = policies.make_env("RUN", made_for.env, made_for.settings, made_for.wraps)
     policy = policies.load(source, env, made_for, where="RUN")
     facts = _facts(made_for, source)
     signals.release()

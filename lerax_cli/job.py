@@ -25,11 +25,12 @@ from lerax.errors import told
 from lerax.evaluate import evaluate
 from lerax.policy import AbstractPolicy
 
-from . import report
+from . import report, wrapping
 from .begun import Begun, begin
 from .branched import branch_off
 from .continued import CHECKPOINTS, Continued
 from .control import RunControl, TimeLimit, watching
+from .declared import WRAP
 from .directory import make
 from .options import TrainingPlan
 from .parts import build, load_backend
@@ -152,7 +153,8 @@ class Job:
         if self.console is not None:
             self.console.describe(device=self.device.device_kind, files=str(path))
             backends.append(self.console)
-        hparams = {"env": self.parts.env.name, "seed": self.plan.seed, "steps": self.plan.steps}
+        wraps = {WRAP: wrapping.said(self.parts.wraps)} if self.parts.wraps else {}
+        hparams = {"env": self.parts.env.name, "seed": self.plan.seed, "steps": self.plan.steps} | wraps
         try:
             return LoggingCallback(
                 backends,
@@ -246,7 +248,7 @@ class Job:
     def _save(self, policy: AbstractPolicy, outcome: dict[str, Any]) -> None:
         parts = self.parts
         metadata = {"policy": parts.policy.name, "settings": parts.plain("policy")} | outcome
-        metadata["env_settings"] = parts.plain("env")
+        metadata |= {"env_settings": parts.plain("env"), WRAP: parts.wraps}
         write = lambda path, data: self.directory.write(path.name, data)
         checkpoint.save(self.directory.path / POLICY, policy, metadata, write=write)
 

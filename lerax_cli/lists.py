@@ -1,4 +1,4 @@
-"""`list-backends`, `list-envs`, `list-policies` and `list-algos`."""
+"""`list-backends`, `list-envs`, `list-wrappers`, `list-policies` and `list-algos`."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +8,11 @@ import typer
 
 from lerax import registry
 from lerax.names import Entry, Kind
-from lerax.registry import ALGORITHM, BACKEND, ENV, POLICIES, POLICY, obstacle
+from lerax.registry import ALGORITHM, BACKEND, ENV, POLICIES, obstacle
 from lerax.settings import REQUIRED, Setting, plain, settings_of
 
 from . import fitting, naming, policies, report, words
-from .declared import TABLES, action_kinds, declared, is_ours, setting_name
+from .declared import KINDS, WRAP, action_kinds, declared, is_ours, setting_name
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -41,6 +41,13 @@ def list_backends(json: Json = False) -> None:
 def list_envs(env: Annotated[str | None, _argument(words.envs)] = None, json: Json = False) -> None:
     """List the environments, or the settings of one of them."""
     _list("env", "ENV", env, json)
+
+
+def list_wrappers(
+    wrapper: Annotated[str | None, _argument(words.wrapper_names)] = None, json: Json = False
+) -> None:
+    """List the wrappers that --wrap takes, or the settings of one of them."""
+    _list(WRAP, "WRAPPER", wrapper, json)
 
 
 def list_policies(
@@ -72,11 +79,13 @@ def list_algos(
 
 
 def _list(table: str, where: str, name: str | None, json: bool) -> None:
-    kind = TABLES[table]
+    kind = KINDS[table]
     if name is None:
         _list_entries(kind, json)
     else:
-        _list_settings(_settings(table, where, naming.find(where, kind, name, trusted=True)), json)
+        entry = naming.find(where, kind, name, trusted=True)
+        way = f"--wrap '{entry.name}={{SETTING = VALUE}}'" if table == WRAP else "--set SETTING=VALUE"
+        _list_settings(_settings(table, where, entry), way, json)
 
 
 def _reasons(kind: Kind) -> dict[Entry, str | None]:
@@ -88,15 +97,15 @@ def _reasons(kind: Kind) -> dict[Entry, str | None]:
 
 def _list_entries(kind: Kind, json: bool) -> None:
     reasons = _reasons(kind)
-    table = next(name for name, one in TABLES.items() if one is kind)
+    table = next(name for name, one in KINDS.items() if one is kind)
     rows = [{"name": entry.name, "about": entry.about} | _available(why) for entry, why in reasons.items()]
-    if kind is not POLICY:
+    if kind in (ENV, ALGORITHM):
         for row, entry in zip(rows, reasons, strict=True):
             row["actions"] = action_kinds(table, entry)
     if json:
         report.result_json(rows)
         return
-    head = ("NAME", "ACTIONS", "WHAT IT IS") if kind is not POLICY else ("NAME", "WHAT IT IS")
+    head = ("NAME", "ACTIONS", "WHAT IT IS") if kind in (ENV, ALGORITHM) else ("NAME", "WHAT IT IS")
     cell = {
         "NAME": lambda row: row["name"],
         "ACTIONS": lambda row: ", ".join(row["actions"] or ()),
@@ -161,14 +170,14 @@ def _settings(table: str, where: str, entry: Entry) -> dict[str, Setting]:
     if is_ours(table, entry):
         found, policy = declared(table, entry), POLICIES.get(entry.policy)
     else:
-        cls = naming.load(where, TABLES[table], entry)
+        cls = naming.load(where, KINDS[table], entry)
         found = settings_of(cls)
-        policy = naming.default_policy(where, cls) if TABLES[table] is ALGORITHM else None
+        policy = naming.default_policy(where, cls) if KINDS[table] is ALGORITHM else None
     named = {setting_name(table, name): s for name, s in found.items()}
     return named | (_settings("policy", where, policy) if policy else {})
 
 
-def _list_settings(settings: dict[str, Setting], json: bool) -> None:
+def _list_settings(settings: dict[str, Setting], way: str, json: bool) -> None:
     if json:
         rows = {
             name: {
@@ -185,7 +194,7 @@ def _list_settings(settings: dict[str, Setting], json: bool) -> None:
     for name, s in settings.items():
         cells.append((name, s.type_name, _shown(_default(s)), s.allowed, s.help))
     report.table(cells)
-    report.say("Set one with: lerax train ENV --set SETTING=VALUE")
+    report.say(f"Set one with: lerax train ENV {way}")
 
 
 def _default(setting: Setting) -> Any:

@@ -9,8 +9,8 @@ from lerax import registry
 from lerax.names import Entry
 from lerax.run import NAME
 
-from . import fitting, naming
-from .declared import TABLES, action_kinds, declared, is_ours
+from . import fitting, naming, wrapping
+from .declared import TABLES, WRAP, action_kinds, declared, is_ours
 from .fitting import SECONDS
 from .report import BadInput
 from .values import (
@@ -50,6 +50,7 @@ class TrainingPlan:
         score: Mean return that counts as solved; None where the environment has none.
         untuned: Whether a preset was looked for, and there is none.
         settings: Values by table (`env`, `policy`, `algorithm`) and name, as they were given.
+        wraps: The wrappers around the environment, the innermost first.
     """
 
     env: Entry
@@ -67,6 +68,7 @@ class TrainingPlan:
     score: float | None
     untuned: bool
     settings: dict[str, dict[str, Given]] = field(default_factory=dict)
+    wraps: tuple[wrapping.Wrap, ...] = ()
 
     @property
     def records_videos(self) -> bool:
@@ -88,6 +90,7 @@ def plan(
     nan: str | None,
     warn: Any,
     policy: str | None = None,
+    wrap: list[tuple[str, Any]] | None = None,
     save_every: str | None = None,
     keep: int | None = None,
     going_on: Layer | None = None,
@@ -124,6 +127,7 @@ def plan(
     for table, entry in named.items():
         if entry is not None and is_ours(table, entry):
             naming.resolve(table, entry, declared(table, entry), merged[table])
+    wraps = wrapping.find(*pick("--wrap", wrap or None, layers, []))
     steps_from, wanted_steps = pick("--steps", steps, layers, DEFAULT_STEPS)
     if isinstance(steps, More):
         if going_on is None:
@@ -144,10 +148,11 @@ def plan(
         save_every=check_interval(at_every, every),
         keep=pick("--keep", keep, layers, KEYS["keep"].default)[1],
         score=find_score(
-            configs[-1] if configs else None, env_entry, algorithm, inherited["env"], merged["env"]
+            configs[-1] if configs else None, env_entry, algorithm, inherited["env"], merged["env"], wraps
         ),
         untuned=wanted == "auto" and algorithm.name not in tables,
         settings=merged,
+        wraps=wraps,
     )
 
 
@@ -210,12 +215,14 @@ def find_score(
     algorithm: Entry,
     inherited: dict[str, Given],
     given: dict[str, Given],
+    wraps: tuple[wrapping.Wrap, ...] = (),
 ) -> float | None:
     """The mean return that counts as solved: it belongs to an environment, and goes to no other one.
 
     A config's counts for the environment that it names, or for any if it names none; else that of the
     environment's own preset counts, whichever settings of the algorithm are taken. Where the environment has
-    other settings than it is of, none counts: it may be out of reach, or no feat.
+    other settings than it is of, or wrappers that change what can be reached, none counts: it may be out of
+    reach, or no feat.
 
     Args:
         config: The config, if there is one.
@@ -223,6 +230,7 @@ def find_score(
         algorithm: The algorithm.
         inherited: The environment's settings of config and preset.
         given: These and those of the command line.
+        wraps: The wrappers around it.
     """
     layer, base = config, inherited
     of = config.names.get("env") if config is not None else None
@@ -230,7 +238,9 @@ def find_score(
     if layer is None or others or "score" not in layer.keys:
         layer = preset_of("--preset", "auto", env, registry.presets(env.name), algorithm)
         base = layer.tables["env"]
-    return layer.keys.get("score") if _task(env, base) == _task(env, given) else None
+    own = wrapping.find(layer.where, layer.keys.get(WRAP, []))
+    same = _task(env, base) == _task(env, given) and wrapping.task(own) == wrapping.task(wraps)
+    return layer.keys.get("score") if same else None
 
 
 def _task(env: Entry, given: dict[str, Given]) -> dict[str, Any]:

@@ -49,6 +49,7 @@ COMMANDS = {
         "List the logging backends, whether they can be used, and where they write.",
     ),
     "list-envs": ("lists", "List the environments, or the settings of one of them."),
+    "list-wrappers": ("lists", "List the wrappers that --wrap takes, or the settings of one of them."),
     "list-policies": ("lists", "List the policies that can be trained, or the settings of one of them."),
     "list-algos": (
         "lists",
@@ -96,6 +97,8 @@ OPTIONS = {
     **dict.fromkeys(("--tensorboard", "--tensorboard-log"), "--backend tensorboard"),
     **dict.fromkeys(("--wandb", "--track"), "--backend wandb"),
     **dict.fromkeys(("--gpu", "--cuda"), "--device gpu"),
+    **dict.fromkeys(("--wrapper", "--wrappers", "--env-wrapper"), "--wrap NAME, see `lerax list-wrappers`"),
+    **dict.fromkeys(("--frame-stack", "--frames-stack"), "--wrap frame_stack=N"),
     "--lr": "--set learning_rate=VALUE",
     "--n-envs": "--num-envs N",
 }
@@ -103,7 +106,7 @@ OF_ALL = ("--steps", "--out", "--name", "--backend", "--set")  # that train and 
 SAME = "a branch has that of its run; `lerax train` begins another"
 BRANCHING = {
     **{name: hint for name, hint in OPTIONS.items() if hint.split()[0] in OF_ALL},
-    **dict.fromkeys(("--env", "--algo", "--policy", "--num-envs", "--config", "--preset"), SAME),
+    **dict.fromkeys(("--env", "--algo", "--policy", "--wrap", "--num-envs", "--config", "--preset"), SAME),
     **dict.fromkeys(("--step", "--from", "--checkpoint"), "--at STEP"),
 }
 RECORDING = {
@@ -146,12 +149,12 @@ class Command(TyperCommand):
         known = of.get(self.name or "", {})
         if name in known:
             refuse("option", name, known[name].format(command=self.name))
-        from .declared import ours, setting_name  # not for the list of commands
+        from .declared import TABLES, ours, setting_name  # not for the list of commands
 
         setting = name.strip("-").replace("-", "_")
         if self.name in ("train", "branch"):
-            for table, entries in ours().items():
-                if any(setting in rows for rows in entries.values()):
+            for table in TABLES:
+                if any(setting in rows for rows in ours()[table].values()):
                     refuse("option", name, f"--set {setting_name(table, setting)}=VALUE")
 
 

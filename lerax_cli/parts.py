@@ -17,8 +17,8 @@ from lerax.errors import SettingError
 from lerax.names import Entry
 from lerax.settings import Setting, plain, settings_of
 
-from . import fitting, naming
-from .declared import TABLES
+from . import fitting, naming, wrapping
+from .declared import TABLES, WRAP
 from .options import TrainingPlan
 from .report import BadInput, Failure
 
@@ -32,12 +32,13 @@ class Parts:
     Attributes:
         plan: What was planned.
         algorithm: The algorithm.
-        env: The environment.
+        env: The environment, with its wrappers around it.
         policy: The policy's entry.
         policy_class: The policy's class.
         policy_form: A policy with a shape in place of each array.
         declared: How the settings are declared, by table (`env`, `policy`, `algorithm`) and name.
         settings: Their values, defaults included.
+        wraps: The wrappers, the innermost first, as a file has them.
     """
 
     plan: TrainingPlan
@@ -48,6 +49,7 @@ class Parts:
     policy_form: Any
     declared: dict[str, dict[str, Setting]]
     settings: dict[str, dict[str, Any]]
+    wraps: list[dict[str, Any]]
 
     def plain(self, table: str) -> dict[str, Any]:
         """The values of a table as a file has them."""
@@ -70,6 +72,7 @@ class Parts:
         """What `config.toml` says: all that repeats the run."""
         plan = self.plan
         score = {} if plan.score is None else {"score": plan.score}
+        wraps = {WRAP: self.wraps} if self.wraps else {}
         named = {"env": plan.env, "algorithm": plan.algorithm, "policy": self.policy}
         return {
             "seed": plan.seed,
@@ -81,6 +84,7 @@ class Parts:
             "save_every": plan.save_every,
             "keep": plan.keep,
             **score,
+            **wraps,
             **{table: {"name": entry.name} | self.plain(table) for table, entry in named.items()},
         }
 
@@ -142,7 +146,8 @@ def build(plan: TrainingPlan) -> Parts:
         raise BadInput(plan.steps_from, error.reason) from None
     except ValueError as error:  # of an algorithm of somebody else
         raise BadInput(places["algorithm"], f"{plan.algorithm.name}: {error}") from error
-    env = naming.make(places["env"], env_class, settings["env"], given["env"])
+    bare = naming.make(places["env"], env_class, settings["env"], given["env"])
+    env, wraps = wrapping.around(bare, plan.wraps)
     usual = policy == registry.POLICIES.get(plan.algorithm.policy)
     if usual:
         kind = type(env.action_space).__name__
@@ -162,7 +167,7 @@ def build(plan: TrainingPlan) -> Parts:
         raise BadInput(places["env"], str(error)) from error
     except SettingError as error:  # of what an algorithm gives
         raise BadInput(places["algorithm"], str(error)) from error
-    return Parts(plan, algorithm, env, policy, policy_class, policy_form, declared, settings)
+    return Parts(plan, algorithm, env, policy, policy_class, policy_form, declared, settings, wraps)
 
 
 def load_backend(name: str, out: Path) -> Any:

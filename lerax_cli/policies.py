@@ -14,9 +14,10 @@ from lerax.runs import UnknownRun
 from lerax.runs import find as find_run
 from lerax.settings import settings_of
 
-from . import naming
+from . import naming, wrapping
+from .declared import WRAP
 from .report import BadInput, Failure
-from .values import Given
+from .values import Given, wraps_in
 
 RANDOM = "random"
 CONFIG, LAST, BEST, CHECKPOINTS = "config.toml", "policy.eqx", "best.eqx", "checkpoints"
@@ -43,6 +44,7 @@ class Subject(NamedTuple):
         run: The run's directory; None for an environment.
         policies: Files of policies that go with it.
         trusted: Classes that may be imported although only a file names them.
+        wraps: The wrappers around the environment, the innermost first.
     """
 
     env: Entry
@@ -50,6 +52,7 @@ class Subject(NamedTuple):
     run: Path | None
     policies: list[str]
     trusted: list[str]
+    wraps: tuple[wrapping.Wrap, ...] = ()
 
 
 def find_subject(text: str, trusted: list[str], out: str) -> Subject:
@@ -91,7 +94,7 @@ def find_run_or_policy(
     """
     if os.path.isfile(text):
         path = Path(text)
-        (name, settings), said = _env_of(where, path), str(path)
+        (name, settings, wraps), said = _env_of(where, path), str(path)
         run, own, error = None, [text], Failure
     else:
         try:
@@ -105,10 +108,12 @@ def find_run_or_policy(
             raise BadInput(where, what) from None
         except SettingError as refused:
             raise BadInput(where, refused.reason) from None
-        (name, settings), said = _env_of_run(where, run), f"{run / CONFIG}: env"
+        (name, settings, wraps), said = _env_of_run(where, run), f"{run / CONFIG}: env"
         own, error = [], BadInput
     entry = find_trusted(said, registry.ENV, name, trusted, error)
-    return Subject(entry, {key: Given(v, said, key) for key, v in settings.items()}, run, own, trusted)
+    around = f"{path if run is None else run / CONFIG}: {WRAP}"
+    found = wrapping.find(around, wraps_in(around, wraps), error)
+    return Subject(entry, {key: Given(v, said, key) for key, v in settings.items()}, run, own, trusted, found)
 
 
 def find_trusted(
@@ -118,27 +123,28 @@ def find_trusted(
     return naming.find(where, kind, name, trusted=name in trusted, option="--trust", error=error)
 
 
-def _env_of_run(where: str, run: Path) -> tuple[str, dict[str, Any]]:
-    """The name of a run's environment, and its settings."""
+def _env_of_run(where: str, run: Path) -> tuple[str, dict[str, Any], Any]:
+    """The name of a run's environment, its settings, and the wrappers around it."""
     if not (run / CONFIG).is_file():
         raise BadInput(where, f"not the directory of a run: it has no {CONFIG} (got {str(run)!r})")
     try:
-        env = read_toml(run / CONFIG)["env"]
+        config = read_toml(run / CONFIG)
+        env = config["env"]
         settings = dict(env) if isinstance(env, dict) else {"name": env}
-        return str(settings.pop("name")), settings
+        return str(settings.pop("name")), settings, config.get(WRAP, [])
     except (OSError, ValueError, KeyError) as error:
         raise Failure(str(run / CONFIG), f"names no environment ({error})") from None
 
 
-def _env_of(where: str, path: Path) -> tuple[str, dict[str, Any]]:
-    """The name of the environment that a policy's file was made for, and its settings."""
+def _env_of(where: str, path: Path) -> tuple[str, dict[str, Any], Any]:
+    """The name of the environment that a policy's file was made for, its settings, and its wrappers."""
     from lerax import checkpoint
 
     try:
         metadata = checkpoint.read_metadata(path)
         if not isinstance(metadata["env"], str):
             raise TypeError
-        return metadata["env"], dict(metadata.get("env_settings", {}))
+        return metadata["env"], dict(metadata.get("env_settings", {})), metadata.get(WRAP, [])
     except OSError as error:
         raise Failure(str(path), f"cannot be read ({error.strerror})") from None
     except checkpoint.CheckpointError as error:
@@ -181,15 +187,17 @@ def last(where: str, subject: Subject) -> Source:
     return _source(where, subject.policies[0] if subject.policies else "last", subject.run)
 
 
-def make_env(where: str, entry: Entry, settings: dict[str, Given]) -> Any:
-    """An environment with the settings that were given or that a file has.
+def make_env(
+    where: str, entry: Entry, settings: dict[str, Given], wraps: tuple[wrapping.Wrap, ...] = ()
+) -> Any:
+    """An environment with the settings and wrappers that were given or that a file has.
 
     Raises:
         BadInput: It cannot be imported, or a setting is wrong.
     """
     cls = naming.load(where, registry.ENV, entry)
     values = naming.resolve("env", entry, settings_of(cls), settings)
-    return naming.make(where, cls, values, settings)
+    return wrapping.around(naming.make(where, cls, values, settings), wraps)[0]
 
 
 def load(source: Source, env: Any, subject: Subject, where: str = "--policy") -> Any:

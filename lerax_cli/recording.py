@@ -86,8 +86,9 @@ def _record(
         signals.release()
         count.add()
 
-    env = policies.make_env("ENV|RUN", plan.subject.env, plan.subject.settings)
-    shown = [(source.label, policies.load(source, env, plan.subject)) for source in plan.sources]
+    subject = plan.subject
+    env = policies.make_env("ENV|RUN", subject.env, subject.settings, subject.wraps)
+    shown = [(source.label, policies.load(source, env, subject)) for source in plan.sources]
     with _renderer(env, plan) as renderer:
         signals.phase = "recording"
         count.begin()

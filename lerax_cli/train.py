@@ -14,7 +14,17 @@ from . import continued, options, report, runtime, words
 from .progress import dashboard
 from .signals import Signals
 from .summary import summarize
-from .values import KEYS, Out, check_quiet, option, read_setting, read_steps, read_time, read_value
+from .values import (
+    KEYS,
+    Out,
+    check_quiet,
+    option,
+    read_setting,
+    read_steps,
+    read_time,
+    read_value,
+    read_wrap,
+)
 
 PROGRESS = Setting("progress", "auto", "", Limits(choices=("auto", "full", "plain", "off")))
 DEVICE = Setting("device", "auto", "", Limits(choices=("auto", "cpu", "gpu")))
@@ -132,6 +142,16 @@ def train(
         ),
     ] = None,
     set_: Set = None,
+    wrap: Annotated[
+        list[Any] | None,
+        typer.Option(
+            metavar="NAME[=VALUE]",
+            help="A wrapper around the environment, see `lerax list-wrappers`, such as frame_stack=4 or "
+            "'clip_reward={low = 0, high = 1}'; may be repeated, the innermost first. `none` for none.",
+            parser=read_wrap,
+            autocompletion=words.wrappers,
+        ),
+    ] = None,
     num_envs: Annotated[
         Any,
         typer.Option(
@@ -179,6 +199,7 @@ def train(
         env,
         algo=algo,
         policy=policy,
+        wrap=wrap,
         steps=steps,
         seed=seed,
         backends=backend,
@@ -195,7 +216,7 @@ def train(
     )
     folder = options.check_place(out, name) if going_on is None else going_on.folder
     # Settings can be refused once their classes are imported, and a refusal is one line.
-    asked = config or set_ or backend or policy or num_envs is not None
+    asked = config or set_ or wrap or backend or policy or num_envs is not None
     asked = asked or plan.env.source or plan.algorithm.source
     checked = not asked and device != "gpu" and plan.steps in SURE_STEPS
     return carry_out(

@@ -14,7 +14,7 @@ from lerax.names import hint
 from lerax.settings import Limits, Setting
 
 from . import words
-from .declared import TABLES, setting_name
+from .declared import TABLES, WRAP, setting_name
 from .report import BadInput
 
 SHORT = {"env": "env", "policy": "policy", "algo": "algorithm"}
@@ -168,6 +168,27 @@ def read_setting(text: str) -> tuple[str, str, Any]:
     return table, name, read_value(value)
 
 
+def read_wrap(text: str) -> tuple[str, Any]:
+    """Name and value of a `--wrap name=value`; no value is a table without settings."""
+    name, equals, value = text.partition("=")
+    if not name.strip():
+        raise BadInput("--wrap", f"not NAME or NAME=VALUE (got {text!r})")
+    return name.strip(), read_value(value) if equals else {}
+
+
+def wraps_in(where: str, tables: Any) -> list[tuple[str, Any]]:
+    """The same of each wrapper in a file, the innermost first.
+
+    Raises:
+        BadInput: They are no tables with a name each.
+    """
+    whole = isinstance(tables, list) and all(isinstance(table, dict) for table in tables)
+    if not whole or not all(isinstance(table.get("name"), str) for table in tables):
+        what = f"not tables with a name (got {shown(tables)})"
+        raise BadInput(where, f'{what}; write name = "clip_reward" and settings below [[{WRAP}]] for each')
+    return [(table["name"], {key: table[key] for key in table if key != "name"}) for table in tables]
+
+
 def read_settings(settings: list[tuple[str, str, Any]], num_envs: Any) -> dict[str, dict[str, Given]]:
     """The settings of the command line by table and name.
 
@@ -243,11 +264,13 @@ def checked(where: str, content: dict[str, Any]) -> Layer:
             name(SHORT[key], key, value)
         elif key in SHORT or key in TABLES:
             raise BadInput(where, _of_wrong_kind(key, value))
+        elif key == WRAP:
+            layer.keys[key] = wraps_in(f"{where}: {key}", value)
         elif key in KEYS:
             value = str(value) if key == "save_every" and type(value) is int else value
             layer.keys[key] = convert(f"{where}: {key}", KEYS[key], value)
         else:
-            known = dict.fromkeys([*KEYS, *SHORT, *TABLES])
+            known = dict.fromkeys([*KEYS, *SHORT, *TABLES, WRAP])
             raise BadInput(where, f"unknown key (got {key!r}); {hint(key, known)}")
     return layer
 

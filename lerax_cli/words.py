@@ -11,9 +11,9 @@ from lerax import runs as found
 from lerax.archive.folder import files_in, steps_of
 from lerax.errors import SettingError
 from lerax.names import Kind
-from lerax.settings import Setting
+from lerax.settings import REQUIRED, Setting
 
-from .declared import ours, setting_name
+from .declared import TABLES, WRAP, ours, setting_name
 from .fitting import default_algorithm
 
 
@@ -45,6 +45,7 @@ def settings(env: str = "", policy: str = "", algorithm: str = "") -> dict[str, 
 envs = begin(registry.ENV.known)
 algorithms = described(registry.ALGORITHM)
 trainable = described(registry.POLICY)
+wrapper_names = described(registry.WRAPPER)
 backends = begin(lambda: (*registry.BACKEND.known(), "none"))
 presets = begin(lambda: ("auto", "none", *(name for name in registry.ENVS if registry.presets(name))))
 
@@ -56,6 +57,7 @@ def set_option(incomplete: str) -> list[tuple[str, str]]:
         table: next((name for name in rows if name.lower() in line), "")
         or next((name for name in rows if name.lower() == config.get(table, "").lower()), "")
         for table, rows in ours().items()
+        if table in TABLES
     }
     known = settings(**named)
     key, equals, value = incomplete.partition("=")
@@ -64,6 +66,13 @@ def set_option(incomplete: str) -> list[tuple[str, str]]:
         choices = ("true", "false") if key in known and known[key].type_name == "bool" else choices
         return [(f"{key}={word}", "") for word in choices if word.startswith(value)]
     return [(f"{name}=", s.help) for name, s in known.items() if name.startswith(key)]
+
+
+def wrappers(incomplete: str) -> list[tuple[str, str]]:
+    """Names of wrappers, with a `=` where a value has to follow."""
+    needs = {name for name, rows in ours()[WRAP].items() for s in rows.values() if s.default is REQUIRED}
+    known = {f"{name}=" if name in needs else name: e.about for name, e in registry.WRAPPER.known().items()}
+    return [pair for pair in [*known.items(), ("none", "No wrapper.")] if pair[0].startswith(incomplete)]
 
 
 def _line() -> list[str]:
