@@ -90,7 +90,7 @@ def ways_on(run: Run) -> list[str]:
     ways = {"watch": run.status == found.LIVES, "resume": whole and goes_on, "replay": diverged}
     ways |= dict.fromkeys(("eval", "record-video"), (run.path / "policy.eqx").is_file())
     repeats = whole and "branched_from" not in run.facts
-    names = [str(table.get("name", "")) for table in _tables(run).values()]
+    names = [str(table.get("name", "")) for table in _tables(_config(run)).values()]
     again = naming_again(*names) if len(names) == len(TABLES) else ""
     repeat = [f"lerax train {again}--config {quote(str(config))}"] if repeats else []
     can = [way for way, can in ways.items() if can and way in COMMANDS]
@@ -146,12 +146,16 @@ def _checkpoint(one: dict[str, Any]) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _tables(run: Run) -> dict[str, dict[str, Any]]:
-    """The tables of its config; none where that cannot be read."""
+def _config(run: Run) -> dict[str, Any]:
+    """Its config; nothing where that cannot be read."""
     try:
-        config = read_toml(run.path / found.CONFIG)
+        return read_toml(run.path / found.CONFIG)
     except (OSError, ValueError):
         return {}
+
+
+def _tables(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The tables of a config that name something."""
     return {table: dict(config[table]) for table in TABLES if isinstance(config.get(table), dict)}
 
 
@@ -160,7 +164,8 @@ def _differences(run: Run) -> dict[str, dict[str, Any]]:
 
     What is not ours has defaults that only its import would tell: of it all are there.
     """
-    tables = _tables(run)
+    config = _config(run)
+    tables = _tables(config)
     names = {table: str(settings.pop("name", "")) for table, settings in tables.items()}
     preset = registry.presets(names.get("env", "")).get(names.get("algorithm", ""), {})
     different: dict[str, dict[str, Any]] = {}
@@ -173,6 +178,8 @@ def _differences(run: Run) -> dict[str, dict[str, Any]]:
             usual = {"preset": tuned[key]} if key in tuned else usual
             if [value] != list(usual.values()):
                 different[setting_name(table, key)] = {"value": value} | usual
+    if WRAP in config:
+        different[WRAP] = {"value": config[WRAP], "default": wrapping.NONE}
     return different
 
 

@@ -238,7 +238,7 @@ def find_score(
     if layer is None or others or "score" not in layer.keys:
         layer = preset_of("--preset", "auto", env, registry.presets(env.name), algorithm)
         base = layer.tables["env"]
-    own = wrapping.find(layer.where, layer.keys.get(WRAP, []))
+    own = wrapping.find(f"{layer.where}: {WRAP}", layer.keys.get(WRAP, []))
     same = _task(env, base) == _task(env, given) and wrapping.task(own) == wrapping.task(wraps)
     return layer.keys.get("score") if same else None
 

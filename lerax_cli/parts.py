@@ -61,7 +61,8 @@ class Parts:
     def policy_bytes(self) -> int:
         """The most that the policy's file takes."""
         arrays = len(jax.tree.leaves(self.policy_form))
-        return HEADER_BYTES + LEAF_BYTES * arrays + footprint.size(self.policy_form)
+        header = HEADER_BYTES + len(str(self.wraps))
+        return header + LEAF_BYTES * arrays + footprint.size(self.policy_form)
 
     @property
     def total_steps(self) -> int:

@@ -3,7 +3,7 @@
 import functools
 from typing import Any, NamedTuple
 
-from lerax.names import Entry, hint
+from lerax.names import OBJECT, Entry, hint
 from lerax.registry import WRAPPER
 from lerax.settings import REQUIRED, Setting, plain, settings_of
 
@@ -99,9 +99,10 @@ def find(where: str, named: list[tuple[str, Any]], error: type[Failure] = BadInp
 
 
 def _entry(where: str, name: str, error: type[Failure]) -> Entry:
-    if name.lower() in OF_FUNCTIONS:
-        what = f"{name} takes a Python function, which has no name here"
-        raise error(where, f"{what}; wrap the environment in a class of your own: lerax train MODULE:CLASS")
+    if name.lower() in OF_FUNCTIONS or OBJECT.fullmatch(name):
+        what = "no name of a wrapper" if ":" in name else "takes a Python function, which has no name here"
+        way = "wrap it in an environment of your own: lerax train MODULE:CLASS"
+        raise error(where, f"{what} (got {name!r}); {way}")
     return naming.find(where, WRAPPER, name, error=error)
 
 
