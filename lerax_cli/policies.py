@@ -94,7 +94,7 @@ def find_run_or_policy(
     """
     if os.path.isfile(text):
         path = Path(text)
-        (name, settings, wraps), said = _env_of(where, path), str(path)
+        (name, settings, wraps), said, around = _env_of(where, path), str(path), f"{path}: {WRAP}"
         run, own, error = None, [text], Failure
     else:
         try:
@@ -108,10 +108,10 @@ def find_run_or_policy(
             raise BadInput(where, what) from None
         except SettingError as refused:
             raise BadInput(where, refused.reason) from None
-        (name, settings, wraps), said = _env_of_run(where, run), f"{run / CONFIG}: env"
+        name, settings, wraps = _env_of_run(where, run)
+        said, around = (f"{run / CONFIG}: {key}" for key in ("env", WRAP))
         own, error = [], BadInput
     entry = find_trusted(said, registry.ENV, name, trusted, error)
-    around = f"{path if run is None else run / CONFIG}: {WRAP}"
     found = wrapping.find(around, wraps_in(around, wraps), error)
     return Subject(entry, {key: Given(v, said, key) for key, v in settings.items()}, run, own, trusted, found)
 
@@ -230,6 +230,10 @@ def load(source: Source, env: Any, subject: Subject, where: str = "--policy") ->
         entry = find_trusted(f"{where}: {path}", registry.POLICY, metadata["policy"], subject.trusted)
         cls = naming.load(where, registry.POLICY, entry)
         return checkpoint.load(path, saving.blank(cls, env, saving.settings_in(cls, metadata)))
+    except checkpoint.MisfitError as error:
+        wrapped = not subject.wraps and checkpoint.read_metadata(path).get(WRAP)
+        way = f"; its environment has wrappers: give {path} in place of {env.name}" if wrapped else ""
+        raise Failure(where, f"{error}{way}") from error
     except checkpoint.CheckpointError as error:
         raise Failure(where, str(error)) from error
     except (ValueError, TypeError, UnknownName) as error:

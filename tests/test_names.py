@@ -25,6 +25,15 @@ from lerax.algorithm import PPO
 from lerax.env.classic_control import CartPole
 from lerax.policy import MLPActorCriticPolicy
 from lerax.settings import setting
+from lerax.env import AbstractEnvLike
+from lerax.wrapper import AbstractWrapper
+
+class Half(AbstractWrapper):
+    env: AbstractEnvLike
+    part: float = setting(0.5, "What is left of a reward.")
+
+    def outer_reward(self, reward):
+        return self.part * reward
 
 class Pole(CartPole):
     worth: float = setting(1.0, "What a step is worth.", at_least=0)
@@ -312,6 +321,7 @@ def test_classes_of_packages(tmp_path: Path):
     install(site, "own", {"Pole-v0": "own:Pole", "CartPole-V1": "own:Pole"}, group="lerax.envs")
     install(site, "mine", {"mine": "own:Mine"}, group="lerax.algorithms")
     install(site, "small", {"Small": "own:Small", "Broken": "own:Pole"}, group="lerax.policies")
+    install(site, "half", {"half": "own:Half"}, group="lerax.wrappers")
     run = lambda *words: terminal.forked(*words, cwd=tmp_path, PYTHONPATH=path(site))
     rows = json.loads(run("list-envs", "--json").stdout)
     assert [row["name"] for row in rows] == [*registry.ENVS, "Pole-v0"] and rows[-1]["available"]
@@ -322,9 +332,13 @@ def test_classes_of_packages(tmp_path: Path):
     refuse(run("train", "Pole-v1"), 2, ["ENV", "did you mean Pole-v0"])
 
     (tmp_path / "own.toml").write_text("[env]\nname = 'Pole-v0'\nworth = 3\n[policy]\nname = 'small'\n")
+    with open(tmp_path / "own.toml", "a") as file:
+        file.write("[[wrap]]\nname = 'half'\n")
     done = run("train", "--config", "own.toml", *terminal.BRIEF[1:], "-q", "--name", "mine")
     assert done.returncode == 0, done.stderr
     resolved = tomllib.loads((tmp_path / "logs" / "mine" / "config.toml").read_text())
     assert (resolved["env"]["name"], resolved["env"]["worth"]) == ("Pole-v0", 3.0)
-    assert resolved["policy"]["name"] == "Small"
+    assert resolved["policy"]["name"] == "Small" and resolved["wrap"] == [{"name": "half", "part": 0.5}]
+    evaluation = terminal.facts(tmp_path / "logs" / "mine")["evaluation"]
+    assert evaluation["mean_return"] == 1.5 * evaluation["mean_length"], "half of three"
     assert run("record-video", "logs/mine", "--steps", "3", "-o", "v.gif", "-q").returncode == 0

@@ -121,6 +121,11 @@ def test_what_is_made_of_a_run_has_its_wrappers(folder: Path, monkeypatch, subje
     assert told["max_length"] <= 20 and told["mean_return"] == told["mean_length"] / 2
 
 
+def test_a_policy_of_other_observations_is_shown_with_its_file(folder: Path):
+    done = in_process.run("record-video", "CartPole-v1", "--policy", "logs/first/policy.eqx", cwd=folder)
+    refuse(done, 1, ["does not fit", "give logs/first/policy.eqx in place of CartPole-v1"])
+
+
 def test_a_run_goes_on_with_its_wrappers_alone(folder: Path):
     run = continued.read("first", str(folder / "logs"))
     kept = continued.plan_of(run, [], pytest.fail)
