@@ -18,7 +18,7 @@ from lerax.collect import Fresh, Standing, Steps, begin, begin_all, step
 from lerax.env import AbstractEnvLike, AbstractEnvLikeState
 from lerax.env.base_env import unstack
 from lerax.env.contract import check_values
-from lerax.env.step import check_contract
+from lerax.env.step import check_alive, check_contract
 from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
 from lerax.settings import check_count
@@ -180,12 +180,14 @@ def episode(
         ValueError: The policy was made for another environment.
     """
     standing, step_key = _begin(env, policy, key)
+    check_alive(env, standing.env_state)
     check_values(env, standing.observation)
     yield Step(tree.on_host(standing.env_state), 0.0, False)
     done = 0
     while done < max_steps:
         now = jnp.array(done, jnp.int32)
         standing, played = _play_on(env, policy, standing, step_key, now, deterministic)
+        check_alive(env, standing.env_state)
         states, rewards, dones = tree.on_host(played)
         for state, reward, ended in zip(unstack(states), rewards.tolist(), dones.tolist(), strict=True):
             yield Step(state, reward, ended)
@@ -194,7 +196,6 @@ def episode(
                 return
 
 
-@tree.compiled
 def evaluate(
     env: AbstractEnvLike,
     policy: AbstractPolicy,
@@ -220,7 +221,27 @@ def evaluate(
     Raises:
         EnvContractError: The environment breaks the contract.
         ValueError: The policy was made for another environment.
+        HostedEnvError: An environment outside of JAX has failed.
     """
+    played, states = _evaluate(
+        env, policy, key=key, num_episodes=num_episodes, deterministic=deterministic, max_steps=max_steps
+    )
+    if not tree.is_traced(states):
+        check_alive(env, states)
+    return played
+
+
+@tree.compiled
+def _evaluate(
+    env: AbstractEnvLike,
+    policy: AbstractPolicy,
+    *,
+    key: PRNGKeyArray,
+    num_episodes: int,
+    deterministic: bool,
+    max_steps: int,
+) -> tuple[Evaluation, AbstractEnvLikeState]:
+    """The same, and the states that the environments come to."""
     check_contract(env)
     check_policy(policy, env)
     num_episodes = check_count("num_episodes", num_episodes, 100)
@@ -243,7 +264,7 @@ def evaluate(
     lengths = jnp.zeros(num_episodes, jnp.int32)
     carry = (jnp.array(0, jnp.int32), standing, returns, lengths, jnp.zeros(num_episodes, bool))
     carry = lax.while_loop(lambda c: (c[0] < max_steps) & ~jnp.all(c[-1]), next_step, carry)
-    return Evaluation(*carry[-3:])
+    return Evaluation(*carry[-3:]), carry[1].env_state
 
 
 @tree.compiled

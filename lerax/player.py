@@ -119,6 +119,7 @@ def players_of(
         raise SettingError("policies", policies, wrong="not policies with their names", hint=hint)
     for _, policy in policies:
         check_policy(policy, env)
+    env = env.to_be_drawn()
     key = tree.typed_key(key)
     env_on_host, several = tree.on_host(env), len(policies) > 1
     return [

@@ -19,7 +19,8 @@ from toys import assert_bitwise_equal
 
 import lerax
 from lerax.algorithm import PPO
-from lerax.env.mujoco import Ant, HalfCheetah, Hopper, InvertedPendulum, Swimmer, host_call
+from lerax.env import host_call
+from lerax.env.mujoco import Ant, HalfCheetah, Hopper, InvertedPendulum, Swimmer
 from lerax.policy import MLPActorCriticPolicy
 
 ROOT = str(Path(lerax.__file__).parents[1])

@@ -16,7 +16,7 @@ import functools, os, sys, threading
 import jax
 from jax import numpy as jnp, random as jr
 from lerax.env import mujoco
-from lerax.env.mujoco import host_call
+from lerax.env import host_call
 from lerax.env.mujoco.native import Native
 
 task, way = sys.argv[1:]

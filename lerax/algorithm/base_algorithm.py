@@ -18,7 +18,7 @@ from lerax.callback.callback_list import as_callback
 from lerax.collect import Steps, begin_all
 from lerax.env import AbstractEnvLike
 from lerax.env.contract import check_env, check_values
-from lerax.env.step import check_contract
+from lerax.env.step import check_alive, check_contract
 from lerax.errors import SettingError, SettingTypeError
 from lerax.learner import AbstractLearner, Log
 from lerax.policy import AbstractPolicy
@@ -184,6 +184,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         total = 0 if total_timesteps is None else self.num_iterations(total_timesteps)
         state = _init(self, env, policy, key, np.int32(total))
         if not tree.is_traced(state):
+            check_alive(env, state.standing.env_state)
             check_values(env, state.standing.observation)
         return state
 

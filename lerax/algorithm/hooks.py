@@ -53,7 +53,8 @@ def iterate(
     with closed("continue_training"):
         go_on = callback.continue_training(dataclasses.replace(ctx, state=callback_state), key=stop_key)
     state = dataclasses.replace(state, callback_state=callback_state)
-    return tree.strongly_typed(state), jnp.asarray(go_on, bool)
+    failed = jax.vmap(state.env.has_failed)(state.standing.env_state)
+    return tree.strongly_typed(state), jnp.asarray(go_on, bool) & ~jnp.any(failed)
 
 
 def _given(algorithm: AbstractAlgorithm, result: Any) -> tuple[AlgorithmState, Steps | None, Log]:

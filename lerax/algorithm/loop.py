@@ -5,8 +5,10 @@ one compilation serves all of them. What the callbacks emit leaves a chunk as an
 while the next chunk runs.
 """
 
+import dataclasses
 import functools
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -14,12 +16,16 @@ import jax
 import numpy as np
 from jax import lax
 from jax import numpy as jnp
+from jax import random as jr
 from jaxtyping import Array, ArrayLike, Bool, Int
 
 from lerax import tree
 from lerax.callback.base_callback import OwnState
 from lerax.callback.callback_list import CallbackList, overrides
 from lerax.callback.outbox import Collector, sending
+from lerax.collect import Standing, begin_all
+from lerax.errors import LeraxWarning
+from lerax.hosted import EpisodesLostError, HostedEnvError
 
 from .hooks import end, iterate, start, warn_of_lost
 from .state import AlgorithmState
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 else:
     AbstractAlgorithm = Any
 
+BEGIN_ANEW = 2**31 + 7  # folded into an iteration's key, beside those of the hooks
 CHUNK_SECONDS = 0.25  # how often the host gets a word in
 CHUNK_RECORDS = 1024  # most iterations in a chunk
 CHUNK_BYTES = 2**24  # most memory that a chunk's records may take
@@ -69,6 +76,7 @@ def run_from_host(
     fixed = tree.settings_as_data((algorithm, callback))  # once, for all that is called below
     last = np.int32(total)
     callback.on_phase("compiling")
+    state = going_on(algorithm, state)
     before = state
     state, records, collector = _start(fixed, state, last)
     warn_of_lost(before, state)
@@ -104,7 +112,33 @@ def run_from_host(
         collector.deliver(_fetch(records, 1), np.array([time.monotonic()]))
     callback.on_phase("ending")
     _on_host_now(callback, state, done)
+    if isinstance(fault := state.env.fault(state.standing.env_state), HostedEnvError):
+        fault.state = state
+        raise fault
     return state
+
+
+def going_on(algorithm: AbstractAlgorithm, state: AlgorithmState) -> AlgorithmState:
+    """The state with episodes that can be gone on with: new ones where those of an environment outside are lost.
+
+    Raises:
+        HostedEnvError: The environment has failed.
+    """
+    fault = state.env.fault(state.standing.env_state)
+    if isinstance(fault, EpisodesLostError):
+        warnings.warn(str(fault), LeraxWarning, stacklevel=4)
+        standing = _begin_anew(state.env, state.policy, state.key, state.iteration_count, algorithm.num_envs)
+        state = dataclasses.replace(state, standing=standing)
+        fault = state.env.fault(standing.env_state)
+    if fault is not None:
+        raise fault
+    return state
+
+
+@tree.compiled
+def _begin_anew(env: Any, policy: Any, key: Array, iteration: Array, num_envs: int) -> Standing:
+    key = jr.fold_in(jr.fold_in(key, iteration), BEGIN_ANEW)
+    return tree.strongly_typed(begin_all(env, policy, jr.split(key, (num_envs, 3))))
 
 
 def _own(state: AlgorithmState) -> OwnState:

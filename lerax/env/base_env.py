@@ -3,7 +3,7 @@
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import equinox as eqx
 import jax
@@ -81,6 +81,13 @@ class AbstractEnvLike(eqx.Module, Generic[StateT]):
         """Completes a state from `draw`; any other stays as it is."""
         return state
 
+    def following(self, ended: StateT, fresh: StateT) -> StateT:
+        """The state that follows where an episode has ended: by default the fresh one, from `draw`.
+
+        An environment whose states name a place outside of JAX stays in the place of the ended one.
+        """
+        return fresh
+
     @abstractmethod
     def transition(self, state: StateT, action: PyTree, *, key: Key[Array, ""]) -> StateT:
         """The state after an action."""
@@ -111,6 +118,25 @@ class AbstractEnvLike(eqx.Module, Generic[StateT]):
     def action_mask(self, state: StateT, *, key: Key[Array, ""]) -> Bool[Array, "..."] | None:
         """Which actions are allowed in this state; None, the default, allows all."""
         return None
+
+    def has_failed(self, state: StateT) -> Bool[Array, ""]:
+        """Whether the environment goes no further, so that training is to end; by default it never does."""
+        return jnp.array(False)
+
+    def fault(self, state: StateT) -> Exception | None:
+        """Host method: why one of these states cannot be stepped on here; None, the default, where all can.
+
+        Args:
+            state: One or, with leading axes, many, fetched or not.
+        """
+        return None
+
+    def to_be_drawn(self) -> Self:
+        """The environment to play in where its states are drawn: by default itself.
+
+        One outside of JAX draws while it is stepped.
+        """
+        return self
 
     def render(self, state: StateT, renderer: Any) -> None:
         """Draws one frame: clears the picture, draws the state, presents it.

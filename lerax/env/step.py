@@ -75,7 +75,9 @@ def advance(
     done = terminal | truncated
     with contract.calling(env, "draw"):
         fresh = contract.same_kind(env, "draw", env.draw(key=keys[4]) if fresh is None else fresh, stepped)
-    chosen = tree.where(done, fresh, stepped)
+    with contract.calling(env, "following"):
+        next_one = contract.same_kind(env, "following", env.following(stepped, fresh), stepped)
+    chosen = tree.where(done, next_one, stepped)
     with contract.calling(env, "begin"):
         following = contract.same_kind(env, "begin", env.begin(chosen), chosen)
     with contract.calling(env, "observation"):
@@ -120,6 +122,17 @@ def allowed_actions(
     """
     with contract.calling(env, "action_mask"):
         return contract.mask(env, env.action_mask(state, key=key))
+
+
+def check_alive(env: AbstractEnvLike, states: AbstractEnvLikeState) -> None:
+    """Refuses states that cannot be stepped on here; on the host.
+
+    Raises:
+        HostedEnvError: An environment outside of JAX has failed.
+        EpisodesLostError: It is not there any more.
+    """
+    if (fault := env.fault(states)) is not None:
+        raise fault
 
 
 def check_contract(env: AbstractEnvLike) -> None:

@@ -12,6 +12,7 @@ from .color import GREEN as GREEN
 from .color import RED as RED
 from .color import WHITE as WHITE
 from .color import Color as Color
+from .frames import FrameRenderer as FrameRenderer
 from .gif import encode_gif as encode_gif
 from .grid import Spread as Spread
 from .grid import grid_shape as grid_shape

@@ -5,6 +5,7 @@ from typing import Any
 from lerax.errors import SettingError
 
 from .color import WHITE
+from .frames import FrameRenderer
 from .mujoco_renderer import HeadlessMujocoRenderer
 from .pygame_renderer import HeadlessPygameRenderer
 
@@ -16,12 +17,12 @@ def headless_renderer(
     camera: str | int | None = None,
     *,
     fastest: bool = False,
-) -> HeadlessMujocoRenderer | HeadlessPygameRenderer:
+) -> HeadlessMujocoRenderer | HeadlessPygameRenderer | FrameRenderer:
     """A renderer that draws an environment, wrapped or not, off screen at the size given.
 
     Args:
         env: The environment; if its `unwrapped` has a `mujoco_model`, its scene is drawn, else what
-            its `default_renderer` shows is drawn with pygame.
+            its `default_renderer` shows is drawn with pygame, or its own pictures are fitted into the size.
         width: Width of the picture, in pixels.
         height: Height of the picture, in pixels.
         camera: Name or number of one of the model's cameras, where there is a model; None for what the
@@ -39,5 +40,7 @@ def headless_renderer(
     if camera is not None:
         raise SettingError("camera", camera, wrong=f"{env.name} has none to choose from")
     default = env.default_renderer()
+    if isinstance(default, FrameRenderer):
+        return FrameRenderer(width, height)
     background = getattr(default, "background_color", WHITE)
     return HeadlessPygameRenderer(width, height, background, default.transform)

@@ -1,6 +1,6 @@
 """What wrappers share: they change one thing of an environment and pass on all others."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Key, PyTree
@@ -101,6 +101,10 @@ class AbstractWrapper(AbstractEnvLike[StateT]):
     def begin(self, state: StateT) -> StateT:
         return eqx.tree_at(self.inner_state, state, self.env.begin(self.inner_state(state)))
 
+    def following(self, ended: StateT, fresh: StateT) -> StateT:
+        inner = self.env.following(self.inner_state(ended), self.inner_state(fresh))
+        return eqx.tree_at(self.inner_state, fresh, inner)
+
     def initial(self, *, key: Key[Array, ""]) -> StateT:
         return self.outer_state(self.env.initial(key=key), None)
 
@@ -125,6 +129,15 @@ class AbstractWrapper(AbstractEnvLike[StateT]):
 
     def action_mask(self, state: StateT, *, key: Key[Array, ""]) -> Bool[Array, "..."] | None:
         return self.env.action_mask(self.inner_state(state), key=key)
+
+    def has_failed(self, state: StateT) -> Bool[Array, ""]:
+        return self.env.has_failed(self.inner_state(state))
+
+    def fault(self, state: StateT) -> Exception | None:
+        return self.env.fault(self.inner_state(state))
+
+    def to_be_drawn(self) -> Self:
+        return eqx.tree_at(lambda wrapper: wrapper.env, self, self.env.to_be_drawn())
 
     def render(self, state: StateT, renderer: AbstractFrameSource) -> None:
         self.env.render(self.inner_state(state), renderer)

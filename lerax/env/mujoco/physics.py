@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, UInt32
 
 from lerax.render.mujoco_types import MjData, MjModel
 
-from . import host_call
+from .. import host_call
 from .mjx import Mjx
 from .native import Native, Task
 

@@ -188,7 +188,7 @@ def _handler(frame: Any) -> int | None:
         _inside.add(thread := threading.get_native_id())
         try:
             if _ending.is_set():
-                raise RuntimeError("MuJoCo's engine cannot be called any more: Python is ending")
+                raise RuntimeError("Python is ending: nothing outside of a program can be called any more")
             _functions[number][1](_arrays(frame.arguments), _arrays(frame.results))
         finally:
             _inside.discard(thread)

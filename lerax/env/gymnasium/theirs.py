@@ -1,0 +1,106 @@
+"""Environments of Gymnasium: each id is a class, whose settings are the arguments of what is registered."""
+
+import functools
+import re
+from typing import Any, ClassVar
+
+from lerax.errors import SettingError
+from lerax.hosted.gymnasium import ATARI, Make, action_of, arguments_of, facts_of, spec_of
+from lerax.hosted.instances import Kind
+from lerax.settings import setting
+from lerax.space import AbstractSpace, from_gymnasium
+
+from ..hosted import AbstractHostedEnv, forms_of
+
+PREFIX = "gymnasium:"
+FPS = 30.0  # where an environment does not say
+ANY = "bool or int or float or str or none"  # of an argument whose default does not tell its kind
+PREPROCESS = "preprocess"
+
+
+class AbstractGymnasiumTask(AbstractHostedEnv):
+    """An environment that is registered with Gymnasium; `task_class` makes the class of an id.
+
+    Its numbers are of 32 bits here, whatever they are there.
+
+    Attributes:
+        id: Its id.
+        max_episode_steps: Steps after which an episode is truncated; None for the limit that is registered.
+    """
+
+    id: ClassVar[str]
+    arguments: ClassVar[tuple[str, ...]]
+    max_episode_steps: int | None = setting(
+        None,
+        "Steps after which an episode is truncated; none for the registered limit.",
+        kind="int or none",
+        at_least=1,
+        at_most=2**31 - 1,
+        kw_only=True,
+    )
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return f"{PREFIX}{self.id}"
+
+    def describe(self, draws: bool) -> tuple[Kind, AbstractSpace, AbstractSpace, float, bool]:
+        own, defaults = vars(self), {name: field.default for name, field in _fields(type(self)).items()}
+        given = tuple((name, own[name]) for name in self.arguments if own[name] != defaults[name])
+        make = Make(self.id, given, self.max_episode_steps, bool(own.get(PREPROCESS)), draws)
+        observations, actions, metadata = facts_of(make)
+        seen, done = from_gymnasium(observations), from_gymnasium(actions)
+        kind = Kind(make, action_of(actions), forms_of(seen), forms_of(done))
+        draws = "rgb_array" in metadata.get("render_modes", ())
+        return kind, seen, done, float(metadata.get("render_fps") or FPS), draws
+
+
+def _fields(cls: type) -> dict[str, Any]:
+    return cls.__dataclass_fields__  # type: ignore[attr-defined]
+
+
+@functools.cache
+def task_class(id: str) -> type[AbstractGymnasiumTask]:
+    """The class of an id.
+
+    Args:
+        id: As `gymnasium.make` takes it, so perhaps behind the module that registers it: `module:id`.
+
+    Raises:
+        gymnasium.error.Error: There is none.
+        ImportError: The module cannot be imported, or what it needs is not installed.
+    """
+    found = {name: _argument(name, default) for name, default in arguments_of(spec_of(id)).items()}
+    fields = {name: field for name, field in found.items() if field is not None}
+    if id.startswith(ATARI):
+        said = "Grey pictures of 84 x 84 pixels, four at once, each action held for four frames."
+        fields[PREPROCESS] = setting(True, said, kw_only=True)
+    body = {
+        "__module__": __name__,
+        "__doc__": f"`{id}` of Gymnasium, see `AbstractGymnasiumTask`.",
+        "__annotations__": dict.fromkeys(fields, Any),
+        "id": id,
+        "arguments": tuple(name for name in fields if name != PREPROCESS),
+    }
+    name = re.sub(r"\W", "_", id)
+    return type(AbstractGymnasiumTask)(name, (AbstractGymnasiumTask,), body | fields)
+
+
+def _argument(name: str, default: Any) -> Any:
+    """The setting of an argument; None for one that no plain value stands for."""
+    if hasattr(AbstractGymnasiumTask, name) or name in _fields(AbstractGymnasiumTask):
+        return None  # it is one of ours
+    plain = isinstance(default, bool | int | float | str)
+    kinds = [type(default).__name__] if plain else []
+    if isinstance(default, tuple | list) and default:
+        default = tuple(default)
+        kinds = ["interval"] if len(default) == 2 else []
+        kinds.append(f"list of {type(default[0]).__name__}")
+    for kind in kinds or ([ANY] if default is None else []):
+        try:
+            field = setting(default, "An argument of the environment.", kind=kind, kw_only=True, static=True)
+            declared = field.metadata["setting"]
+            if declared._replace(name=name).convert(default) == default:
+                return field
+        except (SettingError, KeyError):
+            continue
+    return None

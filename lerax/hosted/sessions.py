@@ -1,0 +1,205 @@
+"""Environments by sessions: those that were begun together, and are stepped until nobody does any more."""
+
+import atexit
+import secrets
+import threading
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from .faults import EpisodesLostError, Fault
+from .instances import Kind, Rows, hold, positions
+from .members import AbstractMember, InProcess, OnThread
+from .words import COUNT, FLAGS, HEAD, SESSION, SLOT, WAITING, Words
+
+KEPT = 4  # sessions: of a training, an evaluation and a video, and one more
+MAKE_SECONDS = 300.0  # for environments to be made
+
+
+class Options(NamedTuple):
+    """How environments are kept.
+
+    Attributes:
+        workers: Processes that they are divided among; 0 for a thread of this one.
+        timeout: Seconds that a step or a beginning may take.
+        draws: Whether each state is drawn.
+    """
+
+    workers: int
+    timeout: float
+    draws: bool
+
+
+class Session:
+    """Environments that were begun together.
+
+    Args:
+        kind: Of what kind they are.
+        count: How many.
+        options: How they are kept.
+
+    Attributes:
+        fault: The first thing that went wrong.
+    """
+
+    def __init__(self, kind: Kind, count: int, options: Options):
+        workers = 0 if options.draws else min(options.workers, count)
+        self.fault: Fault | None = None
+        self._timeout, self._lock = options.timeout, threading.Lock()
+        self._members: list[AbstractMember | None] = []
+        self._where = np.empty((count, 2), int)  # of each place: whose it is, and which of theirs
+        for number, places in enumerate(positions(count, max(workers, 1))):
+            self._where[places] = np.stack([np.full(len(places), number), np.arange(len(places))], 1)
+            one = InProcess(kind, len(places)) if workers else OnThread(kind, len(places), options.draws)
+            self._members.append(one)
+        for number in range(len(self._members)):
+            self._answer(number, MAKE_SECONDS)
+
+    def do(self, name: str, slots: Int[np.ndarray, " lane"], given: list, rows: Rows) -> Rows:
+        """Lets environments do something.
+
+        Args:
+            name: A method of `Instances`.
+            slots: Which environments.
+            given: What each is given.
+            rows: Their rows before.
+
+        Returns:
+            Their rows after it.
+        """
+        rows = rows.copy()
+        whose, places = self._where[slots].T
+        with self._lock:
+            asked = []
+            for number in np.unique(whose):
+                lanes = np.flatnonzero(whose == number)
+                if (member := self._members[number]) is not None:
+                    member.ask(name, places[lanes].tolist(), [given[i] for i in lanes], rows[lanes])
+                asked.append((number, lanes))
+            for number, lanes in asked:
+                answer = self._answer(number, self._timeout)
+                if answer is not None:
+                    rows[lanes] = answer
+                else:
+                    rows[lanes, COUNT] += 1
+                    held = rows[lanes]
+                    hold(held)
+                    rows[lanes] = held
+        return rows
+
+    def frame(self, slot: int, count: int) -> np.ndarray | None:
+        """Takes the picture of a state: uint8, `[height, width, 3]`; None where there is none."""
+        member = self._members[0]
+        instances = member.instances if isinstance(member, OnThread) else None
+        if instances is None:
+            return None
+        for key in [key for key in [*instances.frames] if key[0] == slot and key[1] < count]:
+            del instances.frames[key]
+        return instances.frames.get((slot, count))
+
+    def close(self) -> None:
+        """Lets all go."""
+        for member in self._members:
+            if member is not None:
+                member.close()
+        self._members = [None] * len(self._members)
+
+    def _answer(self, number: int, seconds: float) -> Rows | None:
+        """What a member answers; None where it has failed, now or before."""
+        member = self._members[number]
+        if member is None:
+            return None
+        try:
+            rows, fault = member.answer(seconds)
+        except TimeoutError:
+            rows, fault = None, Fault(f"no answer for {seconds:g} s; env.timeout allows more")
+        except EOFError:
+            rows, fault = None, Fault("its process has died")
+        self.fault = self.fault or fault
+        if fault is not None and rows is None:
+            self._members[number] = None
+            if isinstance(member, InProcess):
+                member.close()
+        return rows
+
+
+class Sessions:
+    """The sessions of one environment: what compiled programs call, by functions of `host_call`'s form.
+
+    Args:
+        name: The environment's name.
+        kind: What makes it.
+        options: How environments are kept.
+    """
+
+    def __init__(self, name: str, kind: Kind, options: Options):
+        self.name, self._kind, self._options = name, kind, options
+        self.row_size = HEAD + Words(kind.observations).size
+        self._open: OrderedDict[int, Session] = OrderedDict()  # the one that was used last at the end
+        self._lock = threading.Lock()
+        atexit.register(self.close)
+
+    def initial(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
+        """Makes environments, one for each lane, and begins an episode in each, with seeds of one word."""
+        (seeds,), (rows,) = inputs, outputs
+        session = Session(self._kind, len(seeds), self._options)
+        number = secrets.randbits(32)  # that of another process means nothing here
+        with self._lock:
+            self._open[number] = session
+            while len(self._open) > KEPT:
+                self._open.popitem(last=False)[1].close()
+        rows[:] = 0
+        rows[:, SESSION], rows[:, SLOT] = number, np.arange(len(rows))
+        rows[:] = session.do("begin", np.arange(len(rows)), seeds[:, 0].tolist(), rows)
+
+    def begin(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
+        """Begins an episode in those environments that wait for one."""
+        (before,), (rows,) = inputs, outputs
+        rows[:] = before
+        waiting = np.flatnonzero(before[:, FLAGS] & WAITING)
+        self._do("begin", [None] * len(before), rows, waiting)
+
+    def step(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
+        """Takes a step in each environment."""
+        (before, actions), (rows,) = inputs, outputs
+        rows[:] = before
+        self._do("step", actions, rows, np.arange(len(before)))
+
+    def fault(self, rows: Rows) -> Fault | EpisodesLostError | None:
+        """Why environments go no further; None where all do."""
+        sessions = [self._session(number) for number in np.unique(rows[:, SESSION]).tolist()]
+        if None in sessions:
+            return EpisodesLostError(f"{self.name}: its episodes begin anew: it keeps no state to go on with")
+        return next((session.fault for session in sessions if session and session.fault), None)
+
+    def frame(self, session: int, slot: int, count: int) -> np.ndarray | None:
+        """Takes the picture of a state; None where there is none."""
+        found = self._session(session)
+        return None if found is None else found.frame(slot, count)
+
+    def close(self) -> None:
+        """Lets all environments go."""
+        with self._lock:
+            while self._open:
+                self._open.popitem()[1].close()
+
+    def _session(self, number: int) -> Session | None:
+        with self._lock:
+            if number in self._open:
+                self._open.move_to_end(number)
+            return self._open.get(number)
+
+    def _do(self, name: str, given: list | np.ndarray, rows: Rows, lanes: Int[np.ndarray, " some"]) -> None:
+        """Lets the environments of some lanes do something; where they are not there any more, all is held."""
+        numbers = rows[lanes, SESSION]
+        for number in np.unique(numbers).tolist():
+            own = lanes[numbers == number]
+            if (session := self._session(number)) is None:
+                held = rows[own]
+                hold(held)
+                rows[own] = held
+            else:
+                chosen = [given[i] for i in own]
+                rows[own] = session.do(name, rows[own, SLOT].astype(int), chosen, rows[own])
