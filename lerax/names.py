@@ -4,8 +4,9 @@ import difflib
 import importlib
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 OBJECT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -53,12 +54,20 @@ class Kind(NamedTuple):
         group: The group of entry points in which packages name their own.
         base: The class that all derive from: `module:attribute`.
         entries: Ours by name.
+        doors: Functions that give the class of an id of somebody else's, `module:function`, by the prefix before
+            its colon.
     """
 
     word: str
     group: str
     base: str
     entries: dict[str, Entry]
+    doors: Mapping[str, str] = MappingProxyType({})
+
+    def behind_door(self, name: str) -> str:
+        """The id of somebody else's that a name with a prefix has; "" for any other."""
+        prefix, _, id = name.partition(":")
+        return id if prefix in self.doors else ""
 
     def plugins(self) -> dict[str, Entry]:
         """Those that installed packages bring. Their metadata are read; none of their code runs."""
@@ -87,6 +96,9 @@ class Kind(NamedTuple):
         Raises:
             UnknownName: There is none.
         """
+        if self.behind_door(name):
+            prefix = name.partition(":")[0]
+            return Entry(name, self.doors[prefix], "", source=prefix)
         try:
             return find(self.word, self.entries, name)
         except UnknownName:
@@ -100,6 +112,8 @@ class Kind(NamedTuple):
             Exception: Whatever its import raises.
         """
         loaded = metadata.EntryPoint(entry.name, entry.target, self.group).load()
+        if id := self.behind_door(entry.name):
+            loaded = loaded(id)
         base = Entry("", self.base, "").load()
         if not (isinstance(loaded, type) and issubclass(loaded, base)):
             raise TypeError(f"{entry.target} is no {self.base.replace(':', '.')} (got {loaded!r})")

@@ -229,7 +229,8 @@ BACKENDS = _entries(
 )
 
 
-ENV = Kind("environment", "lerax.envs", "lerax.env:AbstractEnvLike", ENVS)
+DOORS = {"gymnasium": "lerax.env.gymnasium.theirs:task_class"}
+ENV = Kind("environment", "lerax.envs", "lerax.env:AbstractEnvLike", ENVS, DOORS)
 ALGORITHM = Kind("algorithm", "lerax.algorithms", "lerax.algorithm:AbstractAlgorithm", ALGORITHMS)
 POLICY = Kind("policy", "lerax.policies", "lerax.policy:AbstractPolicy", POLICIES)
 WRAPPER = Kind("wrapper", "lerax.wrappers", "lerax.wrapper:AbstractWrapper", WRAPPERS)
@@ -282,7 +283,8 @@ def presets(env: str) -> dict[str, dict[str, Any]]:
     A preset has `steps`, tables of settings (`algorithm`, `policy`), the `score` that it reaches where it
     promises one, and the `seconds` that this takes on two cores of a CPU, where they were measured.
     """
+    task = ENV.behind_door(env) or env  # the same task wherever it comes from
     for file in resources.files("lerax.presets").iterdir():  # looked up: a name never becomes a path
-        if file.name == f"{env}.toml":
+        if file.name == f"{task}.toml":
             return tomllib.loads(file.read_text("utf-8"))
     return {}

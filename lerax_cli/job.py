@@ -23,6 +23,7 @@ from lerax.callback import CheckpointCallback, LoggingCallback, VideoCounts
 from lerax.callback.stop import NonFiniteState
 from lerax.errors import told
 from lerax.evaluate import evaluate
+from lerax.hosted import HostedEnvError
 from lerax.policy import AbstractPolicy
 
 from . import report, wrapping
@@ -40,6 +41,7 @@ from .signals import Signals
 from .summary import POLICY
 
 EVALUATION_EPISODES = 100
+TRACEBACK = "traceback.txt"
 LAST_VIDEOS_SECONDS = 5.0  # for videos after a signal: the command is to end within ten
 
 
@@ -203,7 +205,13 @@ class Job:
         else:
             state, evaluation_key = begun.state, self.parts.keys(self.plan.seed)[2]
         trained = time.monotonic()
-        state = self.parts.algorithm.run(state, self.plan.steps, callback=[logger, control, *others])
+        fault = None
+        try:
+            state = self.parts.algorithm.run(state, self.plan.steps, callback=[logger, control, *others])
+        except HostedEnvError as error:
+            if error.state is None:
+                raise
+            state, fault = error.state, error
         iterations = int(state.iteration_count)
         steps = iterations * self.parts.algorithm.steps_per_iteration
         outcome: dict[str, Any] = {
@@ -219,6 +227,8 @@ class Job:
         if guard and int(state.callback_state[2].iteration):
             policy = self._last_good(policy, state.callback_state[2])
             outcome |= {"status": "diverged", "diverged_at_iteration": iterations}
+        if fault is not None:
+            outcome |= {"status": "failed", "error": self._told(fault)}
         self.signals.phase = "saving"
         logger.on_phase("saving")
         with self._saving(POLICY):
@@ -244,6 +254,14 @@ class Job:
             f"the policy before it is saved; next: lerax replay {quote(str(self.directory.path))}"
         )
         return tree.ravel(policy)[1](found.parameters)
+
+    def _told(self, fault: HostedEnvError) -> str:
+        """Says how an environment has failed, and writes down where; returns the former."""
+        path = self.directory.path / TRACEBACK
+        with self._saving(TRACEBACK):
+            self.directory.write(TRACEBACK, fault.traceback.encode())
+        report.say(f"lerax: error: {fault}; its traceback is in {path}; what was learned until then is saved")
+        return str(fault)
 
     def _save(self, policy: AbstractPolicy, outcome: dict[str, Any]) -> None:
         parts = self.parts

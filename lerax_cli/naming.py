@@ -14,7 +14,7 @@ from lerax.runs import Run
 from lerax.runs import find as find_in
 from lerax.settings import REQUIRED, Setting, from_plain
 
-from .declared import ours, setting_name
+from .declared import TABLES, ours, setting_name
 from .report import BadInput, Failure
 from .values import KEYS, SHORT, Given
 
@@ -44,12 +44,13 @@ def find(
     Raises:
         Failure: There is none of that name, or it would have to be imported for a file.
     """
-    by_place = kind.word in NAMED_BY and _place(where, name, error)
+    theirs = kind.behind_door(name)
+    by_place = ":" in theirs if theirs else kind.word in NAMED_BY and _place(where, name, error)
     if by_place:
         if not trusted:
             hint = f"{option or NAMED_BY[kind.word]} {name}"
             raise error(where, f"imported only if the command line names it, too (got {name!r}); add {hint}")
-        return Entry(name, name, "", source="the command line")
+        return kind.find(name) if theirs else Entry(name, name, "", source="the command line")
     try:
         return kind.find(name)
     except UnknownName as unknown:
@@ -161,7 +162,7 @@ def resolve(
     Raises:
         BadInput: One is unknown, of the wrong type, out of range, or missing.
     """
-    what = entry.target.rpartition(":")[2]
+    what = entry.name if TABLES[table].behind_door(entry.name) else entry.target.rpartition(":")[2]
     values = {name: setting.default for name, setting in declared.items()}
     for key, (value, where, name) in given.items():
         if key not in declared:

@@ -1,6 +1,8 @@
 """`lerax train`."""
 
+import contextlib
 import functools
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -283,10 +285,12 @@ def carry_out(
         from .job import Job  # it imports JAX, which takes seconds: what is refused is refused by now
 
         until = began + time_limit if time_limit is not None else None
-        job = Job(plan, folder, name, found, console, signals, warned, began, going_on, until)
-        if going_on is not None and going_on.at is None and going_on.is_complete(plan.steps):
+        with contextlib.redirect_stdout(sys.stderr):  # what an environment prints is no result
+            job = Job(plan, folder, name, found, console, signals, warned, began, going_on, until)
+            complete = going_on is not None and going_on.at is None and going_on.is_complete(plan.steps)
+            outcome = {} if complete else job.run()
+        if complete:
             return _already(going_on, job.parts.algorithm.falling(), json=json, quiet=quiet)
-        outcome = job.run()
     job.tell_losses()
     if json:
         report.result_json(outcome)

@@ -8,7 +8,6 @@ import pickle
 import queue
 import socket
 import subprocess
-import sys
 import threading
 from abc import ABC, abstractmethod
 from multiprocessing.connection import Connection
@@ -20,6 +19,7 @@ from .faults import Fault
 from .instances import Instances, Kind, Rows
 
 Answer = tuple[Rows | None, Fault | None]
+STDERR = 2
 END_SECONDS = 2.0  # for a process to end by itself
 
 
@@ -95,7 +95,7 @@ class InProcess(AbstractMember):
                 command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=sys.__stderr__,
+                stdout=STDERR,  # standard output is for others
                 pass_fds=[theirs.fileno()],
             )
         self._line = Connection(ours.detach())

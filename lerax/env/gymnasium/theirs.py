@@ -94,7 +94,8 @@ def _argument(name: str, default: Any) -> Any:
     if isinstance(default, tuple | list) and default:
         default = tuple(default)
         kinds = ["interval"] if len(default) == 2 else []
-        kinds.append(f"list of {type(default[0]).__name__}")
+        of = type(default[0]).__name__
+        kinds.append("list of int or list of float" if of == "int" else f"list of {of}")
     for kind in kinds or ([ANY] if default is None else []):
         try:
             field = setting(default, "An argument of the environment.", kind=kind, kw_only=True, static=True)
