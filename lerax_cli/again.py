@@ -14,6 +14,7 @@ from lerax.backend import MemoryBackend
 from lerax.backend.jsonl import METRICS, read_records
 from lerax.callback import LoggingCallback
 from lerax.checkpoints import Checkpoints
+from lerax.env.hosted import AbstractHostedEnv
 
 from .continued import CHECKPOINTS, Continued
 from .control import TimeLimit, watching
@@ -41,6 +42,9 @@ class Again:
     def __init__(self, run: Continued, plan: TrainingPlan, signals: Signals):
         self._run, self._signals = run, signals
         self._parts = build(plan)
+        env = self._parts.env
+        if isinstance(env.unwrapped, AbstractHostedEnv):
+            raise Failure(f"{run.path}", f"{env.name} keeps no state: its episodes cannot be repeated")
         self.algorithm = self._parts.algorithm
         self._records = MemoryBackend()
         self._logger = LoggingCallback(self._records, name=run.path.name)

@@ -99,6 +99,9 @@ class Job:
         except Interrupted:
             self._finish(status="interrupted")
             raise
+        except HostedEnvError as error:  # before there was anything to save
+            self._finish(status="failed", error=str(error))
+            raise Failure("train", f"{error}{self._traceback(error)}") from error
         except Exception as error:
             text = " ".join(told(error).split())[:500]
             self._finish(status="failed", error=text)
@@ -228,7 +231,8 @@ class Job:
             policy = self._last_good(policy, state.callback_state[2])
             outcome |= {"status": "diverged", "diverged_at_iteration": iterations}
         if fault is not None:
-            outcome |= {"status": "failed", "error": self._told(fault)}
+            outcome |= {"status": "failed", "error": str(fault)}
+            report.say(f"lerax: error: {fault}{self._traceback(fault)}; what was learned until then is saved")
         self.signals.phase = "saving"
         logger.on_phase("saving")
         with self._saving(POLICY):
@@ -255,13 +259,13 @@ class Job:
         )
         return tree.ravel(policy)[1](found.parameters)
 
-    def _told(self, fault: HostedEnvError) -> str:
-        """Says how an environment has failed, and writes down where; returns the former."""
-        path = self.directory.path / TRACEBACK
+    def _traceback(self, fault: HostedEnvError) -> str:
+        """Writes down where an environment has failed, and says where that is written; "" where nobody knows."""
+        if not fault.traceback:
+            return ""
         with self._saving(TRACEBACK):
             self.directory.write(TRACEBACK, fault.traceback.encode())
-        report.say(f"lerax: error: {fault}; its traceback is in {path}; what was learned until then is saved")
-        return str(fault)
+        return f"; its traceback is in {self.directory.path / TRACEBACK}"
 
     def _save(self, policy: AbstractPolicy, outcome: dict[str, Any]) -> None:
         parts = self.parts

@@ -9,7 +9,7 @@ from typing import Any
 
 from lerax.errors import SettingError
 from lerax.names import OBJECT, Entry, Kind, UnknownName, hint
-from lerax.registry import POLICY
+from lerax.registry import ENV, POLICY
 from lerax.runs import Run
 from lerax.runs import find as find_in
 from lerax.settings import REQUIRED, Setting, from_plain
@@ -77,13 +77,18 @@ def _place(where: str, name: str, error: type[Failure]) -> bool:
 
 def trusting(names: Iterable[str]) -> str:
     """The options with which a command takes a run's own classes; "" where it has none."""
-    return "".join(f" --trust {name}" for name in names if OBJECT.fullmatch(name))
+    return "".join(f" --trust {name}" for name in names if _is_imported(name))
 
 
 def naming_again(env: str, algorithm: str, policy: str) -> str:
     """What `lerax train` with a run's config needs beside it: the same, since it trains on what it names."""
     named = ("", env), ("--algo ", algorithm), ("--policy ", policy)
-    return "".join(f"{option}{name} " for option, name in named if OBJECT.fullmatch(name))
+    return "".join(f"{option}{name} " for option, name in named if _is_imported(name))
+
+
+def _is_imported(name: str) -> bool:
+    """Whether a name says what to import, so that a file alone may not have it."""
+    return bool(OBJECT.fullmatch(name)) or ":" in ENV.behind_door(name)
 
 
 def find_run(where: str, text: str, out: str) -> Run:
@@ -106,7 +111,8 @@ def load(where: str, kind: Kind, entry: Entry) -> Any:
     """
     if not entry.source:
         return entry.load()
-    if entry.name == entry.target and os.getcwd() not in sys.path:
+    own = entry.name == entry.target or ":" in kind.behind_door(entry.name)
+    if own and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for results alone

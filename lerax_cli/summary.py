@@ -37,7 +37,8 @@ def summarize(job: "Job", outcome: dict[str, Any]) -> None:
     if POLICY in job.saved:
         say(f"policy      {path / POLICY}")
     names = plan.env.name, plan.algorithm.name, plan.policy.name if plan.policy else ""
-    if outcome["status"] in ("interrupted", "paused"):
+    stopped = ("interrupted", "paused", *(["failed"] if POLICY in job.saved else []))
+    if outcome["status"] in stopped:
         report.entry("go on", f"lerax resume {quote(str(path))}{trusting(names)}")
     if source := job.directory.facts.get("branched_from"):
         report.entry("branched", f"from {source['path']} at step {source['step']:,}")

@@ -5,6 +5,7 @@ from .base_env import AbstractEnvLike as AbstractEnvLike
 from .base_env import AbstractEnvLikeState as AbstractEnvLikeState
 from .base_env import AbstractEnvState as AbstractEnvState
 from .contract import EnvContractError as EnvContractError
+from .gymnasium import from_gymnasium as from_gymnasium
 from .gymnasium import to_gymnasium as to_gymnasium
 from .gymnasium import to_gymnasium_vector as to_gymnasium_vector
 from .step import Transition as Transition

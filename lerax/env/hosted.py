@@ -37,7 +37,7 @@ from lerax.hosted.words import (
     Words,
 )
 from lerax.render import FrameRenderer, RenderError
-from lerax.settings import setting
+from lerax.settings import check_settings, setting
 from lerax.space import AbstractSpace
 
 from . import host_call
@@ -94,6 +94,10 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
         60.0, "Seconds that a step may take.", above=0, at_most=86_400, kw_only=True, static=True
     )
     _draws: bool = eqx.field(default=False, init=False, repr=False, static=True)
+
+    def __check_init__(self):
+        check_settings(self)
+        facts(self)
 
     @abstractmethod
     def describe(self, draws: bool) -> tuple[Kind, AbstractSpace, AbstractSpace, float, bool]:

@@ -12,6 +12,9 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
+from lerax.render.base_renderer import imported
+from lerax.render.pygame_renderer import do_without_display
+
 ATARI = "ALE/"  # the namespace of the package ale_py
 OWN = ("self", "render_mode")  # arguments that are nobody's to give
 ATARI_FRAMES, ATARI_SIZE = 4, 84  # of Mnih et al., 2015, https://www.nature.com/articles/nature14236
@@ -26,7 +29,10 @@ def spec_of(id: str) -> EnvSpec:
     """
     if id.startswith(ATARI):
         gymnasium.register_envs(importlib.import_module("ale_py"))
-    return gymnasium.spec(id)
+    module, _, name = id.rpartition(":")
+    if module:
+        importlib.import_module(module)
+    return gymnasium.spec(name)
 
 
 def arguments_of(spec: EnvSpec) -> dict[str, Any]:
@@ -63,6 +69,7 @@ class Make:
         if self.preprocess:
             arguments |= {"frameskip": 1}  # frames are skipped by what preprocesses
         if self.draws:
+            do_without_display(imported("pygame", "pygame"))
             arguments |= {"render_mode": "rgb_array"}
         env = gymnasium.make(self.id, disable_env_checker=True, **limit, **arguments)
         return preprocessed(env) if self.preprocess else env

@@ -235,9 +235,7 @@ class HeadlessPygameRenderer(AbstractPygameRenderer):
     """
 
     def _prepare(self, pygame: ModuleType) -> None:
-        display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-        if not (display or pygame.get_init() or pygame.display.get_init()):
-            os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+        do_without_display(pygame)
 
     def is_open(self) -> bool:
         return self._surface is not None
@@ -247,3 +245,10 @@ class HeadlessPygameRenderer(AbstractPygameRenderer):
 
     def draw(self) -> None:
         self.open()
+
+
+def do_without_display(pygame: ModuleType) -> None:
+    """Lets whatever initialises pygame later do so without a display, where there is none and nobody said how."""
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if not (display or pygame.get_init() or pygame.display.get_init()):
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")

@@ -1,6 +1,6 @@
 """Where Gymnasium is asked for, which takes long to import."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..base_env import AbstractEnvLike
 
@@ -8,7 +8,30 @@ if TYPE_CHECKING:
     from gymnasium.vector import AutoresetMode
 
     from .single import GymnasiumEnv
+    from .theirs import AbstractGymnasiumTask
     from .vector import GymnasiumVectorEnv
+
+
+def from_gymnasium(id: str, **arguments: Any) -> "AbstractGymnasiumTask":
+    """An environment that is registered with Gymnasium, stepped from compiled programs.
+
+    It is no pure function of its state, see `lerax.env.hosted.AbstractHostedEnv`: all that trains, evaluates and
+    draws works with it, what repeats steps does not.
+
+    Args:
+        id: Its id, as `gymnasium.make` takes it; behind the module that registers it, `module:id`, if there is one.
+        arguments: Those of the environment; and `max_episode_steps`, `workers` and `timeout`. For games of Atari
+            (`ALE/...`) `preprocess`, too.
+
+    Raises:
+        gymnasium.error.Error: There is none of that id.
+        ImportError: What it needs is not installed.
+        SettingError: An argument is of a wrong type or out of range, or there are no such spaces here.
+        TypeError: There is no such argument.
+    """
+    from .theirs import task_class
+
+    return task_class(id)(**arguments)
 
 
 def to_gymnasium(env: AbstractEnvLike, *, render_mode: str | None = None) -> "GymnasiumEnv":

@@ -1,0 +1,68 @@
+"""An environment of Gymnasium that goes wrong as it is told: `gymnasium.make("outside:Faulty-v0", what="raise")`."""
+
+import os
+import sys
+import time
+
+import gymnasium
+import numpy as np
+
+
+class Faulty(gymnasium.Env):
+    """Sees how many steps an episode has had, in parts of ten; goes wrong after `at` steps in all."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+    observation_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float64)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, what: str = "", at: int = 5, length: int = 10, render_mode: str | None = None):
+        if what == "make":
+            raise RuntimeError("no such file: maze.txt")
+        self.what, self.at, self.length, self.render_mode = what, at, length, render_mode
+        self.steps = self.all = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        if self.what == "reset":
+            raise RuntimeError("the maze is closed")
+        self.steps = 0
+        return self._seen(), {}
+
+    def step(self, action):
+        self.steps, self.all = self.steps + 1, self.all + 1
+        reward, terminal = float(action), self.steps >= self.length
+        if self.all >= self.at:
+            if self.what == "raise":
+                raise RuntimeError("the wheel came off")
+            if self.what == "exit":
+                sys.exit(3)
+            if self.what == "hang":
+                time.sleep(600)
+            if self.what == "die":
+                os._exit(9)
+            if self.what == "print":
+                print("I am here")
+            if self.what == "nan":
+                reward = float("nan")
+            if self.what == "shape":
+                return np.zeros(3), reward, terminal, False, {}
+            if self.what == "dtype":
+                return np.array(["one"]), reward, terminal, False, {}
+            if self.what == "nothing":
+                return None
+        if self.what == "ends at once":
+            terminal = True
+        if self.what == "never ends":
+            terminal = False
+        return self._seen(), reward, terminal, False, {}
+
+    def render(self):
+        frame = np.zeros((40, 60, 3), np.uint8)
+        frame[:, : 6 * self.steps] = 255
+        return frame
+
+    def _seen(self):
+        return np.array([min(self.steps / 10, 1.0)])
+
+
+gymnasium.register("Faulty-v0", Faulty)

@@ -1,0 +1,193 @@
+"""Environments of Gymnasium inside compiled programs, against Gymnasium's own stepping."""
+
+import os
+
+import gymnasium
+import jax
+import numpy as np
+import outside
+import pytest
+import terminal
+from jax import numpy as jnp
+from jax import random as jr
+
+from lerax.algorithm import PPO
+from lerax.env import advance, from_gymnasium
+from lerax.errors import LeraxWarning, SettingError
+from lerax.evaluate import evaluate
+from lerax.hosted import HostedEnvError
+from lerax.policy import MLPActorCriticPolicy
+from lerax.wrapper import ClipReward
+
+EPISODES = int(os.environ.get("LERAX_PARITY_EPISODES", "3"))  # of each environment
+LANES = 3
+SMALL = PPO(num_envs=2, num_steps=8, num_epochs=1, num_batches=1)
+TASKS = {
+    "CartPole-v1": {},
+    "MountainCar-v0": {"max_episode_steps": 40},
+    "Pendulum-v1": {"max_episode_steps": 40, "g": 9.0},
+    "Acrobot-v1": {"max_episode_steps": 40},
+    "LunarLander-v3": {},
+    "BipedalWalker-v3": {"max_episode_steps": 60},
+    "FrozenLake-v1": {},
+    "Taxi-v4": {"max_episode_steps": 40},
+    "CliffWalking-v1": {"max_episode_steps": 40},
+    "Hopper-v5": {},
+    "Swimmer-v5": {"max_episode_steps": 40},
+}
+
+
+def faulty(what="", **settings):
+    return from_gymnasium("outside:Faulty-v0", what=what, **settings)
+
+
+def policy_for(env):
+    return MLPActorCriticPolicy(env=env, hidden_sizes=(4,), key=jr.key(0))
+
+
+def leaves(steps):
+    return jax.tree.leaves(jax.device_get(steps))
+
+
+@pytest.mark.parametrize("workers", [0, 2], ids=["thread", "processes"])
+@pytest.mark.parametrize("id", TASKS)
+def test_episodes_are_those_of_gymnasium(id, workers):
+    """Observations, the last ones of episodes among them, rewards and ends, as of objects stepped by hand."""
+    if workers and id not in ("CartPole-v1", "FrozenLake-v1"):
+        pytest.skip("which process has an environment does not depend on the environment")
+    env = from_gymnasium(id, **TASKS[id], workers=workers)
+    keys = jr.split(jr.key(3), LANES)
+    seeds = [int(jr.bits(key, (1,), jnp.uint32)[0]) for key in keys]
+    theirs = [gymnasium.make(id, **TASKS[id]) for _ in seeds]
+    seen = [one.reset(seed=seed)[0] for one, seed in zip(theirs, seeds, strict=True)]
+    states = jax.jit(jax.vmap(lambda key: env.initial(key=key)))(keys)
+    step = jax.jit(jax.vmap(lambda state, action: advance(env, state, action, key=jr.key(0))))
+    show = jax.jit(jax.vmap(lambda state: env.observation(state)))
+    np.testing.assert_array_equal(show(states), np.stack(seen).astype(show(states).dtype))
+    theirs[0].action_space.seed(1)
+    ended = 0
+    while ended < EPISODES * LANES:
+        actions = [theirs[0].action_space.sample() for _ in theirs]
+        given = step(states, np.stack(actions))
+        states = given.state
+        for i, (one, action) in enumerate(zip(theirs, actions, strict=True)):
+            next_one, reward, terminal_, truncated, _ = one.step(action)
+            np.testing.assert_array_equal(given.next_observation[i], np.float32(next_one))
+            assert given.reward[i] == np.float32(reward)
+            assert (bool(given.terminal[i]), bool(given.truncated[i])) == (terminal_, truncated)
+            if terminal_ or truncated:
+                next_one, _ = one.reset()
+                ended += 1
+            np.testing.assert_array_equal(given.observation[i], np.float32(next_one))
+
+
+def test_training_is_the_same_in_processes_and_under_a_wrapper():
+    """The same seed gives the same policy wherever the objects are, and a wrapper changes what it changes."""
+    train = lambda env: leaves(SMALL.learn(env, policy_for(env), 64, key=jr.key(1)))
+    apart, here = train(faulty(at=10**6, workers=2)), train(faulty(at=10**6))
+    wrapped = train(ClipReward(faulty(at=10**6), low=-1.0, high=1.0))  # they are 0 and 1
+    for one, other, third in zip(apart, here, wrapped, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, third)
+
+
+@pytest.mark.parametrize("workers", [0, 1], ids=["thread", "process"])
+@pytest.mark.parametrize(
+    ("what", "said"),
+    {
+        "raise": "RuntimeError: the wheel came off",
+        "exit": "SystemExit: 3",
+        "shape": "an observation of shape (3,); its space has (1,)",
+        "dtype": "an observation of <U3; its space has float32",
+        "nothing": "TypeError",
+    }.items(),
+)
+def test_an_environment_that_fails_ends_training_with_what_was_learned(what, said, workers):
+    if workers and what != "raise":
+        pytest.skip("what fails is told alike from there")
+    env = faulty(what, at=20, workers=workers)
+    with pytest.raises(HostedEnvError) as failed:
+        SMALL.learn(env, policy_for(env), 640, key=jr.key(1))
+    assert said in str(failed.value) and "outside:Faulty-v0" in str(failed.value)
+    assert "outside.py" in failed.value.traceback or what in ("shape", "dtype", "nothing")
+    state = failed.value.state
+    assert int(state.iteration_count) == 3  # the step in which it fails is in the third iteration of 8
+    assert all(np.isfinite(leaf).all() for leaf in leaves(state.policy))
+    with pytest.raises(HostedEnvError, match="wheel|SystemExit|observation|TypeError"):
+        SMALL.run(state, 640)
+
+
+def test_one_that_hangs_or_dies_is_left_behind():
+    for what, said in {"hang": "no answer for 0.5 s", "die": "its process has died"}.items():
+        env = faulty(what, at=3, workers=1, timeout=5.0 if what == "die" else 0.5)
+        with pytest.raises(HostedEnvError, match=said):
+            SMALL.learn(env, policy_for(env), 64, key=jr.key(1))
+        session = next(iter(env._facts.sessions._open.values()))
+        assert session._members == [None]
+
+
+def test_one_that_cannot_begin_ends_everything_before_training():
+    env = faulty("reset")
+    with pytest.raises(HostedEnvError, match="the maze is closed"):
+        SMALL.init(env, policy_for(env), key=jr.key(1))
+    with pytest.raises(HostedEnvError, match="the maze is closed"):
+        evaluate(env, policy_for(env), key=jr.key(1), num_episodes=1)
+    with pytest.raises(RuntimeError, match=r"maze\.txt"):
+        faulty("make")
+
+
+def test_a_state_of_which_the_objects_are_gone_begins_episodes_anew():
+    env = faulty(at=10**6)
+    state = SMALL.init(env, policy_for(env), key=jr.key(1))
+    env._facts.sessions.close()
+    with pytest.warns(LeraxWarning, match="its episodes begin anew"):
+        state = SMALL.run(state, 32)
+    assert env.fault(state.standing.env_state) is None
+    assert SMALL.run(state, 64).iteration_count == 4
+
+
+def test_settings_are_the_arguments_of_what_is_registered():
+    env = from_gymnasium("FrozenLake-v1", is_slippery=False, success_rate=0.5)
+    assert (env.is_slippery, env.map_name, env.observation_space.n) == (False, "4x4", 16)
+    assert from_gymnasium("FrozenLake-v1", map_name="8x8").observation_space.n == 64
+    with pytest.raises(SettingError, match="is_slippery"):
+        from_gymnasium("FrozenLake-v1", is_slippery="no")
+    with pytest.raises(TypeError, match="slippery"):
+        from_gymnasium("FrozenLake-v1", slippery=False)
+
+
+def test_the_command_trains_shows_and_goes_on(tmp_path):
+    """A run of somebody else's module: named again where it is gone on with, and drawn by its own pictures."""
+    (tmp_path / "outside.py").write_text(open(outside.__file__).read())
+    name = "gymnasium:outside:Faulty-v0"
+    few = ["--set", "num_steps=16", "--set", "policy.hidden_sizes=[8]", "--progress", "off"]
+    done = terminal.forked(
+        "train", name, "--steps", "64", "--set", "env.what=print", "--name", "a", *few, cwd=tmp_path
+    )
+    assert done.code == 0 and done.out.strip() == "logs/a" and "I am here" in done.err
+    refused = terminal.forked("train", "--resume", "a", "--steps", "128", cwd=tmp_path)
+    assert refused.code == 2 and "imported only if the command line names it" in refused.err
+    again = terminal.forked(
+        "train", name, "--resume", "a", "--steps", "128", "--progress", "off", cwd=tmp_path
+    )
+    assert again.code == 0 and again.err.count("its episodes begin anew") == 1
+    video = terminal.forked("record-video", name, "-o", "a.gif", "--steps", "3", cwd=tmp_path)
+    assert video.code == 0
+    from lerax.render import read_video
+
+    frames = np.asarray(list(read_video(tmp_path / "a.gif")))
+    lit = (frames[:, frames.shape[1] // 2] > 128).all(axis=-1).mean(axis=-1)
+    np.testing.assert_allclose(lit, [0, 0.1, 0.2, 0.3], atol=0.02)
+
+
+def test_the_command_saves_what_was_learned_before_a_fault(tmp_path):
+    (tmp_path / "outside.py").write_text(open(outside.__file__).read())
+    few = ["--set", "num_steps=16", "--set", "policy.hidden_sizes=[8]", "--progress", "off"]
+    name = ["gymnasium:outside:Faulty-v0", "--set", "env.what=raise", "--set", "env.at=30", "--name", "a"]
+    done = terminal.forked("train", *name, "--steps", "640", *few, cwd=tmp_path)
+    assert done.code == 1 and "RuntimeError: the wheel came off" in done.err
+    assert "the wheel came off" in (tmp_path / "logs/a/traceback.txt").read_text()
+    assert (tmp_path / "logs/a/policy.eqx").exists()
+    assert terminal.facts(tmp_path / "logs/a")["status"] == "failed"
+    replayed = terminal.forked("replay", "a", "--trust", name[0], cwd=tmp_path)
+    assert replayed.code == 1 and "cannot be repeated" in replayed.err
