@@ -54,7 +54,7 @@ class Kind(NamedTuple):
         group: The group of entry points in which packages name their own.
         base: The class that all derive from: `module:attribute`.
         entries: Ours by name.
-        doors: Functions that give the class of an id of somebody else's, `module:function`, by the prefix before
+        doors: Functions that give the class of somebody else's id, `module:function`, by the prefix before
             its colon.
     """
 

@@ -260,7 +260,7 @@ class Job:
         return tree.ravel(policy)[1](found.parameters)
 
     def _traceback(self, fault: HostedEnvError) -> str:
-        """Writes down where an environment has failed, and says where that is written; "" where nobody knows."""
+        """Writes down where an environment has failed, and says in which file; "" where nobody knows."""
         if not fault.traceback:
             return ""
         with self._saving(TRACEBACK):

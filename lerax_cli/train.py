@@ -289,7 +289,7 @@ def carry_out(
             job = Job(plan, folder, name, found, console, signals, warned, began, going_on, until)
             complete = going_on is not None and going_on.at is None and going_on.is_complete(plan.steps)
             outcome = {} if complete else job.run()
-        if complete:
+        if going_on is not None and not outcome:
             return _already(going_on, job.parts.algorithm.falling(), json=json, quiet=quiet)
     job.tell_losses()
     if json:

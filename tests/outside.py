@@ -1,8 +1,9 @@
-"""An environment of Gymnasium that goes wrong as it is told: `gymnasium.make("outside:Faulty-v0", what="raise")`."""
+"""An environment of Gymnasium that goes wrong as it is told: `outside:Faulty-v0` with `what="raise"`."""
 
 import os
 import sys
 import time
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -28,7 +29,7 @@ class Faulty(gymnasium.Env):
         self.steps = 0
         return self._seen(), {}
 
-    def step(self, action):
+    def step(self, action) -> Any:
         self.steps, self.all = self.steps + 1, self.all + 1
         reward, terminal = float(action), self.steps >= self.length
         if self.all >= self.at:
@@ -65,4 +66,4 @@ class Faulty(gymnasium.Env):
         return np.array([min(self.steps / 10, 1.0)])
 
 
-gymnasium.register("Faulty-v0", Faulty)
+gymnasium.register("Faulty-v0", "outside:Faulty")

@@ -1,8 +1,11 @@
 """Environments of Gymnasium inside compiled programs, against Gymnasium's own stepping."""
 
 import os
+import shutil
+import warnings
 
 import gymnasium
+import imageio.v3
 import jax
 import numpy as np
 import outside
@@ -18,6 +21,9 @@ from lerax.evaluate import evaluate
 from lerax.hosted import HostedEnvError
 from lerax.policy import MLPActorCriticPolicy
 from lerax.wrapper import ClipReward
+
+with warnings.catch_warnings(action="ignore"):  # SWIG's, which end the process where they are errors
+    import Box2D  # noqa: F401
 
 EPISODES = int(os.environ.get("LERAX_PARITY_EPISODES", "3"))  # of each environment
 LANES = 3
@@ -157,37 +163,35 @@ def test_settings_are_the_arguments_of_what_is_registered():
 
 
 def test_the_command_trains_shows_and_goes_on(tmp_path):
-    """A run of somebody else's module: named again where it is gone on with, and drawn by its own pictures."""
-    (tmp_path / "outside.py").write_text(open(outside.__file__).read())
+    """A run of somebody else's module: named again where it goes on, and drawn by its own pictures."""
+    shutil.copy(outside.__file__, tmp_path)
     name = "gymnasium:outside:Faulty-v0"
     few = ["--set", "num_steps=16", "--set", "policy.hidden_sizes=[8]", "--progress", "off"]
     done = terminal.forked(
         "train", name, "--steps", "64", "--set", "env.what=print", "--name", "a", *few, cwd=tmp_path
     )
-    assert done.code == 0 and done.out.strip() == "logs/a" and "I am here" in done.err
+    assert done.returncode == 0 and done.stdout.strip() == "logs/a" and "I am here" in done.stderr
     refused = terminal.forked("train", "--resume", "a", "--steps", "128", cwd=tmp_path)
-    assert refused.code == 2 and "imported only if the command line names it" in refused.err
+    assert refused.returncode == 2 and "imported only if the command line names it" in refused.stderr
     again = terminal.forked(
         "train", name, "--resume", "a", "--steps", "128", "--progress", "off", cwd=tmp_path
     )
-    assert again.code == 0 and again.err.count("its episodes begin anew") == 1
+    assert again.returncode == 0 and again.stderr.count("its episodes begin anew") == 1
     video = terminal.forked("record-video", name, "-o", "a.gif", "--steps", "3", cwd=tmp_path)
-    assert video.code == 0
-    from lerax.render import read_video
-
-    frames = np.asarray(list(read_video(tmp_path / "a.gif")))
+    assert video.returncode == 0
+    frames = np.asarray(imageio.v3.imread(tmp_path / "a.gif"))
     lit = (frames[:, frames.shape[1] // 2] > 128).all(axis=-1).mean(axis=-1)
     np.testing.assert_allclose(lit, [0, 0.1, 0.2, 0.3], atol=0.02)
 
 
 def test_the_command_saves_what_was_learned_before_a_fault(tmp_path):
-    (tmp_path / "outside.py").write_text(open(outside.__file__).read())
+    shutil.copy(outside.__file__, tmp_path)
     few = ["--set", "num_steps=16", "--set", "policy.hidden_sizes=[8]", "--progress", "off"]
     name = ["gymnasium:outside:Faulty-v0", "--set", "env.what=raise", "--set", "env.at=30", "--name", "a"]
     done = terminal.forked("train", *name, "--steps", "640", *few, cwd=tmp_path)
-    assert done.code == 1 and "RuntimeError: the wheel came off" in done.err
+    assert done.returncode == 1 and "RuntimeError: the wheel came off" in done.stderr
     assert "the wheel came off" in (tmp_path / "logs/a/traceback.txt").read_text()
     assert (tmp_path / "logs/a/policy.eqx").exists()
     assert terminal.facts(tmp_path / "logs/a")["status"] == "failed"
-    replayed = terminal.forked("replay", "a", "--trust", name[0], cwd=tmp_path)
-    assert replayed.code == 1 and "cannot be repeated" in replayed.err
+    again = terminal.forked("verify", "a", "--replay", "1", "--trust", name[0], cwd=tmp_path)
+    assert again.returncode == 1 and "cannot be repeated" in again.stderr

@@ -119,7 +119,7 @@ def run_from_host(
 
 
 def going_on(algorithm: AbstractAlgorithm, state: AlgorithmState) -> AlgorithmState:
-    """The state with episodes that can be gone on with: new ones where those of an environment outside are lost.
+    """The state with episodes that can go on: new ones where those of an environment outside of JAX are lost.
 
     Raises:
         HostedEnvError: The environment has failed.

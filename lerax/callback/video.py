@@ -44,7 +44,11 @@ class VideoSettings(NamedTuple):
     def play(self, env: AbstractEnvLike, policy: AbstractPolicy) -> Rollout:
         """The steps of a clip."""
         return rollout(
-            env.to_be_drawn(), policy, key=jr.key(SEED), num_steps=self.num_steps, deterministic=self.deterministic
+            env.to_be_drawn(),
+            policy,
+            key=jr.key(SEED),
+            num_steps=self.num_steps,
+            deterministic=self.deterministic,
         )
 
     def check(self) -> "VideoSettings | None":

@@ -3,7 +3,7 @@
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -131,7 +131,7 @@ class AbstractEnvLike(eqx.Module, Generic[StateT]):
         """
         return None
 
-    def to_be_drawn(self) -> Self:
+    def to_be_drawn(self) -> "AbstractEnvLike":
         """The environment to play in where its states are drawn: by default itself.
 
         One outside of JAX draws while it is stepped.

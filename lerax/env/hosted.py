@@ -8,7 +8,7 @@ import copy
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -77,7 +77,8 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
 
     It is no pure function of a state: what is stepped once cannot be stepped again, and a state means nothing
     in another process, so that a training that goes on begins its episodes anew. Its objects are made where
-    episodes begin, as many as begin together, and seeded once: later episodes go on with their random numbers.
+    episodes begin, as many as begin together, and seeded once: later episodes go on with their own random
+    numbers.
 
     Attributes:
         workers: Processes that the environments are divided among; 0 for a thread of this one.
@@ -88,7 +89,11 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
     """
 
     workers: int = setting(
-        0, "Processes for the environments; 0 for a thread of this one.", at_least=0, at_most=1024, kw_only=True
+        0,
+        "Processes for the environments; 0 for a thread of this one.",
+        at_least=0,
+        at_most=1024,
+        kw_only=True,
     )
     timeout: float = setting(
         60.0, "Seconds that a step may take.", above=0, at_most=86_400, kw_only=True, static=True
@@ -101,7 +106,7 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
 
     @abstractmethod
     def describe(self, draws: bool) -> tuple[Kind, AbstractSpace, AbstractSpace, float, bool]:
-        """What makes one, its spaces of observations and of actions, frames per second, and if it can be drawn.
+        """What makes one, its spaces of observations and actions, frames a second, and if it can be drawn.
 
         Args:
             draws: Whether each state is to be drawn.
@@ -141,8 +146,13 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
         begun = lambda state: self._call("begin", state.row)
         return tree.map_where((state.row[FLAGS] & WAITING) != 0, begun, state)
 
-    def transition(self, state: HostedState, action: PyTree, *, key: Key[Array, ""] | None = None) -> HostedState:
-        told = [_words(part, form) for part, form in zip(jax.tree.leaves(action), forms_of(self.action_space), strict=True)]
+    def transition(
+        self, state: HostedState, action: PyTree, *, key: Key[Array, ""] | None = None
+    ) -> HostedState:
+        told = [
+            _words(part, form)
+            for part, form in zip(jax.tree.leaves(action), forms_of(self.action_space), strict=True)
+        ]
         return self._call("step", state.row, jnp.concatenate(told))
 
     def observation(self, state: HostedState, *, key: Key[Array, ""] | None = None) -> PyTree:
@@ -177,7 +187,7 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
         found = self._facts.sessions.fault(rows.reshape(-1, rows.shape[-1]))
         return HostedEnvError(self.name, found) if isinstance(found, tuple) else found
 
-    def to_be_drawn(self) -> Self:
+    def to_be_drawn(self) -> "AbstractHostedEnv":
         if self._draws or not self._facts.draws:
             return self
         drawn = copy.copy(self)
@@ -189,7 +199,9 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
         sessions = facts(self.to_be_drawn()).sessions
         frame = sessions.frame(int(row[SESSION]), int(row[SLOT]), int(row[COUNT]))
         if frame is None:
-            raise RenderError(f"{self.name}: there is no picture of this state: it was not played to be drawn")
+            raise RenderError(
+                f"{self.name}: there is no picture of this state: it was not played to be drawn"
+            )
         renderer.show(frame)
 
     def default_renderer(self) -> FrameRenderer:

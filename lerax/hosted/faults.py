@@ -1,5 +1,6 @@
 """What goes wrong in an environment outside of JAX."""
 
+import traceback
 from typing import Any, NamedTuple
 
 
@@ -13,6 +14,12 @@ class Fault(NamedTuple):
 
     what: str
     traceback: str = ""
+
+
+def fault_of(error: BaseException) -> Fault:
+    """What an exception says."""
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return Fault(said, "".join(traceback.format_exception(error)))
 
 
 class HostedEnvError(RuntimeError):

@@ -36,7 +36,7 @@ def spec_of(id: str) -> EnvSpec:
 
 
 def arguments_of(spec: EnvSpec) -> dict[str, Any]:
-    """The arguments that an environment takes by name, with their defaults: as it is registered, or its own."""
+    """The arguments that an environment takes by name, with defaults: as it is registered, else its own."""
     assert spec.entry_point is not None
     creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
     parameters = inspect.signature(creator).parameters.values()
@@ -76,7 +76,7 @@ class Make:
 
 
 def preprocessed(env: gymnasium.Env) -> gymnasium.Env:
-    """A game of Atari in grey pictures of four frames each, `[height, width, frame]`, of which each is held for four.
+    """A game of Atari in grey pictures, `[height, width, frame]`, of four moments, four frames apart.
 
     As in Machado et al., 2018, https://arxiv.org/abs/1709.06009: lives that are lost end nothing.
     """

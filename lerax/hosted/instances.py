@@ -1,6 +1,5 @@
 """Environments as objects that keep their own state, side by side."""
 
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt32
 
-from .faults import Fault
+from .faults import Fault, fault_of
 from .words import COUNT, FAILED, FLAGS, HEAD, REWARD, TERMINAL, TRUNCATED, Form, Words, leaves
 
 MOST_BYTES = 2**30  # of pictures that nobody has taken
@@ -70,7 +69,7 @@ class Instances:
             self._do(slot, row, lambda env, seed=seed: (env.reset(seed=seed)[0], 0.0, False, False))
         return rows
 
-    def step(self, slots: Sequence[int], actions: UInt32[np.ndarray, "lane size"], rows: Rows) -> Rows:
+    def step(self, slots: Sequence[int], actions: Sequence[UInt32[np.ndarray, " size"]], rows: Rows) -> Rows:
         """Takes a step in each, and writes what came of it into the rows."""
         for slot, words, row in zip(slots, actions, rows, strict=True):
             self._do(slot, row, lambda env, words=words: env.step(self._action(words))[:4])
@@ -98,10 +97,8 @@ class Instances:
                 return
             except (Exception, SystemExit) as error:  # others' code may raise what it likes
                 self._failed[slot] = True
-                what_said = " ".join(f"{type(error).__name__}: {error}".split())
-                self.fault = self.fault or Fault(what_said, traceback.format_exc())
+                self.fault = self.fault or fault_of(error)
         hold(row[None])
-
 
     def _draw(self, slot: int, count: int) -> None:
         frame = np.array(self._envs[slot].render(), np.uint8)

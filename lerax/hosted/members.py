@@ -15,7 +15,7 @@ from typing import Any
 
 from lerax.processes import kill_with_children, python
 
-from .faults import Fault
+from .faults import Fault, fault_of
 from .instances import Instances, Kind, Rows
 
 Answer = tuple[Rows | None, Fault | None]
@@ -126,14 +126,11 @@ class InProcess(AbstractMember):
 
 def answers(asked: Any, owner: Any, kind: Kind, count: int, draws: bool) -> Any:
     """Makes environments, does what is asked, and gives the answers one by one, the first to their making."""
-    import traceback
-
     try:
         owner.instances = instances = Instances(kind, count, draws)
+        yield None, None
+        for name, arguments in asked:
+            yield getattr(instances, name)(*arguments), instances.fault
+        instances.close()
     except (Exception, SystemExit) as error:  # others' code may raise what it likes
-        yield None, Fault(" ".join(f"{type(error).__name__}: {error}".split()), traceback.format_exc())
-        return
-    yield None, None
-    for name, arguments in asked:
-        yield getattr(instances, name)(*arguments), instances.fault
-    instances.close()
+        yield None, fault_of(error)

@@ -73,7 +73,7 @@ class Session:
         whose, places = self._where[slots].T
         with self._lock:
             asked = []
-            for number in np.unique(whose):
+            for number in np.unique(whose).tolist():
                 lanes = np.flatnonzero(whose == number)
                 if (member := self._members[number]) is not None:
                     member.ask(name, places[lanes].tolist(), [given[i] for i in lanes], rows[lanes])
@@ -192,7 +192,7 @@ class Sessions:
             return self._open.get(number)
 
     def _do(self, name: str, given: list | np.ndarray, rows: Rows, lanes: Int[np.ndarray, " some"]) -> None:
-        """Lets the environments of some lanes do something; where they are not there any more, all is held."""
+        """Lets the environments of some lanes do something; those that are not there any more stand still."""
         numbers = rows[lanes, SESSION]
         for number in np.unique(numbers).tolist():
             own = lanes[numbers == number]

@@ -248,7 +248,7 @@ class HeadlessPygameRenderer(AbstractPygameRenderer):
 
 
 def do_without_display(pygame: ModuleType) -> None:
-    """Lets whatever initialises pygame later do so without a display, where there is none and nobody said how."""
+    """Lets whatever initialises pygame later do so where there is no display, unless somebody said how."""
     display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if not (display or pygame.get_init() or pygame.display.get_init()):
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")

@@ -1,6 +1,6 @@
 """What wrappers share: they change one thing of an environment and pass on all others."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Bool, Float, Key, PyTree
@@ -136,7 +136,7 @@ class AbstractWrapper(AbstractEnvLike[StateT]):
     def fault(self, state: StateT) -> Exception | None:
         return self.env.fault(self.inner_state(state))
 
-    def to_be_drawn(self) -> Self:
+    def to_be_drawn(self) -> AbstractEnvLike:
         return eqx.tree_at(lambda wrapper: wrapper.env, self, self.env.to_be_drawn())
 
     def render(self, state: StateT, renderer: AbstractFrameSource) -> None:

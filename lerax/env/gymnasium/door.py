@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 def from_gymnasium(id: str, **arguments: Any) -> "AbstractGymnasiumTask":
     """An environment that is registered with Gymnasium, stepped from compiled programs.
 
-    It is no pure function of its state, see `lerax.env.hosted.AbstractHostedEnv`: all that trains, evaluates and
-    draws works with it, what repeats steps does not.
+    It is no pure function of its state, see `lerax.env.hosted.AbstractHostedEnv`: all that trains, evaluates
+    and draws works with it, what repeats steps does not.
 
     Args:
-        id: Its id, as `gymnasium.make` takes it; behind the module that registers it, `module:id`, if there is one.
-        arguments: Those of the environment; and `max_episode_steps`, `workers` and `timeout`. For games of Atari
-            (`ALE/...`) `preprocess`, too.
+        id: Its id, as `gymnasium.make` takes it; `module:id` where a module has to be imported first.
+        arguments: Those of the environment; and `max_episode_steps`, `workers` and `timeout`. For games of
+            Atari (`ALE/...`) `preprocess`, too.
 
     Raises:
         gymnasium.error.Error: There is none of that id.

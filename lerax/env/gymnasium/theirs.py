@@ -2,6 +2,7 @@
 
 import functools
 import re
+import types
 from typing import Any, ClassVar
 
 from lerax.errors import SettingError
@@ -82,7 +83,7 @@ def task_class(id: str) -> type[AbstractGymnasiumTask]:
         "arguments": tuple(name for name in fields if name != PREPROCESS),
     }
     name = re.sub(r"\W", "_", id)
-    return type(AbstractGymnasiumTask)(name, (AbstractGymnasiumTask,), body | fields)
+    return types.new_class(name, (AbstractGymnasiumTask,), exec_body=lambda own: own.update(body | fields))
 
 
 def _argument(name: str, default: Any) -> Any:
