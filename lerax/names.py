@@ -9,6 +9,8 @@ from importlib import metadata
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from . import class_file
+
 OBJECT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 """How a class is named by its place: `package.module:Class`."""
 FEW = 3  # of which it is said what they are, too
@@ -111,10 +113,13 @@ class Kind(NamedTuple):
             TypeError: It is none that can be made.
             Exception: Whatever its import raises.
         """
-        loaded = metadata.EntryPoint(entry.name, entry.target, self.group).load()
+        base = Entry("", self.base, "").load()
+        if class_file.FILE.fullmatch(entry.target):
+            loaded = class_file.load(entry.target, base, self.word)
+        else:
+            loaded = metadata.EntryPoint(entry.name, entry.target, self.group).load()
         if id := self.behind_door(entry.name):
             loaded = loaded(id)
-        base = Entry("", self.base, "").load()
         if not (isinstance(loaded, type) and issubclass(loaded, base)):
             raise TypeError(f"{entry.target} is no {self.base.replace(':', '.')} (got {loaded!r})")
         if inspect.isabstract(loaded):

@@ -80,7 +80,7 @@ class Continued(NamedTuple):
             for key in SAME
             for old, new in [(_table(self.config, key), _table(given, key))]
             for name, value in old.items()
-            if name in new and new[name] != value
+            if name in new and new[name] != value and not (name == "name" and naming.same(new[name], value))
         }
         for (key, name), (old, new) in others.items():
             full = name if name == key else f"{key}.{name}"
@@ -175,11 +175,11 @@ def trusted(run: Continued, classes: list[str]) -> dict[str, str]:
     Raises:
         BadInput: The user does not.
     """
+    named = {table: naming.trusted_as(given.value, classes) for table, given in run.layer.names.items()}
     for table, given in run.layer.names.items():
-        allowed = given.value in classes
-        naming.find(given.where, TABLES[table], given.value, trusted=allowed, option="--trust")
-    names = run.layer.names
-    return {table: given.value for table, given in names.items() if given.value in classes}
+        own = named[table]
+        naming.find(given.where, TABLES[table], own or given.value, trusted=own is not None, option="--trust")
+    return {table: own for table, own in named.items() if own is not None}
 
 
 def plan_of(run: Continued, classes: list[str], warn: Callable[[str], None]) -> TrainingPlan:

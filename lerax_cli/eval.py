@@ -77,7 +77,7 @@ def eval(
     try:
         with Signals(quiet=quiet) as signals:
             if not quiet:
-                report.say(f"lerax: evaluating {source.path} on {played.env.name}")
+                report.say(f"lerax: evaluating {source.path} on {naming.written(played.env.name)}")
             signals.hold()  # compiled modules crash where an exception ends their import
             runtime.prepare("auto", warned.say)
             found = _evaluate(made_for, source, played, episodes, seed, not stochastic, signals)

@@ -74,12 +74,13 @@ class Job:
         going_on: Continued | None = None,
         until: float | None = None,
     ):
-        self.plan, self.signals, self.warned, self.console = plan, signals, warned, console
+        self.signals, self.warned, self.console = signals, warned, console
         self.device, self.out, self.name, self.began = device, out, name, began
         self.going_on, self.limit = going_on, TimeLimit(until)
         self.videos: VideoCounts | None = None
         self.saved: list[str] = []
         self.parts = build(plan)
+        self.plan = plan = self.parts.plan  # in which the classes of files have their names
         if going_on is not None and going_on.at is None:
             going_on.check_same(self.parts.config())
         self.about = {"config": self.parts.config()} | circumstances(device)

@@ -149,7 +149,9 @@ def _list_fitting(env: Entry, json: bool) -> None:
         score, steps, seconds = (_number(row[key]) for key in ("score", "steps", "seconds"))
         cells.append((row["name"], fits, score, steps, seconds, _about(row)))
     report.table(cells)
-    report.say(f"`lerax train {env.name}` takes {usual}, and --algo NAME another one. SECONDS are of a CPU.")
+    report.say(
+        f"`lerax train {naming.written(env.name)}` takes {usual}, and --algo NAME another one. SECONDS are of a CPU."
+    )
 
 
 def _misfit(algorithm: Entry, env: Entry) -> str:

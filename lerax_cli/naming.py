@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Iterable
-from pathlib import PurePath
+from pathlib import Path
 from typing import Any
 
+from lerax import class_file
+from lerax.class_file import FILE, SourceError
 from lerax.errors import SettingError
 from lerax.names import OBJECT, Entry, Kind, UnknownName, hint
 from lerax.registry import ENV, POLICY
@@ -36,7 +39,7 @@ def find(
     Args:
         where: What to call the name's place in an error.
         kind: What is named.
-        name: A name of the registry, or the place of a class: `package.module:Class`.
+        name: A name of the registry, or the place of a class: `package.module:Class` or `file.py:Class`.
         trusted: Whether the user's own command line names it. No class is taken from a file by its place.
         option: What of the command line may name it, too.
         error: What is raised.
@@ -44,13 +47,15 @@ def find(
     Raises:
         Failure: There is none of that name, or it would have to be imported for a file.
     """
-    theirs = kind.behind_door(name)
-    by_place = ":" in theirs if theirs else kind.word in NAMED_BY and _place(where, name, error)
+    by_place = kind.word in NAMED_BY and _place(where, name, error)
     if by_place:
         if not trusted:
-            hint = f"{option or NAMED_BY[kind.word]} {name}"
+            hint = f"{option or NAMED_BY[kind.word]} {written(name)}"
             raise error(where, f"imported only if the command line names it, too (got {name!r}); add {hint}")
-        return kind.find(name) if theirs else Entry(name, name, "", source="the command line")
+        if kind.behind_door(name):
+            return kind.find(name)
+        name = _absolute(where, name, error) if FILE.fullmatch(name) else name
+        return Entry(name, name, "", source="the command line")
     try:
         return kind.find(name)
     except UnknownName as unknown:
@@ -61,34 +66,81 @@ def _place(where: str, name: str, error: type[Failure]) -> bool:
     """Whether a name is the place of a class.
 
     Raises:
-        Failure: It is meant to be one, and is a file or has another form.
+        Failure: It is meant to be one, and has another form.
     """
-    module, colon, cls = name.partition(":")
-    path = PurePath(module)
-    if path.suffix == ".py":
-        folder = [] if {"..", path.root} & {*path.parts} else path.parts[:-1]
-        own = f"{'.'.join((*folder, path.stem))}:{cls or 'CLASS'}"
-        there = "" if folder or len(path.parts) == 1 else f" in the folder {path.parent}"
-        raise error(where, f"a file, and no MODULE:CLASS (got {name!r}); write {own}{there}")
-    if colon and not OBJECT.fullmatch(name):
-        raise error(where, f"not MODULE:CLASS (got {name!r}); such as my_package.my_module:MyClass")
-    return bool(colon)
+    if is_place(name):
+        return True
+    if ":" in name and not ENV.behind_door(name):
+        forms = "such as my_package.my_module:MyClass or ./my_file.py:MyClass"
+        raise error(where, f"not MODULE:CLASS or FILE.py:CLASS (got {name!r}); {forms}")
+    return False
+
+
+def is_place(name: str) -> bool:
+    """Whether a name is that of a class by its place, a module or a file, or of what a module registers."""
+    if theirs := ENV.behind_door(name):
+        return ":" in theirs
+    return bool(OBJECT.fullmatch(name) or FILE.fullmatch(name))
+
+
+def _absolute(where: str, name: str, error: type[Failure]) -> str:
+    """The name of a class in a file that means the same in any folder.
+
+    Raises:
+        Failure: There is no such file.
+    """
+    path, cls = class_file.split(name)
+    if not path.is_file():
+        there = [os.path.relpath(found) for found in sorted(path.parent.glob("*.py"))]
+        near = hint(os.path.relpath(path), there) if there else f"there is no file in Python in {path.parent}"
+        raise error(where, f"no such file (got {name!r}); {near}")
+    return f"{path}:{cls}" if cls else str(path)
+
+
+def complete(entry: Entry, cls: type) -> Entry:
+    """An entry whose name says which class of a file it is, where the user has left that open."""
+    if not FILE.fullmatch(entry.name) or class_file.split(entry.name)[1]:
+        return entry
+    name = f"{entry.name}:{cls.__qualname__}"
+    return entry._replace(name=name, target=name)
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two names mean the same: in any case, and a file from whatever folder it is named."""
+    if FILE.fullmatch(one) and FILE.fullmatch(other):
+        return class_file.same(one, other)
+    return one.lower() == other.lower()
+
+
+def trusted_as(name: str, trusted: Iterable[str]) -> str | None:
+    """Which of the classes that the command line names is that of a file; None where none is."""
+    in_file = bool(FILE.fullmatch(name))
+    return next((own for own in trusted if own == name or (in_file and same(own, name))), None)
+
+
+def written(name: str) -> str:
+    """A name as one would write it here: a file that lies in this folder by a short path."""
+    if not FILE.fullmatch(name):
+        return name
+    path, cls = class_file.split(name)
+    short = f"./{path.relative_to(here)}" if path.is_relative_to(here := Path.cwd()) else str(path)
+    return shlex.quote(f"{short}:{cls}" if cls else short)
+
+
+def label(name: str) -> str:
+    """A name for files: of a class by its place, the class, or the file that it is in."""
+    return name.rpartition(":")[2].rpartition("/")[2].removesuffix(".py")
 
 
 def trusting(names: Iterable[str]) -> str:
     """The options with which a command takes a run's own classes; "" where it has none."""
-    return "".join(f" --trust {name}" for name in names if _is_imported(name))
+    return "".join(f" --trust {written(name)}" for name in names if is_place(name))
 
 
 def naming_again(env: str, algorithm: str, policy: str) -> str:
     """What `lerax train` with a run's config needs beside it: the same, since it trains on what it names."""
     named = ("", env), ("--algo ", algorithm), ("--policy ", policy)
-    return "".join(f"{option}{name} " for option, name in named if _is_imported(name))
-
-
-def _is_imported(name: str) -> bool:
-    """Whether a name says what to import, so that a file alone may not have it."""
-    return bool(OBJECT.fullmatch(name)) or ":" in ENV.behind_door(name)
+    return "".join(f"{option}{written(name)} " for option, name in named if is_place(name))
 
 
 def find_run(where: str, text: str, out: str) -> Run:
@@ -111,12 +163,13 @@ def load(where: str, kind: Kind, entry: Entry) -> Any:
     """
     if not entry.source:
         return entry.load()
-    own = entry.name == entry.target or ":" in kind.behind_door(entry.name)
-    if own and os.getcwd() not in sys.path:
+    if is_place(entry.name) and not FILE.fullmatch(entry.target) and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for results alone
             return kind.load(entry)
+    except SourceError as error:
+        raise BadInput(where, str(error)) from error
     except (Exception, SystemExit) as error:  # others' code may raise what it likes
         what = f"not available (got {entry.name!r}); {type(error).__name__}: {error}"
         raise BadInput(where, what) from error

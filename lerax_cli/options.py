@@ -174,7 +174,7 @@ def _merged(table: str, entry: Entry | None, layers: list[Layer]) -> dict[str, G
     found: dict[str, Given] = {}
     for layer in reversed(layers):
         of = layer.names.get(table)
-        if of is None or entry is None or of.value.lower() == entry.name.lower():
+        if of is None or entry is None or naming.same(of.value, entry.name):
             found |= layer.tables[table]
     return found
 
@@ -234,7 +234,7 @@ def find_score(
     """
     layer, base = config, inherited
     of = config.names.get("env") if config is not None else None
-    others = of is not None and of.value.lower() != env.name.lower()
+    others = of is not None and not naming.same(of.value, env.name)
     if layer is None or others or "score" not in layer.keys:
         layer = preset_of("--preset", "auto", env, registry.presets(env.name), algorithm)
         base = layer.tables["env"]

@@ -1,7 +1,7 @@
 """What a training is made of, from the names and settings of a plan."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,13 @@ def build(plan: TrainingPlan) -> Parts:
     algorithm_class, env_class = load("algorithm", plan.algorithm), load("env", plan.env)
     policy = plan.policy or naming.default_policy(places["algorithm"], algorithm_class)
     policy_class = load("policy", policy)
+    plan = replace(
+        plan,
+        env=naming.complete(plan.env, env_class),
+        algorithm=naming.complete(plan.algorithm, algorithm_class),
+        policy=plan.policy and naming.complete(plan.policy, policy_class),
+    )
+    policy = naming.complete(policy, policy_class)
     named = {
         "env": (plan.env, env_class),
         "policy": (policy, policy_class),

@@ -8,7 +8,7 @@ from lerax import registry
 from lerax.archive.folder import SUFFIX
 from lerax.errors import SettingError
 from lerax.files import read_toml
-from lerax.names import OBJECT, Entry, Kind, UnknownName
+from lerax.names import Entry, Kind, UnknownName
 from lerax.run import read_facts
 from lerax.runs import UnknownRun
 from lerax.runs import find as find_run
@@ -68,7 +68,7 @@ def find_subject(text: str, trusted: list[str], out: str) -> Subject:
         Failure: The run's config cannot be read, or the file is no policy.
     """
     where = "ENV|RUN"
-    if OBJECT.fullmatch(text):
+    if naming.is_place(text):
         return Subject(naming.find(where, registry.ENV, text, trusted=True), {}, None, [], trusted)
     try:
         return Subject(registry.ENV.find(text), {}, None, [], trusted)
@@ -120,7 +120,8 @@ def find_trusted(
     where: str, kind: Kind, name: str, trusted: list[str], error: type[Failure] = Failure
 ) -> Entry:
     """The entry of a name in a file; a class is taken by its place if the command line trusts it."""
-    return naming.find(where, kind, name, trusted=name in trusted, option="--trust", error=error)
+    own = naming.trusted_as(name, trusted)
+    return naming.find(where, kind, own or name, trusted=own is not None, option="--trust", error=error)
 
 
 def _env_of_run(where: str, run: Path) -> tuple[str, dict[str, Any], Any]:
@@ -224,7 +225,7 @@ def load(source: Source, env: Any, subject: Subject, where: str = "--policy") ->
         if not (isinstance(metadata, dict) and isinstance(metadata.get("policy"), str)):
             raise ValueError("holds no policy (its metadata name none)")
         made_for = metadata.get("env", env.name)
-        if made_for not in (env.name, subject.env.name):
+        if made_for != env.name and not naming.same(made_for, subject.env.name):
             what = f"{path} is of another environment (expected {subject.env.name}, got {made_for})"
             raise BadInput(where, what)
         entry = find_trusted(f"{where}: {path}", registry.POLICY, metadata["policy"], subject.trusted)

@@ -10,7 +10,7 @@ import typer
 from lerax.names import Entry
 from lerax.settings import Limits, Setting
 
-from . import policies, report, words
+from . import naming, policies, report, words
 from .recording import PICTURE, RecordingPlan, outcome_of, record_plan, summarize
 from .report import BadInput, Interrupted
 from .signals import Signals
@@ -184,7 +184,7 @@ def _tiles(sheet: bool, layout: tuple[int, int] | None) -> tuple[int, int] | Non
 def _place(text: str | None, env: Entry, run: Path | None, label: str, ending: str, overwrite: bool) -> Path:
     """Where the file goes, if it can go there, as far as names tell."""
     if text is None:
-        path = run / "videos" / f"{label}{ending}" if run else Path(f"{env.name.rpartition(':')[2]}{ending}")
+        path = run / "videos" / f"{label}{ending}" if run else Path(f"{naming.label(env.name)}{ending}")
     else:
         path = Path(text)
     if "://" in str(text):

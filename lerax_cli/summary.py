@@ -4,7 +4,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from . import report
-from .naming import naming_again, trusting
+from .naming import naming_again, trusting, written
 
 if TYPE_CHECKING:
     from .job import Job
@@ -16,10 +16,11 @@ TENSORBOARD_IMAGES = 10  # of a tag, which it shows by itself
 def summarize(job: "Job", outcome: dict[str, Any]) -> None:
     """The end of the run in a few lines on standard error."""
     plan, path, say = job.plan, job.directory.path, report.say
+    names = plan.env.name, plan.algorithm.name, plan.policy.name if plan.policy else ""
     extra = outcome["steps"] - plan.steps
     filling = f" ({extra:,} to fill the last iteration)" if extra > 0 else ""
     say(
-        f"{plan.algorithm.name} on {plan.env.name}, seed {plan.seed}: {outcome['status']} after "
+        f"{written(names[1])} on {written(names[0])}, seed {plan.seed}: {outcome['status']} after "
         f"{outcome['steps']:,} steps{filling} in {outcome['seconds_training']:.1f} s"
     )
     evaluation = outcome.get("evaluation")
@@ -31,12 +32,11 @@ def summarize(job: "Job", outcome: dict[str, Any]) -> None:
             f"over {evaluation['episodes']} greedy episodes{aim}"
         )
     if plan.untuned:
-        say(f"settings    the defaults: {plan.env.name} has no preset for {plan.algorithm.name}")
+        say(f"settings    the defaults: {written(names[0])} has no preset for {written(names[1])}")
     if job.videos is not None:
         say("videos      " + job.videos.text(f" in {path / 'videos'}" if job.videos.made else ""))
     if POLICY in job.saved:
         say(f"policy      {path / POLICY}")
-    names = plan.env.name, plan.algorithm.name, plan.policy.name if plan.policy else ""
     stopped = ("interrupted", "paused", *(["failed"] if POLICY in job.saved else []))
     if outcome["status"] in stopped:
         report.entry("go on", f"lerax resume {quote(str(path))}{trusting(names)}")

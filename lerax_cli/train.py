@@ -12,7 +12,7 @@ import typer
 from lerax.errors import NotFiniteWarning
 from lerax.settings import Limits, Setting
 
-from . import continued, options, report, runtime, words
+from . import continued, naming, options, report, runtime, words
 from .progress import dashboard
 from .signals import Signals
 from .summary import summarize
@@ -78,7 +78,8 @@ Trust = Annotated[
     list[str] | None,
     typer.Option(
         metavar="MODULE:CLASS",
-        help="A class of your own that the run's files name and that may be imported; may be repeated.",
+        help="A class of your own, or FILE.py:CLASS, that the run's files name and that may be imported; may be "
+        "repeated.",
     ),
 ]
 SaveEvery = Annotated[
@@ -102,7 +103,7 @@ def train(
     env: Annotated[
         str | None,
         typer.Argument(
-            help="Environment, see `lerax list-envs`, or a class of your own: MODULE:CLASS.",
+            help="Environment, see `lerax list-envs`, or a class of your own: MODULE:CLASS or FILE.py:CLASS.",
             autocompletion=words.envs,
             show_default=False,
         ),
@@ -274,7 +275,8 @@ def carry_out(
     if plan.nan == "off":
         warned.install(NotFiniteWarning)
     facts = {"algo": plan.algorithm.name, "env": plan.env.name, "seed": plan.seed} if checked else None
-    title = f"{plan.algorithm.name.upper()} on {plan.env.name}"
+    algorithm, env = (naming.written(entry.name) for entry in (plan.algorithm, plan.env))
+    title = f"{algorithm if plan.algorithm.source else algorithm.upper()} on {env}"
     shown = dashboard("off" if quiet else progress, title, facts)
     with Signals(quiet=quiet) as signals, shown as console:
         if console is not None:

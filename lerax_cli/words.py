@@ -1,5 +1,6 @@
 """The words that a shell completes, as far as they can be told without importing JAX."""
 
+import ast
 import contextlib
 import os
 from itertools import pairwise
@@ -42,9 +43,31 @@ def settings(env: str = "", policy: str = "", algorithm: str = "") -> dict[str, 
     return {setting_name(table, key): s for table, rows in known for key, s in rows.items()}
 
 
-envs = begin(registry.ENV.known)
-algorithms = described(registry.ALGORITHM)
-trainable = described(registry.POLICY)
+def or_file(names: Any) -> Any:
+    """A function that completes to what another one does, or to files in Python and the classes in them."""
+
+    def complete(incomplete: str) -> list[Any]:
+        path, in_file, cls = incomplete.partition(".py:")
+        if in_file:
+            return [f"{path}.py:{name}" for name in _classes(f"{path}.py") if name.startswith(cls)]
+        files = _paths(incomplete, lambda path: path.suffix == ".py") if incomplete[:1] in (".", "/") else []
+        return [*names(incomplete), *files]
+
+    return complete
+
+
+def _classes(path: str) -> list[str]:
+    """The classes of a file that derive from something; nothing of it is imported."""
+    try:
+        body = ast.parse(Path(path).read_bytes()).body
+    except (OSError, ValueError, SyntaxError):
+        return []
+    return [part.name for part in body if isinstance(part, ast.ClassDef) and part.bases]
+
+
+envs = or_file(begin(registry.ENV.known))
+algorithms = or_file(described(registry.ALGORITHM))
+trainable = or_file(described(registry.POLICY))
 wrapper_names = described(registry.WRAPPER)
 backends = begin(lambda: (*registry.BACKEND.known(), "none"))
 presets = begin(lambda: ("auto", "none", *(name for name in registry.ENVS if registry.presets(name))))

@@ -15,8 +15,8 @@ import pytest
 ORDER = (
     "errors interval kinds settings tree files archive checkpoint fingerprint processes render hosted "
     "backend space distribution statistics env wrapper network policy learner advantage schedule collect "
-    "evaluate player record onnx_graph export checkpoints run callback algorithm replay presets names registry "
-    "gym runs verify branch lerax_cli"
+    "evaluate player record check onnx_graph export checkpoints run callback algorithm replay presets "
+    "class_file names registry gym runs verify branch lerax_cli"
 ).split()
 # Where a package may be imported: prefixes of paths.
 CONFINED = {

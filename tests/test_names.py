@@ -145,7 +145,10 @@ def test_setting_is_refused(tmp_path: Path, text: str, words: list[str]):
         ),
         ("env = 3\n", ["env: not a name (a str) or a table (got 3)", 'name = "CartPole-v1"', "below [env]"]),
         ("policy = ['x']\n", ["policy: not a name (a str) or a table (got ['x'])", "below [policy]"]),
-        ("env = 'corridor.py:Corridor'\n", ["env: a file", "write corridor:Corridor"]),
+        (
+            "env = './corridor.py:Corridor'\n",
+            ["imported only if the command line", "add ENV ./corridor.py:Cor"],
+        ),
         ("env = 'corridor:Corridor'\n", ["imported only if the command line names it"]),
     ],
 )
@@ -157,11 +160,8 @@ def test_config_is_refused(tmp_path: Path, content: str, words: list[str]):
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("corridor.py:Corridor", "write corridor:Corridor"),
-        ("corridor.py", "write corridor:CLASS"),
-        ("./mine/corridor.py:Corridor", "write mine.corridor:Corridor"),
-        ("../mine/corridor.py:Corridor", "write corridor:Corridor in the folder ../mine"),
-        ("/mine/corridor.py:Corridor", "write corridor:Corridor in the folder /mine"),
+        ("corridor.py:", "./my_file.py:MyClass"),
+        ("corridor.py:1", "./my_file.py:MyClass"),
         ("corridor:", "my_module:MyClass"),
         (":Corridor", "my_module:MyClass"),
         ("mine/corridor:Corridor", "my_module:MyClass"),
