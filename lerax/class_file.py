@@ -1,4 +1,4 @@
-"""Classes from a file that its path names, `./my_env.py:MyEnv`, whether or not Python would find it by itself."""
+"""Classes from a file that its path names, `./my_env.py:MyEnv`, wherever it lies."""
 
 import contextlib
 import functools

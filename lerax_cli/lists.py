@@ -150,7 +150,8 @@ def _list_fitting(env: Entry, json: bool) -> None:
         cells.append((row["name"], fits, score, steps, seconds, _about(row)))
     report.table(cells)
     report.say(
-        f"`lerax train {naming.written(env.name)}` takes {usual}, and --algo NAME another one. SECONDS are of a CPU."
+        f"`lerax train {naming.written(env.name)}` takes {usual}, and --algo NAME another one. "
+        "SECONDS are of a CPU."
     )
 
 

@@ -43,6 +43,11 @@ COMMANDS = {
         "replay",
         "Find the operation that made the first number that is not finite in a run that has diverged.",
     ),
+    "new": ("new", "Write the folder of an environment of your own, which trains at once; prints its path."),
+    "check": (
+        "check",
+        "Check an environment before it is trained on; prints a line for each check on standard output.",
+    ),
     "doctor": ("doctor", "Try everything that lerax uses, and say what mends what does not work."),
     "list-backends": (
         "lists",
@@ -56,7 +61,7 @@ COMMANDS = {
         "List the algorithms, or the settings of one of them and of the policy that it trains.",
     ),
 }
-GROUPS = {"train": "Train", "record-video": "Look", "runs": "Keep", "doctor": "Set up"}
+GROUPS = {"train": "Train", "record-video": "Look", "runs": "Keep", "new": "Make", "doctor": "Set up"}
 """What the commands from each of these on are for."""
 SHOW = "`lerax record-video RUN` shows a policy"
 EVALUATE = "`lerax eval RUN` evaluates a policy; in Python: lerax.evaluate.evaluate"
@@ -77,7 +82,10 @@ INSTEAD = {
     **dict.fromkeys(
         ("ls", "ps", "prune", "clean"), "`lerax runs` lists runs, `lerax runs prune` removes some"
     ),
-    **dict.fromkeys(("check", "validate", "fsck"), "`lerax verify RUN` checks a run's files"),
+    **dict.fromkeys(
+        ("validate", "fsck"), "`lerax verify RUN` checks a run's files, `lerax check ENV` an environment"
+    ),
+    **dict.fromkeys(("init", "create", "scaffold"), "`lerax new env NAME` writes an environment of your own"),
     **dict.fromkeys(("debug", "nan", "diagnose"), "`lerax replay RUN` finds why a run diverged"),
     "version": "`lerax --version` says it",
     **dict.fromkeys(("envs", "list"), "`lerax list-envs`, `list-algos` and `list-backends` list all"),

@@ -78,8 +78,8 @@ Trust = Annotated[
     list[str] | None,
     typer.Option(
         metavar="MODULE:CLASS",
-        help="A class of your own, or FILE.py:CLASS, that the run's files name and that may be imported; may be "
-        "repeated.",
+        help="A class of your own that the run's files name and that may be imported, also FILE.py:CLASS; "
+        "may be repeated.",
     ),
 ]
 SaveEvery = Annotated[

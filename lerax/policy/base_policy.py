@@ -129,14 +129,14 @@ def check_policy(policy: object, env: AbstractEnvLike) -> None:
     form = "MLPActorCriticPolicy(env, key=jax.random.key(0))"
     check_instance("policy", policy, AbstractPolicy, form)
     for name in ("observation_space", "action_space"):
-        own, wanted = (_form(getattr(one, name)) for one in (policy, env))
+        own, wanted = (form_of(getattr(one, name)) for one in (policy, env))
         if own != wanted:
             said = f"its {name} is {own}, that of {env.name} is {wanted}"
             hint = f"make one for it, such as {form}"
             raise SettingError("policy", policy, wrong="made for another environment", hint=hint, said=said)
 
 
-def _form(space: AbstractSpace) -> str:
+def form_of(space: AbstractSpace) -> str:
     """What a policy depends on; the bounds of a box may change."""
     kind = type(space).__name__
     if isinstance(space, Discrete):
