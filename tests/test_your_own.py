@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import terminal
 from jax import random as jr
+from test_docs import BLOCK, YOUR_OWN, play
 from test_plugins import install, path
 
 from lerax.evaluate import evaluate
@@ -60,6 +61,22 @@ def test_an_installed_package_names_them(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["steps"] == 1024 and result["evaluation"]["mean_return"] == pytest.approx(0.98)
+
+
+@pytest.mark.slow
+def test_a_newcomers_grid_is_written_and_solved_in_under_60_lines(tmp_path: Path):
+    """The policy takes as few steps as a search for the shortest way, one square after the other."""
+    (code,) = (code for language, code in BLOCK.findall(YOUR_OWN.read_text()) if language == "py")
+    assert len(code.splitlines()) < 60
+    names = play(YOUR_OWN, tmp_path)
+    grid, reached, steps = names["MAP"], {(0, 0)}, 0
+    while (3, 4) not in reached:
+        beside = {(row + down, column + right) for row, column in reached for down, right in names["MOVES"]}
+        inside = {(row, column) for row, column in beside if row in range(4) and column in range(5)}
+        reached |= {(row, column) for row, column in inside if grid[row][column] != "#"}
+        steps += 1
+    returns = evaluate(names["env"], names["policy"], key=jr.key(3), num_episodes=2).returns
+    assert returns.tolist() == pytest.approx([1 - 0.02 * (steps - 1)] * 2)
 
 
 FAULTY = """

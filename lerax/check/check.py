@@ -1,5 +1,6 @@
 """What is checked of an environment, one after the other."""
 
+import copy
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -90,12 +91,14 @@ def _contract(env: AbstractEnvLike) -> list[Finding]:
 
 def _static(env: AbstractEnvLike) -> Finding:
     """Compiled programs are found again by what is no array."""
-    wanted = "arrays, and static fields that can be hashed"
+    wanted = "arrays as data, and static fields that can be hashed and compared"
     leaves, structure = jax.tree.flatten(eqx.filter(env, eqx.is_array, inverse=True))
     try:
         hash((structure, tuple(leaves)))
-    except TypeError as error:
-        return Finding("static", False, str(error), wanted, "a tuple for a list, pairs for a dict")
+        _ = structure == jax.tree.structure(copy.deepcopy(env))
+    except (TypeError, ValueError) as error:
+        hint = "a tuple for an array or a list, pairs for a dict; arrays in fields that are not static"
+        return Finding("static", False, str(error).splitlines()[0], wanted, hint)
     declared = ", ".join(f"{name}={value!r}" for name, value in setting_values(env).items())
     return Finding("static", True, f"settings: {declared or 'none'}", wanted)
 
@@ -143,8 +146,7 @@ def _traces(env: AbstractEnvLike) -> Finding:
 
 def _mapped(env: AbstractEnvLike, played: Played) -> Iterator[Finding]:
     """A step that is computed at once, compiled, and mapped over environments; the same twice."""
-    first = lambda found: jax.tree.map(lambda leaf: leaf[0] if eqx.is_array_like(leaf) else leaf, found)
-    mapped, plain = first(played.first), tree.on_host(first_step(env, played.key))
+    mapped, plain = _of_one(played.first), tree.on_host(first_step(env, played.key))
     jitted, apart = mapped, difference(plain, mapped)
     if apart is not None:  # whose fault it is takes a program more
         jitted = tree.on_host(tree.compiled(first_step)(env, played.key))
@@ -160,6 +162,11 @@ def _mapped(env: AbstractEnvLike, played: Played) -> Iterator[Finding]:
     got = f"{apart[0]}, then {apart[1]}" if apart else "the same"
     hint = "draw with jax.random and `key`, not in a callback" if apart else ""
     yield Finding("determinism", apart is None, got, "the same episodes with the same key", hint)
+
+
+def _of_one(found: PyTree) -> PyTree:
+    """What was found of the first environment."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf[0]) if isinstance(leaf, np.ndarray) else leaf, found)
 
 
 def _start(env: AbstractEnvLike, played: Played) -> Finding:
@@ -223,7 +230,7 @@ def _mask(env: AbstractEnvLike, played: Played) -> Finding:
 def _ends(env: AbstractEnvLike, played: Played) -> Finding:
     steps = played.steps
     done = steps.terminal | steps.truncated
-    count, (envs, length) = int(done.sum()), done.shape
+    count, (length, envs) = int(done.sum()), done.shape
     wanted = "episodes that end, by `terminal` or `truncate`"
     if not count:
         hint = "a limit in `truncate`, or lerax.wrapper.TimeLimit; if there is a later one, take more steps"
@@ -233,7 +240,8 @@ def _ends(env: AbstractEnvLike, played: Played) -> Finding:
             "`terminal` or `truncate` is True in every state: compare with the place or the time of the end"
         )
         return Finding("ends", False, "every episode has ended with its first step", wanted, hint)
-    got = f"{count:,} episodes, of {done.size / count:,.3g} steps on average"
+    taken = sum(int(np.flatnonzero(row)[-1]) + 1 for row in done.T if row.any())  # by episodes with an end
+    got = f"{count:,} episodes, of {taken / count:,.3g} steps on average"
     return Finding("ends", True, got, wanted)
 
 
@@ -251,7 +259,7 @@ def _apart(env: AbstractEnvLike, played: Played) -> Finding:
 
 def _speed(env: AbstractEnvLike, played: Played) -> Finding:
     per_second = played.steps.reward.size / max(played.seconds, 1e-9)
-    got = f"{per_second:,.0f} steps per second in {played.steps.reward.shape[0]} environments"
+    got = f"{per_second:,.0f} steps per second in {played.steps.reward.shape[1]} environments"
     return Finding("speed", True, got, "a figure to compare with")
 
 
@@ -259,7 +267,7 @@ def _picture(env: AbstractEnvLike, played: Played) -> Finding:
     inner, wanted = type(env.unwrapped), f"a frame, uint8 [{HEIGHT}, {WIDTH}, 3], that shows something"
     if inner.render is AbstractEnvLike.render:
         return Finding("picture", True, "not drawn: its class has no `render`", wanted)
-    state = jax.tree.map(lambda leaf: leaf[0] if eqx.is_array_like(leaf) else leaf, played.first.state)
+    state = _of_one(played.first.state)
     try:
         renderer: AbstractFrameSource = headless_renderer(env, WIDTH, HEIGHT)
         with renderer:

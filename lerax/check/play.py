@@ -1,6 +1,5 @@
 """Random episodes of an environment, and what there is to say of each step, in one program."""
 
-import functools
 import time
 from typing import NamedTuple
 
@@ -39,7 +38,7 @@ class First(eqx.Module):
 
 
 class Steps(eqx.Module):
-    """What there is to say of each step.
+    """What there is to say of each step; of all of them `[time, env]`.
 
     Attributes:
         reward: The reward.
@@ -52,14 +51,14 @@ class Steps(eqx.Module):
         allowed: The mask allows at least one action.
     """
 
-    reward: Float[Array, "*env time"]
-    terminal: Bool[Array, "*env time"]
-    truncated: Bool[Array, "*env time"]
-    finite: Bool[Array, "*env time"]
-    inside: Bool[Array, "*env time"]
-    low: Float[Array, "*env time"]
-    high: Float[Array, "*env time"]
-    allowed: Bool[Array, "*env time"]
+    reward: Float[Array, "*time_env"]
+    terminal: Bool[Array, "*time_env"]
+    truncated: Bool[Array, "*time_env"]
+    finite: Bool[Array, "*time_env"]
+    inside: Bool[Array, "*time_env"]
+    low: Float[Array, "*time_env"]
+    high: Float[Array, "*time_env"]
+    allowed: Bool[Array, "*time_env"]
 
 
 class Played(NamedTuple):
@@ -84,29 +83,28 @@ def play(env: AbstractEnvLike, key: Key[Array, ""], num_envs: int, num_steps: in
     """Plays random actions twice, compiled and mapped over environments."""
     keys = jr.split(key, num_envs)
 
-    @tree.compiled
-    def program(env: AbstractEnvLike, keys: Key[Array, " env"]) -> tuple[First, Steps]:
-        return jax.vmap(functools.partial(episodes, env, num_steps=num_steps))(keys)
-
-    once = tree.on_host(program(env, keys))
+    once = tree.on_host(_episodes(env, keys, num_steps))
     began = time.monotonic()
-    again = tree.on_host(program(env, keys))
+    again = tree.on_host(_episodes(env, keys, num_steps))
     return Played(keys[0], *once, again, time.monotonic() - began)
 
 
-def episodes(env: AbstractEnvLike, key: Key[Array, ""], num_steps: int) -> tuple[First, Steps]:
-    """The first step of an environment, and so many with it, over all episodes that they make."""
-    first = first_step(env, key)
+@tree.compiled
+def _episodes(env: AbstractEnvLike, keys: Key[Array, " env"], num_steps: int) -> tuple[First, Steps]:
+    """The first step of each environment, and so many with it, over all episodes that they make."""
+    first = jax.vmap(lambda key: first_step(env, key))(keys)
 
-    def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, Steps]:
-        state, observation = carry
+    def one(state: AbstractEnvLikeState, observation: PyTree, key: Key[Array, ""]) -> tuple[PyTree, Steps]:
         mask_key, action_key, step_key = jr.split(key, 3)
         action, allowed = _action(env, state, observation, mask_key, action_key)
         taken = advance(env, state, action, key=step_key)
         return (taken.state, taken.observation), _told(env.observation_space, taken, allowed)
 
+    def step(carry: tuple, number: Array) -> tuple[tuple, Steps]:
+        return jax.vmap(one)(*carry, jax.vmap(jr.fold_in, (0, None))(keys, number))
+
     begin = tree.strongly_typed((first.state, first.observation))
-    return first, tree.scan(step, begin, jr.split(key, num_steps))[1]
+    return first, tree.scan(step, begin, jnp.arange(num_steps, dtype=jnp.uint32))[1]
 
 
 def first_step(env: AbstractEnvLike, key: Key[Array, ""]) -> First:
@@ -150,7 +148,7 @@ def _told(space: AbstractSpace, taken: Transition, allowed: Bool[Array, ""]) -> 
 
 
 def _inside(space: AbstractSpace, value: PyTree) -> Bool[Array, ""]:
-    """Whether a value is in its space; what is a little beyond a bound has been rounded, and NaN is another fault."""
+    """Whether a value is in its space. A little beyond a bound it has been rounded; NaN is another fault."""
     if isinstance(space, Box):
         number = jnp.asarray(value, jnp.float32)
         nearest = jnp.asarray(space.clip(number), jnp.float32)
