@@ -60,6 +60,9 @@ WORDS = [
     ("record-video best:", ["CartPole-v1"]),  # behind the colon: bash ends a word there
     ("record-video --out other kept", ["kept-run"]),
     ("runs pr", ["prune"]),
+    ("train ./own", ["./own_env.py"]),
+    ("check own_env.py:", ["Own"]),  # behind the colon, and nothing is imported
+    ("new ", ["env"]),
     ("eval wal", ["walker"]),
     ("verify wal", ["walker"]),
     ("replay wal", ["walker"]),
@@ -90,6 +93,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make(folder / "other", "kept-run")
     for name in ("own.eqx", "other.txt"):
         (folder / name).touch()
+    (folder / "own_env.py").write_text("import none\nclass Alone: 0\nclass Own(Base): 0\n")
     (folder / "own.toml").write_text("algo = 'ppo'\n[env]\nname = 'hopper-v5'\n")
     return folder
 

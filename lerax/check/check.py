@@ -20,7 +20,7 @@ from lerax.render import AbstractFrameSource, headless_renderer
 from lerax.render.base_renderer import check_frame
 from lerax.settings import check_count, setting_values
 
-from .play import Played, difference, first_step, play
+from .play import First, Played, difference, first_step, play
 
 ATTRIBUTES = {"name": "name", "action_space": "spaces", "observation_space": "spaces"}
 LARGE = 1e6  # of a reward, with which a value function learns nothing
@@ -61,7 +61,8 @@ def check_env(env: AbstractEnvLike, *, num_steps: int = 1000, num_envs: int = 8)
         TypeError: It is no environment.
         SettingError: A number is below 1.
     """
-    check_count("num_steps", num_steps), check_count("num_envs", num_envs)
+    check_count("num_steps", num_steps)
+    check_count("num_envs", num_envs)
     found = _contract(env)
     if not found[-1].ok:
         return found
@@ -147,7 +148,7 @@ def _traces(env: AbstractEnvLike) -> Finding:
 def _mapped(env: AbstractEnvLike, played: Played) -> Iterator[Finding]:
     """A step that is computed at once, compiled, and mapped over environments; the same twice."""
     mapped, plain = _of_one(played.first), tree.on_host(first_step(env, played.key))
-    jitted, apart = mapped, difference(plain, mapped)
+    jitted, apart = mapped, difference(_seen(plain), _seen(mapped))
     if apart is not None:  # whose fault it is takes a program more
         jitted = tree.on_host(tree.compiled(first_step)(env, played.key))
     hint = "no Python `if` on what is an array or traced; callbacks with the right vmap_method"
@@ -155,13 +156,20 @@ def _mapped(env: AbstractEnvLike, played: Played) -> Iterator[Finding]:
         ("jit", plain, jitted, ("as it is", "under jax.jit")),
         ("vmap", jitted, mapped, ("alone", "under jax.vmap")),
     ):
-        apart, wanted = difference(one, other), f"the same step {words[0]} and {words[1]}"
+        apart, wanted = difference(_seen(one), _seen(other)), f"the same step {words[0]} and {words[1]}"
         got = f"{apart[0]} {words[0]}, {apart[1]} {words[1]}" if apart else "the same"
         yield Finding(name, apart is None, got, wanted, hint if apart else "")
     apart = difference((played.first, played.steps), played.again)
     got = f"{apart[0]}, then {apart[1]}" if apart else "the same"
     hint = "draw with jax.random and `key`, not in a callback" if apart else ""
     yield Finding("determinism", apart is None, got, "the same episodes with the same key", hint)
+
+
+def _seen(first: First) -> dict[str, PyTree]:
+    """What a step shows; a state may be the bits of other numbers, in which rounding is no small difference."""
+    taken = first.taken
+    shown = {"first observation": first.observation, "observation": taken.next_observation}
+    return shown | {"reward": taken.reward, "terminal": taken.terminal, "truncate": taken.truncated}
 
 
 def _of_one(found: PyTree) -> PyTree:

@@ -83,10 +83,10 @@ def play(env: AbstractEnvLike, key: Key[Array, ""], num_envs: int, num_steps: in
     """Plays random actions twice, compiled and mapped over environments."""
     keys = jr.split(key, num_envs)
 
-    once = tree.on_host(_episodes(env, keys, num_steps))
+    first, steps = tree.on_host(_episodes(env, keys, num_steps))
     began = time.monotonic()
     again = tree.on_host(_episodes(env, keys, num_steps))
-    return Played(keys[0], *once, again, time.monotonic() - began)
+    return Played(keys[0], first, steps, again, time.monotonic() - began)
 
 
 @tree.compiled
@@ -101,7 +101,8 @@ def _episodes(env: AbstractEnvLike, keys: Key[Array, " env"], num_steps: int) ->
         return (taken.state, taken.observation), _told(env.observation_space, taken, allowed)
 
     def step(carry: tuple, number: Array) -> tuple[tuple, Steps]:
-        return jax.vmap(one)(*carry, jax.vmap(jr.fold_in, (0, None))(keys, number))
+        state, observation = carry
+        return jax.vmap(one)(state, observation, jax.vmap(jr.fold_in, (0, None))(keys, number))
 
     begin = tree.strongly_typed((first.state, first.observation))
     return first, tree.scan(step, begin, jnp.arange(num_steps, dtype=jnp.uint32))[1]
