@@ -166,7 +166,7 @@ def _mapped(env: AbstractEnvLike, played: Played) -> Iterator[Finding]:
 
 
 def _seen(first: First) -> dict[str, PyTree]:
-    """What a step shows; a state may be the bits of other numbers, in which rounding is no small difference."""
+    """What a step shows; a state may be the bits of other numbers, in which rounding is no small thing."""
     taken = first.taken
     shown = {"first observation": first.observation, "observation": taken.next_observation}
     return shown | {"reward": taken.reward, "terminal": taken.terminal, "truncate": taken.truncated}
