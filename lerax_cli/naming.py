@@ -17,7 +17,7 @@ from lerax.runs import Run
 from lerax.runs import find as find_in
 from lerax.settings import REQUIRED, Setting, from_plain
 
-from .declared import TABLES, ours, setting_name
+from .declared import ours, setting_name
 from .report import BadInput, Failure
 from .values import KEYS, SHORT, Given
 
@@ -221,7 +221,7 @@ def resolve(
     Raises:
         BadInput: One is unknown, of the wrong type, out of range, or missing.
     """
-    what = entry.name if TABLES[table].behind_door(entry.name) else entry.target.rpartition(":")[2]
+    what = entry.name if ENV.behind_door(entry.name) else entry.target.rpartition(":")[2]
     values = {name: setting.default for name, setting in declared.items()}
     for key, (value, where, name) in given.items():
         if key not in declared:
