@@ -59,7 +59,7 @@ def _parts(name: str, value: Any, static: bool) -> Iterator[tuple[str, str]]:
         yield name, f"dict of {len(value)}"
         for key, part in value.items():
             yield from _parts(f"{name}[{key!r}]", part, static)
-    elif isinstance(value, list | tuple) and not static:
+    elif isinstance(value, list | tuple) and (not static or any(map(dataclasses.is_dataclass, value))):
         yield name, f"{type(value).__name__} of {len(value)}"
         for i, part in enumerate(value):
             yield from _parts(f"{name}[{i}]", part, static)

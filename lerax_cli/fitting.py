@@ -96,10 +96,20 @@ def misfit(algorithm: Any, env: Any) -> str:
 
 
 def action_kinds_from_classes() -> dict[str, dict[str, list[str]]]:
-    """The kinds of actions of our environments, and those that our algorithms train their policies for."""
+    """The kinds of actions of our environments, and those that our algorithms train their policies for.
+
+    Kinds that no environment of ours has are tried in one whose actions are said to be of that kind.
+    """
+    from lerax.space import Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+    from lerax.wrapper import TransformAction
+
     envs = {name: entry.load()() for name, entry in ENV.entries.items()}
     kinds = {name: type(env.action_space).__name__ for name, env in envs.items()}
     one_of_each = {kind: envs[name] for name, kind in reversed(kinds.items())}
+    two = Discrete(2)
+    for space in (MultiDiscrete((2, 3)), MultiBinary(2), Dict({"one": two}), Tuple((two, two))):
+        any_env = next(iter(envs.values()))
+        one_of_each.setdefault(type(space).__name__, TransformAction(any_env, lambda action: action, space))
     classes = {name: entry.load() for name, entry in ALGORITHM.entries.items()}
     return {
         "env": {name: [kind] for name, kind in kinds.items()},

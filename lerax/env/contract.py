@@ -9,13 +9,22 @@ from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
+import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, PyTree
 
 from lerax import tree
 from lerax.settings import check_instance
-from lerax.space import AbstractSpace, Box, Discrete
+from lerax.space import (
+    AbstractComposite,
+    AbstractIntegers,
+    AbstractSpace,
+    Box,
+    Discrete,
+    MultiBinary,
+    MultiDiscrete,
+)
 
 from .base_env import AbstractEnvLike
 
@@ -93,19 +102,35 @@ def same_kind(env: AbstractEnvLike, method: str, state: PyTree, like: PyTree) ->
 
 
 def observation(env: AbstractEnvLike, value: PyTree) -> PyTree:
-    """An observation of the shape and the type that its space has."""
-    space, shape, dtype = env.observation_space, *_form(value)
-    if isinstance(space, Discrete):
-        fits, wanted = shape == () and jnp.issubdtype(dtype, jnp.integer), "one integer, i32[]"
-    else:
-        fits, wanted = shape == space.shape and _is_real(dtype), f"numbers of shape {space.shape}"
-        if isinstance(space, Box) and space.dtype != np.float32:  # which all numbers become in networks
-            fits, wanted = fits and dtype == space.dtype, f"{space.dtype} of shape {space.shape}"
-        fits = fits or not isinstance(space, Box)  # spaces of one's own know best
-    if not fits:
+    """An observation of the structure, the shapes and the types that its space has."""
+    wanted = _unmet(env.observation_space, value)
+    if wanted:
         wanted = f"{wanted}, as observation_space has it"
         raise EnvContractError(env, "observation", tree.text(value), wanted)
     return value
+
+
+def _unmet(space: AbstractSpace, value: PyTree) -> str:
+    """What a value of a space would be, in words; "" if it is one."""
+    shape, dtype = _form(value)
+    if isinstance(space, AbstractComposite):
+        parts = space.split(value)
+        if parts is None:
+            return space.form
+        unmet = ((place, _unmet(*pair)) for place, pair in zip(space.places, space.pairs(value), strict=True))
+        return next((f"at {place} {wanted}" for place, wanted in unmet if wanted), "")
+    if isinstance(space, Discrete):
+        fits, wanted = shape == () and jnp.issubdtype(dtype, jnp.integer), "one integer, i32[]"
+    elif isinstance(space, AbstractIntegers):
+        fits = shape == space.shape and jnp.issubdtype(dtype, jnp.integer)
+        wanted = f"integers of shape {space.shape}"
+    elif isinstance(space, Box):
+        fits, wanted = shape == space.shape and _is_real(dtype), f"numbers of shape {space.shape}"
+        if space.dtype != np.float32:  # which all numbers become in networks
+            fits, wanted = fits and dtype == space.dtype, f"{space.dtype} of shape {space.shape}"
+    else:
+        fits, wanted = True, ""  # spaces of one's own know best
+    return "" if fits else wanted
 
 
 def number(env: AbstractEnvLike, method: str, value: PyTree) -> Array:
@@ -128,9 +153,11 @@ def flag(env: AbstractEnvLike, method: str, value: PyTree) -> Array:
 def mask(env: AbstractEnvLike, value: PyTree) -> PyTree:
     """None, or a boolean for each action."""
     space, shape, dtype = env.action_space, *_form(value)
-    fits = _is_bool(dtype) and (not isinstance(space, Discrete) or shape == (space.n,))
-    if value is not None and not fits:
-        wanted = f"None, or a boolean for each action, bool[{space.flat_size}]"
+    flat = isinstance(space, Discrete | MultiDiscrete)
+    wanted = (space.flat_size,) if flat else space.shape if isinstance(space, MultiBinary) else shape
+    if value is not None and not (_is_bool(dtype) and shape == wanted):
+        sizes = ",".join(map(str, wanted or (space.flat_size,)))
+        wanted = f"None, or a boolean for each action, bool[{sizes}]"
         raise EnvContractError(env, "action_mask", tree.text(value), wanted)
     return value
 
@@ -141,12 +168,20 @@ def check_values(env: AbstractEnvLike, observations: PyTree) -> None:
     Those that come later are NaN to a policy, see `Discrete.flatten`. A box is not held: nothing depends on
     its bounds, and rounding may lead past one.
     """
-    space = env.observation_space
-    if isinstance(space, Discrete):
-        values = np.ravel(np.asarray(observations))
-        outside = values[(values < 0) | (values >= space.n)]
-        if outside.size:
-            raise EnvContractError(env, "observation", str(outside[0]), f"an integer from 0 to {space.n - 1}")
+    _check_values(env, env.observation_space, jax.device_get(observations))
+
+
+def _check_values(env: AbstractEnvLike, space: AbstractSpace, values: PyTree) -> None:
+    if isinstance(space, AbstractComposite):
+        for pair in space.pairs(values):
+            _check_values(env, *pair)
+    elif isinstance(space, AbstractIntegers):
+        numbers = np.asarray(values)
+        low, high = (np.broadcast_to(bound, numbers.shape) for bound in space.bounds)
+        for place in np.argwhere((numbers < low) | (numbers > high))[:1]:
+            one = tuple(place)
+            wanted = f"an integer from {low[one]} to {high[one]}"
+            raise EnvContractError(env, "observation", str(numbers[one]), wanted)
 
 
 def _classes(env: object) -> str:

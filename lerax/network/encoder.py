@@ -10,7 +10,7 @@ from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from lerax.errors import SettingError
+from lerax.errors import SettingError, shown
 from lerax.space import AbstractSpace, Box
 
 from .initialization import Drawn, Layer
@@ -52,7 +52,8 @@ def filters_of(space: AbstractSpace, encoder: str) -> tuple[Filters, ...]:
     filters = ENCODERS[encoder]
     if filters and picture is None:
         wrong, hint = "needs pictures [height, width, channels]", "encoder=flatten takes all observations"
-        said = f"{encoder} for observations of shape {space.shape}"
+        kind = f"of shape {space.shape}" if isinstance(space, Box) else f"in {shown(space)}"
+        said = f"{encoder} for observations {kind}"
         raise SettingError("encoder", encoder, wrong=wrong, hint=hint, said=said)
     if picture and not _fits(picture, filters):
         least = next(size for size in range(1, 1000) if _fits((size, size), filters))

@@ -9,7 +9,7 @@ import jax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from lerax.space import AbstractSpace, Box
+from lerax.space import AbstractComposite, AbstractSpace, Box
 
 from .encoder import AUTO, Encoder, features, filters_of
 from .initialization import Drawn, Layer, draw
@@ -102,12 +102,10 @@ class Network(MLP):
 
     def _input(self, observation: PyTree, *others: Float[Array, " _"]) -> Float[Array, " in"]:
         if self.encoder is None:
-            x = self.space.flatten(observation)
+            x = _flat(self.space, observation)
         else:
-            x = jnp.asarray(observation, jnp.float32)
-        if isinstance(self.space, Box) and self.space.dtype == jnp.uint8:
-            x = x / 255
-        return jnp.concatenate([x if self.encoder is None else self.encoder(x), *others])
+            x = self.encoder(_unit(self.space, jnp.asarray(observation, jnp.float32)))
+        return jnp.concatenate([x, *others])
 
 
 def layers_of(
@@ -119,6 +117,17 @@ def layers_of(
     convolutions = Encoder.layers_of(space.shape[-1], filters) if filters else ()
     hidden = (Layer(*pair) for pair in pairwise(sizes))
     return *convolutions, *hidden, *(Layer(sizes[-1], *head) for head in heads)
+
+
+def _flat(space: AbstractSpace, observation: PyTree) -> Float[Array, " size"]:
+    """An observation as a vector, whose bytes go from 0 to 1."""
+    if isinstance(space, AbstractComposite):
+        return jnp.concatenate([_flat(*pair) for pair in space.pairs(observation)])
+    return _unit(space, space.flatten(observation))
+
+
+def _unit(space: AbstractSpace, x: Float[Array, "..."]) -> Float[Array, "..."]:
+    return x / 255 if isinstance(space, Box) and space.dtype == jnp.uint8 else x
 
 
 def _joined(heads: Sequence[Drawn], part: int) -> Float[Array, "..."]:

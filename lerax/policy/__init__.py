@@ -7,6 +7,7 @@ from .base_policy import AbstractPolicy as AbstractPolicy
 from .box import AbstractBoxPolicy as AbstractBoxPolicy
 from .categorical import MLPCategoricalPolicy as MLPCategoricalPolicy
 from .deterministic import MLPDeterministicPolicy as MLPDeterministicPolicy
+from .discrete import AbstractDiscretePolicy as AbstractDiscretePolicy
 from .gru import GRUActorCriticPolicy as GRUActorCriticPolicy
 from .mlp import AbstractMLPPolicy as AbstractMLPPolicy
 from .q import MLPPQNPolicy as MLPPQNPolicy

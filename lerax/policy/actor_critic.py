@@ -8,10 +8,10 @@ import equinox as eqx
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from lerax.distribution import AbstractDistribution, Categorical, Normal
+from lerax.distribution import CHOICES, AbstractDistribution, Normal, distribution_over
 from lerax.network import MLP, Head, Network
 from lerax.settings import setting
-from lerax.space import Box, Discrete
+from lerax.space import Box
 from lerax.statistics import RunningStatistics
 
 from . import arguments
@@ -81,13 +81,13 @@ class AbstractActorCriticPolicy(AbstractPolicy):
 class AbstractMLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy):
     """An action distribution and a value.
 
-    Discrete actions are categorical; actions in a box are Gaussian with a standard deviation that does not
-    depend on the observation.
+    Discrete actions are categorical, several at once independently; zeros and ones are Bernoulli variables;
+    actions in a box are Gaussian with a standard deviation that does not depend on the observation.
 
     Attributes:
         actor: What the distribution is made of, and where there is no critic the value as the last number.
         critic: The value.
-        log_std: Log standard deviations of actions in a box; None for discrete ones.
+        log_std: Log standard deviations of actions in a box; None for choices.
     """
 
     actor: eqx.AbstractVar[MLP]
@@ -99,7 +99,7 @@ class AbstractMLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy)
         0.0, "Initial log standard deviation (box actions).", at_least=-20, at_most=20, static=True
     )
 
-    acts_in = (Discrete, Box)
+    acts_in = (*CHOICES, Box)
 
     @abstractmethod
     def taken(self, state: PyTree, observation: PyTree) -> tuple[PyTree, tuple[PyTree, PyTree]]:
@@ -118,10 +118,7 @@ class AbstractMLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy)
         return state, distribution.mode() if key is None else distribution.sample(key=key)
 
     def noise(self, *, key: Key[Array, ""]) -> Array:
-        size = self.action_space.flat_size
-        if self.log_std is None:
-            return Categorical(jnp.zeros(size, jnp.float32)).noise(key=key)
-        return Normal(jnp.zeros_like(self.log_std), self.log_std).noise(key=key)
+        return self._made_of(jnp.zeros(self.action_space.flat_size, jnp.float32)).noise(key=key)
 
     def action_and_value(
         self,
@@ -162,9 +159,13 @@ class AbstractMLPActorCriticPolicy(AbstractMLPPolicy, AbstractActorCriticPolicy)
     def _distribution(
         self, seen: PyTree, action_mask: Bool[Array, "..."] | None = None
     ) -> AbstractDistribution:
-        output = self.actor(seen)[: self.action_space.flat_size]
+        return self._made_of(self.actor(seen)[: self.action_space.flat_size], action_mask)
+
+    def _made_of(
+        self, output: Float[Array, " size"], action_mask: Bool[Array, "..."] | None = None
+    ) -> AbstractDistribution:
         if self.log_std is None:
-            return Categorical(output, action_mask)
+            return distribution_over(self.action_space, output, action_mask)
         return Normal(output.reshape(self.action_space.shape), self.log_std)
 
 
@@ -178,7 +179,7 @@ class MLPActorCriticPolicy(AbstractMLPActorCriticPolicy):
             `normalize_observations`, `shared_trunk` and `log_std_init`.
 
     Raises:
-        SettingTypeError: The action space is neither Discrete nor a Box, or an argument is of another kind.
+        SettingTypeError: The action space is a Dict or a Tuple, or an argument is of another kind.
         SettingError: A setting is out of range.
     """
 

@@ -12,7 +12,7 @@ from lerax import checkpoint, tree
 from lerax.env import AbstractEnvLike
 from lerax.errors import SettingError
 from lerax.settings import check_instance
-from lerax.space import AbstractSpace, Box, Discrete
+from lerax.space import AbstractIntegers, AbstractSpace, Box, Dict, Tuple
 
 from . import saving
 
@@ -139,7 +139,12 @@ def check_policy(policy: object, env: AbstractEnvLike) -> None:
 def form_of(space: AbstractSpace) -> str:
     """What a policy depends on; the bounds of a box may change."""
     kind = type(space).__name__
-    if isinstance(space, Discrete):
-        return f"{kind}({space.flat_size})"
+    match space:
+        case AbstractIntegers():
+            return repr(space)
+        case Dict():
+            return f"{kind}({', '.join(f'{name}: {_form(part)}' for name, part in space.items())})"
+        case Tuple():
+            return f"{kind}({', '.join(map(_form, space.parts))})"
     bytes_ = " of bytes" if isinstance(space, Box) and space.dtype == np.uint8 else ""
     return f"{kind} of shape {space.shape}{bytes_}"

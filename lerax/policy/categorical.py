@@ -8,13 +8,12 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from lerax.distribution import Categorical
 from lerax.network import Head, Network
-from lerax.space import Discrete
 from lerax.statistics import RunningStatistics
 
-from .mlp import AbstractMLPPolicy
+from .discrete import AbstractDiscretePolicy
 
 
-class MLPCategoricalPolicy(AbstractMLPPolicy):
+class MLPCategoricalPolicy(AbstractDiscretePolicy):
     """A perceptron that gives the logits of discrete actions (Christodoulou, 2019).
 
     Args:
@@ -32,7 +31,6 @@ class MLPCategoricalPolicy(AbstractMLPPolicy):
     seen: RunningStatistics | None
 
     name: ClassVar[str] = "MLPCategoricalPolicy"
-    acts_in = (Discrete,)
 
     def _make(self, key: Key[Array, ""]) -> None:
         self.network = self.critic(key=key)
@@ -43,7 +41,8 @@ class MLPCategoricalPolicy(AbstractMLPPolicy):
 
     def distribution(self, observation: PyTree, action_mask: Bool[Array, " n"] | None = None) -> Categorical:
         """The distribution of actions for an observation."""
-        return Categorical(self.network(self.normalized(observation)), action_mask)
+        logits = self.network(self.normalized(observation))
+        return Categorical(logits, action_mask, start=self.choices.start)
 
     def noise(self, *, key: Key[Array, ""]) -> Float[Array, " n"]:
         """What `action` takes; drawn for a whole rollout at once it is several times cheaper."""

@@ -26,7 +26,7 @@ class GRUActorCriticPolicy(AbstractMLPActorCriticPolicy):
             `normalize_observations` and `log_std_init`.
 
     Raises:
-        SettingTypeError: The action space is neither Discrete nor a Box, or an argument is of another kind.
+        SettingTypeError: The action space is a Dict or a Tuple, or an argument is of another kind.
         SettingError: A setting is out of range.
     """
 

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
+import numpy as np
 from jax import numpy as jnp
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Bool, Key, PyTree
 
 from lerax import tree
 from lerax.env import AbstractEnvLike
@@ -16,7 +17,7 @@ from lerax.env.contract import check_env
 from lerax.errors import SettingError, SettingTypeError
 from lerax.network import Head, Network, draw, filters_of, layers_of
 from lerax.settings import take_settings
-from lerax.space import AbstractSpace, Box
+from lerax.space import AbstractComposite, AbstractIntegers, AbstractSpace, Box
 from lerax.statistics import RunningStatistics
 
 from . import arguments
@@ -81,10 +82,15 @@ class AbstractMLPPolicy(AbstractPolicy):
             raise SettingError("normalize_observations", True, wrong=wrong, hint=hint)
 
     def normalized(self, observation: PyTree) -> PyTree:
-        """What the networks take: the observation, or where it is normalized that as a flat vector."""
+        """What the networks take: the observation, or where it is normalized that as a flat vector.
+
+        Choices stay zeros and ones: a rare one would become a very large number.
+        """
         if self.seen is None:
             return observation
-        return self.seen.normalize(self.observation_space.flatten(observation), MOST)
+        flat, measured = self.observation_space.flatten(observation), _measured(self.observation_space)
+        scaled = self.seen.normalize(flat, MOST)
+        return scaled if measured.all() else jnp.where(measured, scaled, flat)
 
     def after_rollout(self, observation: PyTree) -> "AbstractMLPPolicy":
         statistics = self.seen
@@ -115,3 +121,10 @@ class AbstractMLPPolicy(AbstractPolicy):
             )
             for some, layers in zip(heads, wanted, strict=True)
         )
+
+
+def _measured(space: AbstractSpace) -> Bool[np.ndarray, " size"]:
+    """Which entries of a flattened value are measured, and not chosen."""
+    if isinstance(space, AbstractComposite):
+        return np.concatenate([_measured(part) for part in space.parts])
+    return np.full(space.flat_size, not isinstance(space, AbstractIntegers))

@@ -10,11 +10,10 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
 from lerax import tree
 from lerax.network import Head, Network
 from lerax.settings import setting
-from lerax.space import Discrete
 from lerax.statistics import RunningStatistics
 
 from . import arguments
-from .mlp import AbstractMLPPolicy
+from .discrete import AbstractDiscretePolicy
 
 
 class Exploration(tree.Untrained):
@@ -23,7 +22,7 @@ class Exploration(tree.Untrained):
     epsilon: Float[Array, ""]
 
 
-class MLPQPolicy(AbstractMLPPolicy):
+class MLPQPolicy(AbstractDiscretePolicy):
     """A perceptron that values each discrete action; the best one is done (Mnih et al., 2015).
 
     Sampled actions are random ones in a part epsilon of the steps, and else the best ones. The setting
@@ -48,7 +47,6 @@ class MLPQPolicy(AbstractMLPPolicy):
     dueling: bool = setting(False, "Value and advantages of the actions apart (Wang et al., 2016).")
 
     name: ClassVar[str] = "MLPQPolicy"
-    acts_in = (Discrete,)
 
     def _make(self, key: Key[Array, ""]) -> None:
         state = [Head(1)] if self.dueling else []
@@ -79,7 +77,7 @@ class MLPQPolicy(AbstractMLPPolicy):
     ) -> Int[Array, ""]:
         """The random action that `noise` makes: epsilon-greedy among what is allowed."""
         explores = noise[0] < self.epsilon.epsilon
-        return best(jnp.where(explores, noise[1:], self.q_values(observation)), action_mask)
+        return self._best(jnp.where(explores, noise[1:], self.q_values(observation)), action_mask)
 
     def __call__(
         self,
@@ -90,8 +88,14 @@ class MLPQPolicy(AbstractMLPPolicy):
         action_mask: Bool[Array, " n"] | None = None,
     ) -> tuple[None, Int[Array, ""]]:
         if key is None:
-            return None, best(self.q_values(observation), action_mask)
+            return None, self._best(self.q_values(observation), action_mask)
         return None, self.action(observation, self.noise(key=key), action_mask)
+
+    def _best(self, values: Float[Array, " n"], action_mask: Bool[Array, " n"] | None) -> Int[Array, ""]:
+        """The allowed action of the highest value."""
+        if action_mask is not None:
+            values = jnp.where(action_mask, values, -jnp.inf)
+        return self.choices.value(jnp.argmax(values).astype(jnp.int32))
 
 
 class MLPPQNPolicy(MLPQPolicy):
@@ -101,10 +105,3 @@ class MLPPQNPolicy(MLPQPolicy):
     layer_norm: bool = arguments.layer_norm(True)
 
     name: ClassVar[str] = "MLPPQNPolicy"
-
-
-def best(values: Float[Array, " n"], action_mask: Bool[Array, " n"] | None) -> Int[Array, ""]:
-    """The allowed action of the highest value."""
-    if action_mask is not None:
-        values = jnp.where(action_mask, values, -jnp.inf)
-    return jnp.argmax(values).astype(jnp.int32)

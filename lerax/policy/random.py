@@ -6,11 +6,11 @@ import equinox as eqx
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Key, PyTree
 
-from lerax.distribution import Categorical
+from lerax.distribution import CHOICES, distribution_over
 from lerax.env import AbstractEnvLike
 from lerax.env.contract import check_env
 from lerax.errors import SettingError
-from lerax.space import AbstractSpace, Discrete
+from lerax.space import AbstractSpace
 
 from .base_policy import AbstractPolicy
 
@@ -42,6 +42,7 @@ class RandomPolicy(AbstractPolicy):
         if key is None:
             wrong = "no action is more probable than others"
             raise SettingError("RandomPolicy", key, wrong=wrong, hint="give a key", said="no key")
-        if isinstance(self.action_space, Discrete) and action_mask is not None:
-            return None, Categorical(jnp.zeros(self.action_space.n, jnp.float32), action_mask).sample(key=key)
+        if isinstance(self.action_space, CHOICES) and action_mask is not None:
+            logits = jnp.zeros(self.action_space.flat_size, jnp.float32)
+            return None, distribution_over(self.action_space, logits, action_mask).sample(key=key)
         return None, self.action_space.sample(key=key)

@@ -12,7 +12,11 @@ class AbstractSpace(eqx.Module):
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
-        """The shape of one value."""
+        """The shape of one value.
+
+        Raises:
+            SettingTypeError: Values are no single arrays.
+        """
 
     @property
     @abstractmethod

@@ -1,47 +1,74 @@
 """Finite sets of choices."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
+import numpy as np
 from jax import numpy as jnp
-from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
-from lerax.errors import SettingError
+from lerax.errors import SettingError, SettingTypeError
 
-from .base_space import AbstractSpace
+from .integers import AbstractIntegers
+
+MOST = 2**31 - 1  # of an int32
 
 
-class Discrete(AbstractSpace):
-    """The integers 0 to n - 1.
+class Discrete(AbstractIntegers):
+    """The integers start to start + n - 1.
+
+    Networks and masks count them from 0: that is what `index` and `value` are for.
 
     Args:
         n: How many there are.
+        start: The first of them.
 
     Raises:
-        ValueError: n is below 1.
+        SettingError: n is below 1, or an int32 does not hold them all.
+        SettingTypeError: One is no integer.
     """
 
     n: int = eqx.field(static=True)
+    start: int = eqx.field(static=True, default=0)
 
-    def __check_init__(self):
+    def __init__(self, n: int, start: int = 0):
+        self.n, self.start = whole("Discrete", n), whole("Discrete", start)
         if self.n < 1:
             raise SettingError("Discrete", self.n, wrong="n must be at least 1")
+        if not -MOST - 1 <= self.start <= MOST + 1 - self.n:
+            said = f"n={self.n}, start={self.start}"
+            raise SettingError("Discrete", self.n, wrong="an int32 does not hold its values", said=said)
+
+    def __repr__(self) -> str:
+        return f"Discrete({self.n}{f', start={self.start}' if self.start else ''})"
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return ()
+    def bounds(self) -> tuple[Int[np.ndarray, ""], Int[np.ndarray, ""]]:
+        return np.array(self.start, np.int32), np.array(self.start + self.n - 1, np.int32)
 
     @property
     def flat_size(self) -> int:
         return self.n
 
-    def sample(self, *, key: Key[Array, ""]) -> Int[Array, ""]:
-        return jr.randint(key, (), 0, self.n, jnp.int32)
+    def index(self, value: Int[Array, "..."]) -> Int[Array, "..."]:
+        """The place of a value among all, counted from 0."""
+        return value - self.start if self.start else value
 
-    def contains(self, value: Int[Array, ""]) -> Bool[Array, ""]:
-        return jnp.logical_and(value >= 0, value < self.n)
+    def value(self, index: Int[Array, "..."]) -> Int[Array, "..."]:
+        """The value at a place, counted from 0."""
+        return index + self.start if self.start else index
 
-    def flatten(self, value: Int[Array, ""]) -> Float[Array, " n"]:
-        # What is not in the space is NaN, which is noticed, instead of zeros, which are not.
-        one_hot = jax.nn.one_hot(value, self.n, dtype=jnp.float32)
-        return jnp.where(self.contains(value), one_hot, jnp.nan)
+    def encoded(self, value: Int[Array, ""]) -> Float[Array, " n"]:
+        return jax.nn.one_hot(self.index(value), self.n, dtype=jnp.float32)
+
+
+def whole(name: str, number: Any) -> int:
+    """An integer as Python's own.
+
+    Raises:
+        SettingTypeError: It is none.
+    """
+    if isinstance(number, bool) or not isinstance(number, int | np.integer):
+        raise SettingTypeError(name, number, wrong="needs integers")
+    return int(number)

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import equinox as eqx
 import numpy as np
 from jax import numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, PyTree, Shaped
 
 from lerax.env import AbstractEnvLike
 from lerax.errors import SettingError
 from lerax.settings import check_settings, setting
-from lerax.space import AbstractSpace, Box
+from lerax.space import AbstractComposite, AbstractSpace, Box
 
 from .base_wrapper import AbstractWrapper
 from .bounds import check_order, floats_of
@@ -70,7 +70,10 @@ class RescaleObservation(AbstractWrapper):
 
 
 class FlattenObservation(AbstractWrapper):
-    """Observations as one vector, `space.flatten`: numbers in a row, a choice as a one-hot vector."""
+    """Observations as one vector, `space.flatten`: numbers in a row, a choice as a one-hot vector.
+
+    Of several parts, those of one come after those of the other.
+    """
 
     env: AbstractEnvLike
 
@@ -78,10 +81,7 @@ class FlattenObservation(AbstractWrapper):
         return self.env.observation_space.flatten(observation)
 
     def outer_observation_space(self, space: AbstractSpace) -> Box:
-        if isinstance(space, Box):
-            low, high = (np.ravel(bound) for bound in space.bounds)
-            return Box(low, high)
-        return Box(0.0, 1.0, shape=(space.flat_size,))
+        return Box(*_flat_bounds(space))
 
 
 class TransformObservation(AbstractWrapper):
@@ -102,3 +102,14 @@ class TransformObservation(AbstractWrapper):
 
     def outer_observation_space(self, space: AbstractSpace) -> AbstractSpace:
         return space if self.space is None else self.space
+
+
+def _flat_bounds(space: AbstractSpace) -> tuple[Shaped[np.ndarray, " size"], Shaped[np.ndarray, " size"]]:
+    """The bounds of a flattened value."""
+    if isinstance(space, AbstractComposite):
+        low, high = zip(*map(_flat_bounds, space.parts), strict=True)
+        return np.concatenate(low), np.concatenate(high)
+    if isinstance(space, Box):
+        low, high = (np.ravel(bound) for bound in space.bounds)
+        return low, high
+    return np.zeros(space.flat_size, np.float32), np.ones(space.flat_size, np.float32)

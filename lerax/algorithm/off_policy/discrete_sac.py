@@ -52,7 +52,7 @@ class DiscreteSAC(AbstractSoftAlgorithm):
         follows = jnp.min(q(networks.target_critics, batch.next_observation), axis=0)
         soft_value = _expected(chances, follows - alpha * chances.log_probs)
         wanted = batch.reward + batch.discount * soft_value
-        chosen = jnp.arange(follows.shape[1]) == batch.action[:, None]
+        chosen = jnp.arange(follows.shape[1]) == policy.choices.index(batch.action)[:, None]
 
         def critic_loss(critics: tuple) -> tuple[Float[Array, ""], Float[Array, ""]]:
             found = jnp.sum(jnp.where(chosen, q(critics, batch.observation), 0.0), axis=2)

@@ -85,7 +85,7 @@ class DQN(AbstractEpsilonGreedy, AbstractOffPolicyAlgorithm[QNetworks]):
             judged = jnp.where(batch.next_action_mask, judged, -jnp.inf)
         best = jnp.arange(judged.shape[1]) == jnp.argmax(judged, axis=1, keepdims=True)
         wanted = batch.reward + batch.discount * jnp.sum(jnp.where(best, follows, 0.0), axis=1)
-        chosen = jnp.arange(judged.shape[1]) == batch.action[:, None]
+        chosen = jnp.arange(judged.shape[1]) == target.choices.index(batch.action)[:, None]
 
         def loss(policy: MLPQPolicy) -> tuple[Float[Array, ""], Float[Array, ""]]:
             found = jnp.sum(jnp.where(chosen, q(policy, batch.observation), 0.0), axis=1)

@@ -1,20 +1,21 @@
 """Random actions, before anything is learned."""
 
 from jax import numpy as jnp
-from jax import random as jr
-from jaxtyping import Array, Bool, Key
+from jaxtyping import Array, Bool, Key, PyTree
 
-from lerax.distribution import Categorical
-from lerax.space import AbstractSpace, Discrete
+from lerax.distribution import CHOICES, AbstractDistribution, distribution_over
+from lerax.space import AbstractSpace
 
 
-def random_noise(space: AbstractSpace, *, key: Key[Array, ""]) -> Array:
+def random_noise(space: AbstractSpace, *, key: Key[Array, ""]) -> PyTree:
     """What `random_action` takes."""
-    return jr.gumbel(key, (space.n,), jnp.float32) if isinstance(space, Discrete) else space.sample(key=key)
+    return _alike(space).noise(key=key) if isinstance(space, CHOICES) else space.sample(key=key)
 
 
-def random_action(space: AbstractSpace, mask: Bool[Array, "..."] | None, noise: Array) -> Array:
+def random_action(space: AbstractSpace, mask: Bool[Array, "..."] | None, noise: PyTree) -> PyTree:
     """Any allowed action alike."""
-    if isinstance(space, Discrete):
-        return Categorical(jnp.zeros(space.n, jnp.float32), mask).action(noise)
-    return noise
+    return _alike(space, mask).action(noise) if isinstance(space, CHOICES) else noise
+
+
+def _alike(space: AbstractSpace, mask: Bool[Array, "..."] | None = None) -> AbstractDistribution:
+    return distribution_over(space, jnp.zeros(space.flat_size, jnp.float32), mask)

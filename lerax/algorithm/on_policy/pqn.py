@@ -78,7 +78,7 @@ class PQN(AbstractEpsilonGreedy, AbstractOnPolicyAlgorithm):
     ) -> tuple[PyTree, Int[Array, ""], Float[Array, ""]]:
         """What is recorded beside the action is its value."""
         action = policy.action(observation, noise, mask)
-        return policy_state, action, policy.q_values(observation)[action]
+        return policy_state, action, policy.q_values(observation)[policy.choices.index(action)]
 
     def judged(
         self, policy: MLPQPolicy, steps: Steps, reward: Float[Array, "time env"], standing: Standing
@@ -101,6 +101,7 @@ class PQN(AbstractEpsilonGreedy, AbstractOnPolicyAlgorithm):
         self, policy: MLPQPolicy, batch: QBatch, progress: Float[Array, ""]
     ) -> tuple[Float[Array, ""], Scalars]:
         """Half the mean squared error of the values of what was done."""
-        value = jax.vmap(lambda o, a: policy.q_values(o)[a])(batch.observation, batch.action)
+        index = policy.choices.index(batch.action)
+        value = jax.vmap(lambda o, i: policy.q_values(o)[i])(batch.observation, index)
         loss = 0.5 * jnp.mean((value - batch.returns) ** 2)
         return loss, {"loss": loss, "q_value": jnp.mean(value)}

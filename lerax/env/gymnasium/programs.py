@@ -1,7 +1,7 @@
 """What is compiled of an environment that is stepped from outside, and what goes in and out."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,7 +14,15 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree, Shaped, UInt32
 from lerax import tree
 from lerax.errors import SettingError
 from lerax.render import AbstractFrameSource, headless_renderer
-from lerax.space import AbstractSpace, Box, Discrete
+from lerax.space import (
+    AbstractComposite,
+    AbstractIntegers,
+    AbstractSpace,
+    Box,
+    Dict,
+    MultiBinary,
+    MultiDiscrete,
+)
 
 from ..base_env import AbstractEnvLike, AbstractEnvLikeState
 from ..step import advance, allowed_actions, check_contract
@@ -45,7 +53,7 @@ class Seen(NamedTuple):
     """
 
     observation: PyTree
-    mask: Bool[Array, "*env actions"] | None
+    mask: Bool[Array, "..."] | None
 
 
 class Judged(NamedTuple):
@@ -138,18 +146,27 @@ def action_of(space: AbstractSpace, action: Any, lead: tuple[int, ...] = ()) -> 
 
     Args:
         space: Its space.
-        action: Anything that is an array for NumPy.
+        action: Anything that is an array for NumPy; of several parts a dictionary or a tuple of these.
         lead: The leading axes that it has beside those of the space.
 
     Raises:
-        SettingError: Its shape is another one, or it is a choice that there is not. The bounds of a box are
-            not held: environments clip what has to be clipped.
+        SettingError: Its structure or its shape is another one, or it is a choice that there is not. The
+            bounds of a box are not held: environments clip what has to be clipped.
     """
+    if isinstance(space, AbstractComposite):
+        if isinstance(space, Dict) and isinstance(action, Mapping):
+            action = dict(action)  # Gymnasium's may be of a class of its own
+        parts = space.split(action)
+        if parts is None:
+            raise SettingError("action", action, space.form)
+        return space.joined([action_of(*pair, lead) for pair in space.pairs(action)])
     given, shape = np.asarray(action), (*lead, *space.shape)
-    if isinstance(space, Discrete):
+    if isinstance(space, AbstractIntegers):
+        low, high = space.bounds
         whole = np.issubdtype(given.dtype, np.integer)
-        if given.shape != shape or not whole or (given < 0).any() or (given >= space.n).any():
-            allowed = f"{'integers' if lead else 'an integer'} from 0 to {space.n - 1}"
+        if given.shape != shape or not whole or (given < low).any() or (given > high).any():
+            ends = (low.item(), high.item()) if low.ndim == 0 else (low.tolist(), high.tolist())
+            allowed = f"{'an integer' if shape == () else 'integers'} from {ends[0]} to {ends[1]}"
             raise SettingError("action", action, f"{allowed}, of shape {shape}")
         return given.astype(np.int32)
     if given.shape != shape or not np.issubdtype(given.dtype, np.number):
@@ -157,9 +174,20 @@ def action_of(space: AbstractSpace, action: Any, lead: tuple[int, ...] = ()) -> 
     return given.astype(space.dtype if isinstance(space, Box) else given.dtype)
 
 
-def observation_of(space: AbstractSpace, observation: PyTree) -> Shaped[np.ndarray, "..."]:
-    """An observation, fetched, as an array of one's own of the type that Gymnasium's space has."""
-    return np.array(observation, np.int64 if isinstance(space, Discrete) else space.dtype)  # pyright: ignore
+def observation_of(space: AbstractSpace, observation: PyTree) -> PyTree:
+    """An observation, fetched, as arrays of one's own of the types that Gymnasium's space has."""
+    if isinstance(space, AbstractComposite):
+        return space.joined([observation_of(*pair) for pair in space.pairs(observation)])
+    if isinstance(space, AbstractIntegers):
+        return np.array(observation, np.int8 if isinstance(space, MultiBinary) else np.int64)
+    return np.array(observation, space.dtype)  # pyright: ignore
+
+
+def mask_of(space: AbstractSpace, mask: Bool[np.ndarray, "..."]) -> PyTree:
+    """A mask of actions, fetched, as Gymnasium's space draws with it; of many for all but `MultiDiscrete`."""
+    if isinstance(space, MultiDiscrete):
+        return tuple(np.array(mask[part], np.int8) for part in space.parts)
+    return np.array(mask, np.int8) * np.int8(2 if isinstance(space, MultiBinary) else 1)  # 2 is for any
 
 
 def renderer_of(env: AbstractEnvLike, render_mode: str | None) -> AbstractFrameSource | None:

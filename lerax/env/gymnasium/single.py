@@ -6,7 +6,7 @@ import gymnasium
 import jax
 import numpy as np
 from gymnasium.error import ResetNeeded
-from jaxtyping import Shaped
+from jaxtyping import PyTree, Shaped
 
 from lerax import tree
 from lerax.space import to_gymnasium
@@ -19,7 +19,7 @@ from .programs import Live, Seen
 class GymnasiumEnv(gymnasium.Env):
     """An environment that keeps its state and is stepped from outside; `to_gymnasium` makes it.
 
-    Where the environment has a mask of actions, the infos have it as `action_mask`, int8, which
+    Where the environment has a mask of actions, the infos have it as `action_mask`, int8, in the form that
     Gymnasium's spaces draw with.
 
     Args:
@@ -43,7 +43,7 @@ class GymnasiumEnv(gymnasium.Env):
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Shaped[np.ndarray, "..."], dict[str, Any]]:
+    ) -> tuple[PyTree, dict[str, Any]]:
         """Begins an episode.
 
         Args:
@@ -57,7 +57,7 @@ class GymnasiumEnv(gymnasium.Env):
         self._live, seen = self._programs.begin(self._arrays, programs.words_of(self.np_random))
         return self._seen(jax.device_get(seen))
 
-    def step(self, action: Any) -> tuple[Shaped[np.ndarray, "..."], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[PyTree, float, bool, bool, dict[str, Any]]:
         """Takes a step.
 
         Args:
@@ -98,9 +98,9 @@ class GymnasiumEnv(gymnasium.Env):
         if self._renderer is not None:
             self._renderer.close()
 
-    def _seen(self, seen: Seen) -> tuple[Shaped[np.ndarray, "..."], dict[str, Any]]:
+    def _seen(self, seen: Seen) -> tuple[PyTree, dict[str, Any]]:
         """The observation and the infos, from what was fetched."""
         observation = programs.observation_of(self.env.observation_space, seen.observation)
         if seen.mask is None:
             return observation, {}
-        return observation, {"action_mask": np.array(seen.mask, np.int8)}
+        return observation, {"action_mask": programs.mask_of(self.env.action_space, np.asarray(seen.mask))}

@@ -10,12 +10,12 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.seeding import np_random
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, PyTree, Shaped
 
 from lerax import tree
 from lerax.errors import SettingError
 from lerax.settings import check_count
-from lerax.space import to_gymnasium
+from lerax.space import MultiDiscrete, to_gymnasium
 
 from ..base_env import AbstractEnvLike, unstack
 from . import programs
@@ -73,7 +73,7 @@ class GymnasiumVectorEnv(VectorEnv):
         *,
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
-    ) -> tuple[Shaped[np.ndarray, "env ..."], dict[str, Any]]:
+    ) -> tuple[PyTree, dict[str, Any]]:
         """Begins an episode in all environments, or in some of them.
 
         Args:
@@ -105,7 +105,7 @@ class GymnasiumVectorEnv(VectorEnv):
     def step(
         self, actions: Any
     ) -> tuple[
-        Shaped[np.ndarray, "env ..."],
+        PyTree,
         Float[np.ndarray, " env"],
         Bool[np.ndarray, " env"],
         Bool[np.ndarray, " env"],
@@ -186,7 +186,7 @@ class GymnasiumVectorEnv(VectorEnv):
             self._now = jax.tree.map(pick, jax.device_get(seen), self._now)
         self._ended = self._ended & ~where
 
-    def _seen(self) -> tuple[Shaped[np.ndarray, "env ..."], dict[str, Any]]:
+    def _seen(self) -> tuple[PyTree, dict[str, Any]]:
         """The present observations and infos."""
         assert self._now is not None
         observations = programs.observation_of(self.env.observation_space, self._now.observation)
@@ -197,13 +197,20 @@ class GymnasiumVectorEnv(VectorEnv):
         assert self._now is not None
         if self._now.mask is None:
             return {}
-        return {"action_mask": self._now.mask.astype(np.int8) * where[:, None], "_action_mask": where.copy()}
+        space, masks = self.env.action_space, np.asarray(self._now.mask)
+        if isinstance(space, MultiDiscrete):  # a tuple for each, as the space draws with
+            shown = np.full(self.num_envs, None, object)
+            for i in np.flatnonzero(where):
+                shown[i] = programs.mask_of(space, masks[i])
+        else:
+            shown = programs.mask_of(space, masks) * where.reshape(-1, *[1] * (masks.ndim - 1))
+        return {"action_mask": shown, "_action_mask": where.copy()}
 
     def _last(self, where: Bool[np.ndarray, " env"]) -> dict[str, Any]:
         """The infos about episodes that have just ended."""
         observations, _ = self._seen()
         final = np.full(self.num_envs, None, object)
         for i in np.flatnonzero(where):
-            final[i] = observations[i]
+            final[i] = jax.tree.map(lambda x, i=i: x[i], observations)
         about = {"final_obs": final, "final_info": self._infos(where)}
         return about | {f"_{name}": where.copy() for name in about}
