@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import numpy as np
+from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Key, PyTree
 
@@ -17,12 +18,14 @@ from lerax.files import write_atomically
 from lerax.fingerprint import fingerprint
 from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
-from lerax.space import Box
+from lerax.space import AbstractComposite, AbstractSpace, Box, Discrete, MultiBinary, MultiDiscrete
 
 NUM_ENVS = 10
 TOLERANCE = 1e-4
 """How far a number may be off, by the number's own size where that exceeds 1."""
 OBSERVATION, MASK, ACTION = "observation", "action_mask", "action"
+SCORES = "q_values", "log_probs", "logits"
+"""Outputs that choices are made by."""
 
 
 class ExportError(ValueError):
@@ -73,7 +76,8 @@ def export(
         num_observations: How many observations it is tried on.
 
     Raises:
-        SettingError: The policy has a memory, or an operation in it has no place in such a file.
+        SettingError: The policy has a memory, it sees or does what is made of several parts, or an operation
+            in it has no place in such a file.
         ExportError: The file acts otherwise than the policy; nothing is written.
         ImportError: The packages of the extra `onnx` are missing.
         OSError: The file cannot be written.
@@ -84,6 +88,11 @@ def export(
     if policy.reset(key=jr.key(0)) is not None:
         wrong, hint = "has a memory, which such a file does not keep", "export one without"
         raise SettingError("policy", policy, wrong=wrong, hint=hint, said=policy.name)
+    for what, space in (("observations", policy.observation_space), ("actions", policy.action_space)):
+        if isinstance(space, AbstractComposite):
+            wrong = f"its {what} are made of several parts, which such a file does not take"
+            hint = "train one in FlattenObservation(env)" if what == "observations" else "export another one"
+            raise SettingError("policy", policy, wrong=wrong, hint=hint, said=policy.name)
     given = _seen(policy, env, key, num_observations)
     forms = {name: jax.ShapeDtypeStruct(values.shape[1:], values.dtype) for name, values in given.items()}
     act = lambda *inputs: _outputs(policy, *inputs)
@@ -91,7 +100,7 @@ def export(
     model = to_onnx(act, forms, {name: str(value) for name, value in facts.items()}, name=policy.name)
     data = model.SerializeToString()
     wanted = jax.tree.map(np.asarray, tree.compiled(jax.vmap(act))(*given.values()))
-    difference, ties = _compare(_run(data, given), wanted)
+    difference, ties = _compare(_run(data, given), wanted, policy.action_space)
     write_atomically(Path(path), data)
     return Exported(_said(given), _said(wanted), num_observations, difference, ties, len(data))
 
@@ -140,8 +149,10 @@ def _run(data: bytes, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return dict(zip(names, map(np.asarray, session.run(names, given)), strict=True))
 
 
-def _compare(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> tuple[float, int]:
-    """The largest difference, and how many discrete actions are others that are worth as much.
+def _compare(
+    found: dict[str, np.ndarray], wanted: dict[str, np.ndarray], space: AbstractSpace
+) -> tuple[float, int]:
+    """The largest difference, and how many choices are others that are worth as much.
 
     Raises:
         ExportError: They are not the same.
@@ -152,19 +163,13 @@ def _compare(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> tup
             said = f"{found[name].dtype}{list(found[name].shape)}"
             raise ExportError(f"{name} is {said} (expected {values.dtype}{list(values.shape)})")
         if name == ACTION and values.dtype.kind == "i":
-            others = np.flatnonzero(found[name] != values)
+            others = np.flatnonzero((found[name] != values).reshape(len(values), -1).any(axis=1))
             ties = len(others)
-            scores = next((wanted[key] for key in ("q_values", "log_probs") if key in wanted), None)
+            scores = next((wanted[key] for key in SCORES if key in wanted), None)
             for i in others:
-                action = found[name][i]
-                known = scores is not None and 0 <= action < scores.shape[1]
-                pair = (
-                    scores[i, [action, values[i]]] if scores is not None and known else np.array([0, np.inf])
-                )
-                if np.ptp(pair) > TOLERANCE * max(1, abs(pair[0])):
-                    raise ExportError(
-                        f"another action for observation {i} ({found[name][i]}, not {values[i]})"
-                    )
+                one, other = np.asarray(found[name][i]), np.asarray(values[i])
+                if scores is None or not _worth_as_much(space, scores[i], one, other):
+                    raise ExportError(f"another action for observation {i} ({one}, not {other})")
             continue
         one, other = np.float64(found[name]), np.float64(values)
         with np.errstate(invalid="ignore"):
@@ -173,6 +178,20 @@ def _compare(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> tup
         if not off.max() <= TOLERANCE:
             raise ExportError(f"{name} differs by {off.max():.3g} (allowed: {TOLERANCE:g})")
     return largest, ties
+
+
+def _worth_as_much(space: AbstractSpace, scores: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two actions, number by number, have the same scores, but for rounding."""
+
+    def worth(action: np.ndarray) -> np.ndarray:
+        if isinstance(space, MultiBinary):
+            return np.where(action == 1, scores, 0)
+        if isinstance(space, MultiDiscrete):
+            return np.array([scores[part][i] for part, i in zip(space.parts, action, strict=True)])
+        return scores[[int(action) - space.start]] if isinstance(space, Discrete) else np.full(1, np.nan)
+
+    inside = bool(space.contains(jnp.asarray(one)))
+    return inside and np.allclose(worth(one), worth(other), rtol=TOLERANCE, atol=TOLERANCE)
 
 
 def _said(values: dict[str, np.ndarray]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from jax import numpy as jnp
 from jax import random as jr
 from scipy import stats
 
-from lerax.distribution import Categorical, Normal, SquashedNormal
+from lerax.distribution import Bernoulli, Categorical, MultiCategorical, Normal, SquashedNormal
 
 LOGITS = np.array([0.3, -1.2, 2.0, 0.0])
 PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum()
@@ -51,6 +51,62 @@ def test_gradients_through_a_mask_are_finite(quantity):
 
     gradient = np.asarray(jax.grad(value)(jnp.asarray(LOGITS)))
     assert np.isfinite(gradient).all() and not gradient[~MASK].any() and gradient[MASK].all()
+
+
+def test_choices_that_begin_elsewhere_are_the_same_ones():
+    one, other = Categorical(jnp.asarray(LOGITS)), Categorical(jnp.asarray(LOGITS), start=-3)
+    np.testing.assert_array_equal(draws(one, 50), draws(other, 50) + 3)
+    assert int(other.mode()) == int(one.mode()) - 3
+    for i in range(4):
+        assert float(other.log_prob(jnp.array(i - 3))) == float(one.log_prob(jnp.array(i)))
+
+
+NVEC = (2, 1, 3)
+SIX = np.array([0.3, -1.2, 2.0, 0.0, 0.7, -0.4])
+SIX_ALLOWED = np.array([True, True, True, False, True, True])
+
+
+@pytest.mark.parametrize("mask", [None, SIX_ALLOWED], ids=["all", "some"])
+def test_several_choices_are_as_probable_as_each_of_them_together(mask):
+    """Held against the table of all combinations, whose probabilities are products."""
+    several = MultiCategorical(jnp.asarray(SIX), NVEC, None if mask is None else jnp.asarray(mask))
+    weights = np.split(np.exp(SIX) * (1 if mask is None else mask), [2, 3])
+    table = np.einsum("i,j,k->ijk", *(row / row.sum() for row in weights))
+    places = [place for place in np.ndindex(NVEC) if table[place] > 0]
+    chances = np.array([table[place] for place in places])
+    found = jax.vmap(several.log_prob)(jnp.asarray(places))
+    np.testing.assert_allclose(found, np.log(chances), rtol=1e-4)
+    assert float(several.entropy()) == pytest.approx(stats.entropy(chances), rel=1e-5)
+    assert tuple(several.mode().tolist()) == np.unravel_index(table.argmax(), NVEC)
+    samples = [tuple(row) for row in draws(several, 5000).tolist()]
+    counts = [samples.count(place) for place in places]
+    assert sum(counts) == 5000 and stats.chisquare(counts, 5000 * chances).pvalue > 1e-3
+
+
+def test_bernoulli_variables_are_scipys():
+    logits = np.array([[0.5, -2.0, 3.0], [0.0, 1.0, -0.1]])
+    reference, bernoulli = stats.bernoulli(1 / (1 + np.exp(-logits))), Bernoulli(jnp.asarray(logits))
+    value = np.array([[1, 0, 0], [1, 1, 0]])
+    log_prob = float(bernoulli.log_prob(jnp.asarray(value)))
+    assert log_prob == pytest.approx(reference.logpmf(value).sum(), rel=1e-5)
+    assert float(bernoulli.entropy()) == pytest.approx(reference.entropy().sum(), rel=1e-5)
+    np.testing.assert_array_equal(bernoulli.mode(), logits > 0)
+    counts = draws(bernoulli, 4000).sum(0)
+    for index in np.ndindex(2, 3):
+        assert stats.binomtest(int(counts[index]), 4000, reference.mean()[index]).pvalue > 1e-3
+
+
+def test_a_mask_of_ones_leaves_the_others_zero():
+    logits, mask = jnp.array([5.0, -5.0, 0.5]), jnp.array([False, True, True])
+    masked = Bernoulli(logits, mask)
+    assert not draws(masked, 200)[:, 0].any() and masked.mode().tolist() == [0, 0, 1]
+    rest = stats.bernoulli(1 / (1 + np.exp(-np.asarray(logits[1:]))))
+    wanted = rest.logpmf([1, 0]).sum()
+    assert float(masked.log_prob(jnp.array([0, 1, 0]))) == pytest.approx(wanted, rel=1e-5)
+    assert float(masked.entropy()) == pytest.approx(rest.entropy().sum(), rel=1e-5)
+    for value in (lambda x: Bernoulli(x, mask).entropy(), lambda x: Bernoulli(x, mask).log_prob(mask * 1)):
+        gradient = np.asarray(jax.grad(value)(logits))
+        assert np.isfinite(gradient).all() and gradient[0] == 0 and gradient[1:].all()
 
 
 def test_normal_log_density_and_entropy_are_of_the_whole_array():
@@ -142,6 +198,8 @@ def test_gradients_of_a_certain_choice_are_finite(scale):
     "make",
     [
         lambda s: Categorical(s * LOGITS),
+        lambda s: MultiCategorical(s * LOGITS, (1, 3)),
+        lambda s: Bernoulli(s * LOC),
         lambda s: Normal(s * LOC, s * LOG_SCALE),
         lambda s: SquashedNormal(s * LOC, s * LOG_SCALE),
     ],

@@ -28,7 +28,7 @@ from lerax.policy import (
     MLPQPolicy,
     MLPSquashedGaussianPolicy,
 )
-from lerax.space import Box
+from lerax.space import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 
 there = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
 needs_onnx = pytest.mark.skipif(not there, reason="needs the extra `onnx`, which `make test` installs")
@@ -148,9 +148,9 @@ def test_what_acts_otherwise_is_not_written(tmp_path, monkeypatch):
 def test_another_action_that_is_worth_as_much_is_a_tie():
     wanted = {"action": np.array([0, 1], np.int32), "q_values": np.array([[1, 1], [0, 1]], np.float32)}
     other = wanted | {"action": np.array([1, 1], np.int32)}
-    assert exporting._compare(other, wanted) == (0.0, 1)
+    assert exporting._compare(other, wanted, Discrete(2)) == (0.0, 1)
     with pytest.raises(ExportError, match="another action for observation 1"):
-        exporting._compare(wanted | {"action": np.array([0, 0], np.int32)}, wanted)
+        exporting._compare(wanted | {"action": np.array([0, 0], np.int32)}, wanted, Discrete(2))
 
 
 @needs_onnx

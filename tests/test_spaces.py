@@ -1,14 +1,17 @@
 """Spaces: what they contain, and what they draw."""
 
+import re
+
 import gymnasium
 import jax
 import numpy as np
 import pytest
 from jax import numpy as jnp
 from jax import random as jr
+from gymnasium.spaces.utils import flatdim, flatten
 from scipy import stats
 
-from lerax.space import Box, Discrete
+from lerax.space import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple, to_gymnasium
 
 INF = np.inf
 MIXED = Box(low=[-1.0, -INF, 2.0, -INF], high=[3.0, INF, INF, -5.0])
@@ -121,8 +124,110 @@ def test_a_discrete_space_without_numbers_is_refused(n):
         Discrete(n)
 
 
-@pytest.mark.parametrize("make", [lambda: Discrete(3), lambda: Box([-1.0, -INF], [1.0, INF])])
+CHOICES = {
+    "Discrete(4)": Discrete(4),
+    "Discrete(4, start=-2)": Discrete(4, start=-2),
+    "MultiDiscrete((3, 1, 2))": MultiDiscrete([3, 1, 2]),
+    "MultiBinary(4)": MultiBinary(4),
+    "MultiBinary((2, 3))": MultiBinary((2, 3)),
+}
+NESTED = Dict({"z": Box(-1.0, 1.0, (2,)), "a": Tuple((*CHOICES.values(), Dict({"x": Box(0, 9, (2,), "uint8")})))})
+
+
+@pytest.mark.parametrize("text", CHOICES)
+def test_choices_are_gymnasiums(text):
+    """What is in the space and what is not, and what is flattened; every value is drawn equally often."""
+    space = CHOICES[text]
+    theirs = to_gymnasium(space)
+    assert repr(space) == text and space.flat_size == flatdim(theirs) and space.shape == theirs.shape
+    rng = np.random.default_rng(0)
+    values = rng.integers(-4, 5, (300, *space.shape)).astype(np.int32)
+    values = np.concatenate([values, draws(space, 100)])
+    inside = np.asarray(jax.vmap(space.contains)(values))
+    assert inside.tolist() == [theirs.contains(value.astype(theirs.dtype)) for value in values]
+    assert inside[300:].all() and not inside[:300].all() and values.dtype == np.int32
+    flat = np.asarray(jax.vmap(space.flatten)(values))
+    np.testing.assert_array_equal(
+        flat[inside], [flatten(theirs, v.astype(theirs.dtype)) for v in values[inside]]
+    )
+    assert np.isnan(flat[~inside]).all()
+    assert not space.contains(jnp.zeros((7,), jnp.int32))
+    one = jnp.asarray(draws(space, 3000)).reshape(3000, -1)
+    for column, low, high in zip(one.T, *map(np.ravel, space.bounds), strict=True):
+        counts = np.bincount(column - low, minlength=high - low + 1)
+        assert counts.size == high - low + 1 and (counts.size == 1 or stats.chisquare(counts).pvalue > 1e-3)
+
+
+def test_what_is_made_of_several_parts_is_gymnasiums():
+    theirs = to_gymnasium(NESTED)
+    value = NESTED.sample(key=jr.key(0))
+    given = jax.tree.map(np.asarray, value)
+    given["a"] = tuple(
+        one if isinstance(one, dict) else one.astype(part.dtype)
+        for one, part in zip(given["a"], theirs["a"].spaces, strict=True)
+    )
+    assert theirs.contains(given) and NESTED.contains(value)
+    np.testing.assert_array_equal(NESTED.flatten(value), np.float32(flatten(theirs, given)))
+    assert NESTED.flat_size == flatdim(theirs) == NESTED.flatten(value).size
+    for wrong in (
+        {"z": value["z"]},
+        value | {"more": value["z"]},
+        value | {"z": value["z"] + 3},
+        value | {"a": value["a"][:-1]},
+        value | {"a": [*value["a"]]},
+        value["a"],
+    ):
+        assert not NESTED.contains(wrong)
+    assert theirs.contains(given | {"z": given["z"] + 3}) is False
+    with pytest.raises(TypeError, match="value: must be a dict of a, z"):
+        NESTED.flatten(value["a"])
+
+
+def test_parts_are_found_by_name_and_place_and_have_the_only_shapes():
+    assert NESTED["z"] == Box(-1.0, 1.0, (2,)) and NESTED["a"][0] == Discrete(4)
+    assert NESTED.names == ("a", "z") and repr(Tuple([Discrete(2)])) == "Tuple((Discrete(2),))"
+    assert repr(Dict({"b": Discrete(2), "a": MultiBinary(1)})) == "Dict({'a': MultiBinary(1), 'b': Discrete(2)})"
+    with pytest.raises(TypeError, match="shape: values of several parts have none"):
+        _ = NESTED.shape
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda: Discrete(2, start=2**31 - 1), "an int32 does not hold its values (got n=2, start=2147483647)"),
+        (lambda: MultiDiscrete(()), "MultiDiscrete: needs counts of at least 1 (got ())"),
+        (lambda: MultiDiscrete((2, 0)), "MultiDiscrete: needs counts of at least 1 (got (2, 0))"),
+        (lambda: MultiDiscrete([[2, 2]]), "MultiDiscrete: needs one row of counts (got [[2, 2]])"),
+        (lambda: MultiDiscrete((2, 2.5)), "MultiDiscrete: needs integers (got 2.5)"),
+        (lambda: MultiBinary(0), "MultiBinary: needs lengths of at least 1 (got 0)"),
+        (lambda: MultiBinary((2, True)), "MultiBinary: needs integers (got True)"),
+        (lambda: Dict({}), "Dict: needs at least one space (got []); write Dict("),
+        (lambda: Tuple(()), "Tuple: needs at least one space (got ()); write Tuple("),
+    ],
+)
+def test_spaces_that_cannot_be_are_refused(make, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Discrete(3),
+        lambda: Box([-1.0, -INF], [1.0, INF]),
+        lambda: MultiDiscrete((2, 3)),
+        lambda: MultiBinary((2, 3)),
+        lambda: Dict({"a": Box(-1.0, 1.0), "b": Tuple((Discrete(3),))}),
+    ],
+)
 def test_spaces_are_static_data(make):
     """Bounds that were leaves would be trained by the optimizer."""
     assert jax.tree.leaves(make()) == []
     assert make() == make() and hash(make()) == hash(make())
+
+
+def test_spaces_that_differ_are_not_equal():
+    one = [Discrete(3), Discrete(3, 1), MultiDiscrete((3,)), MultiDiscrete((3, 1)), MultiBinary(3)]
+    several = [Tuple((Discrete(3),)), Dict({"a": Discrete(3)}), Dict({"b": Discrete(3)}), Tuple([*one])]
+    spaces = [*one, MultiBinary((3, 1)), Tuple((Discrete(3), Discrete(3))), *several]
+    assert len({*spaces}) == len(spaces)

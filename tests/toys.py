@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from lerax import tree
 from lerax.algorithm import AbstractAlgorithm, AbstractLearner, Maybe
@@ -18,7 +18,7 @@ from lerax.network import MLP
 from lerax.policy import AbstractActorCriticPolicy, AbstractPolicy, MLPActorCriticPolicy
 from lerax.render import headless_renderer
 from lerax.settings import setting
-from lerax.space import Box, Discrete
+from lerax.space import AbstractSpace, Box, Dict, Discrete, MultiBinary, Tuple
 
 TRACES = collections.Counter()
 """How often Python ran a method of `Target`, which is how often it was traced."""
@@ -92,6 +92,48 @@ class Masked(AbstractEnv):
 
     def action_mask(self, state, *, key):
         return (jnp.arange(4) + state.steps) % 2 == 0
+
+
+class EchoState(AbstractEnvState):
+    target: PyTree
+    steps: Int[Array, ""]
+
+
+class Echo(AbstractEnv):
+    """Do what you see, of a space of choices: a number that is another one costs 1, and others are not allowed
+    where `strict`. Beside it the steps are seen, which are counted from 1; after four the episode ends.
+    """
+
+    action_space: AbstractSpace = eqx.field(static=True)
+    observation_space: AbstractSpace = eqx.field(static=True)
+    strict: bool = eqx.field(static=True)
+
+    name = "Echo"
+
+    def __init__(self, space, strict=False):
+        self.action_space, self.strict = space, strict
+        self.observation_space = Dict({"target": space, "steps": Tuple((Discrete(5, start=1),))})
+
+    def initial(self, *, key):
+        return EchoState(self.action_space.sample(key=key), jnp.array(0, jnp.int32))
+
+    def transition(self, state, action, *, key):
+        return EchoState(self.action_space.sample(key=key), state.steps + 1)
+
+    def observation(self, state, *, key):
+        return {"target": state.target, "steps": (state.steps + 1,)}
+
+    def reward(self, state, action, next_state, *, key):
+        return -jnp.sum(action != state.target).astype(jnp.float32)
+
+    def terminal(self, state, *, key):
+        return state.steps >= 4
+
+    def action_mask(self, state, *, key):
+        if not self.strict:
+            return None
+        mask = self.action_space.flatten(state.target) > 0
+        return mask.reshape(self.action_space.shape) if isinstance(self.action_space, MultiBinary) else mask
 
 
 class IdleLearner(AbstractLearner):

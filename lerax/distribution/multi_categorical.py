@@ -49,7 +49,8 @@ class MultiCategorical(AbstractDistribution):
         return -jnp.sum(jnp.exp(self.log_probs) * self.log_probs)
 
     def _best(self, scores: Float[Array, " size"]) -> Int[Array, " choices"]:
-        return jnp.stack([jnp.argmax(part) for part in self._split(scores)]).astype(jnp.int32)
+        best = [jnp.argmax(part, keepdims=True) for part in self._split(scores)]
+        return jnp.concatenate(best).astype(jnp.int32)
 
     def _split(self, row: Array) -> list[Array]:
         ends = itertools.accumulate(self.nvec)

@@ -23,7 +23,7 @@ class MultiDiscrete(AbstractIntegers):
     Flattened, and in masks of actions, they stand one after the other, nvec[i] entries for each.
 
     Args:
-        nvec: How many there are at each place.
+        nvec: How many there are at each place, a row of integers.
 
     Raises:
         SettingError: There is no place, or there are less than 1 at one.
@@ -32,7 +32,7 @@ class MultiDiscrete(AbstractIntegers):
 
     nvec: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(self, nvec: Sequence[int]):
+    def __init__(self, nvec: Any):
         if np.ndim(nvec) != 1:
             raise SettingTypeError("MultiDiscrete", nvec, wrong="needs one row of counts")
         self.nvec = tuple(whole("MultiDiscrete", n) for n in nvec)

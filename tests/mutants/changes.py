@@ -453,8 +453,8 @@ CHANGES = [
     ),
     change(
         "network/network",
-        "x = x / 255",
-        "x = x / 256",
+        "return x / 255",
+        "return x / 256",
         "test_network::test_bytes_are_divided_by_255_with_and_without_convolutions",
     ),
     change(
@@ -501,10 +501,40 @@ CHANGES = [
         "test_spaces::test_a_box_draws_as_gymnasiums_does",
     ),
     change(
-        "space/discrete",
-        "value < self.n",
-        "value <= self.n",
+        "space/integers",
+        "value <= high",
+        "value < high",
         "test_spaces::test_a_discrete_space_contains_its_numbers_only",
+    ),
+    change(
+        "space/discrete",
+        "return index + self.start",
+        "return index",
+        "test_action_kinds::test_a_q_policy_values_what_it_does_wherever_choices_begin",
+    ),
+    change(
+        "distribution/categorical",
+        "== value - self.start",
+        "== value",
+        "test_distributions::test_choices_that_begin_elsewhere_are_the_same_ones",
+    ),
+    change(
+        "distribution/multi_categorical",
+        "== value[i]",
+        "== value[0]",
+        "test_distributions::test_several_choices_are_as_probable_as_each_of_them_together",
+    ),
+    change(
+        "distribution/bernoulli",
+        "self.logits, -self.logits",
+        "-self.logits, self.logits",
+        "test_distributions::test_bernoulli_variables_are_scipys",
+    ),
+    change(
+        "policy/mlp",
+        "jnp.where(measured, scaled, flat)",
+        "scaled",
+        "test_action_kinds::test_choices_among_observations_are_not_normalized",
     ),
     change(
         "tree",
@@ -754,8 +784,8 @@ CHANGES = [
     change("env/mujoco/data", "opt.timestep * frame_skip", "opt.timestep", f"{EPISODES}[Swimmer]"),
     change(
         "policy/mlp",
-        "self.seen.normalize(self.observation_space.flatten(observation), MOST)",
-        "self.observation_space.flatten(observation)",
+        "scaled = self.seen.normalize(flat, MOST)",
+        "scaled = flat",
         "test_normalization::test_normalizing_makes_a_policy_blind_to_shift_and_scale",
     ),
     change(
@@ -1049,7 +1079,7 @@ CHANGES = [
     change(
         "algorithm/off_policy/base", "self._ready(buffer) * self.gradient_steps", "self._ready(buffer)", OFTEN
     ),
-    change("algorithm/off_policy/exploring", "jnp.float32), mask).action", "jnp.float32)).action", FORBIDDEN),
+    change("algorithm/off_policy/exploring", "_alike(space, mask)", "_alike(space)", FORBIDDEN),
     change(
         "algorithm/off_policy/base",
         "self.learning_rate, progress)",
