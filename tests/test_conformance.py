@@ -28,7 +28,7 @@ from lerax import checkpoint, registry, tree
 from lerax.env import AbstractEnvLike, advance
 from lerax.errors import SettingError, SettingTypeError
 from lerax.settings import REQUIRED, settings_of
-from lerax.space import AbstractSpace, Discrete
+from lerax.space import AbstractSpace, Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from lerax.wrapper import AbstractWrapper, TransformAction, TransformObservation, TransformReward
 from lerax_cli.declared import action_kinds, plain
 from lerax_cli.values import read_value
@@ -76,6 +76,13 @@ ONE_OF_EACH = {kind_of(name): name for name in reversed(registry.ENVS)}
 WRAPPERS = concrete(lerax.wrapper, AbstractWrapper)
 TRANSFORMS = TransformAction, TransformObservation, TransformReward  # what they are given is no setting
 SPACES = concrete(lerax.space, AbstractSpace)
+OTHERS_SPACES = [  # which no environment of the registry has
+    Discrete(3, start=-1),
+    MultiDiscrete((2, 3)),
+    MultiBinary((2, 2)),
+    Dict({"b": Discrete(2, start=1), "a": Box(0, 255, (2,), np.uint8)}),
+    Tuple((MultiBinary(2), Dict({"a": Box(-1.0, 1.0)}))),
+]
 
 
 def equal(one: Any, other: Any) -> bool:
@@ -179,17 +186,20 @@ def test_a_wrapper(cls: type):
 
 @pytest.mark.parametrize("cls", SPACES, ids=lambda cls: cls.__name__)
 def test_a_space(cls: type):
-    """One that an environment has: its samples are of it, one by one and together."""
+    """One that an environment has, and others: its samples are of it, one by one and together."""
     envs = map(make_env, ONE_OF_EACH.values())
-    spaces = [s for env in envs for s in (env.action_space, env.observation_space) if type(s) is cls]
-    assert spaces, f"no environment of the registry has a {cls.__name__}: give one to a small one, and a name"
+    found = [s for env in envs for s in (env.action_space, env.observation_space)]
+    spaces = [s for s in (*found, *OTHERS_SPACES) if type(s) is cls]
+    assert spaces, f"no environment of the registry has a {cls.__name__}: add one to OTHERS_SPACES"
     for space in dict.fromkeys(spaces):
         keys = jr.split(jr.key(SEED), 16)
         sample = jax.jit(lambda key, space=space: space.sample(key=key))
         values = jax.jit(jax.vmap(sample))(keys)
-        np.testing.assert_allclose(values[3], sample(keys[3]), rtol=1e-6)
-        assert bool(jnp.all(jax.vmap(space.contains)(values))) and differs(values[:8], values[8:])
-        assert space.flatten(values[0]).shape == (space.flat_size,) and wide(values) == []
+        row = lambda number, values=values: jax.tree.map(lambda x: x[number], values)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), row(3), sample(keys[3]))
+        assert is_plain(space)
+        assert bool(jnp.all(jax.vmap(space.contains)(values))) and differs(row(slice(8)), row(slice(8, 16)))
+        assert space.flatten(row(0)).shape == (space.flat_size,) and wide(values) == []
 
 
 # Policies

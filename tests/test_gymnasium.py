@@ -28,7 +28,7 @@ from lerax.env.classic_control import Acrobot, CartPole, ContinuousMountainCar, 
 from lerax.env.mujoco import Hopper, Reacher
 from lerax.registry import ENVS
 from lerax.render import RenderError
-from lerax.space import AbstractSpace, Box, Discrete
+from lerax.space import AbstractSpace, Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from lerax.space import from_gymnasium as space_from
 from lerax.space import to_gymnasium as space_to
 from lerax.wrapper import TimeLimit
@@ -397,6 +397,8 @@ def test_environments_that_differ_in_numbers_share_what_is_compiled():
 
 
 OURS = [Box(-1.0, 2.0, (3,)), Box([-np.inf, 0.0], np.inf), Box(0, 255, (4, 4, 3), np.uint8), Discrete(5)]
+OURS += [Discrete(5, start=-7), MultiDiscrete((2, 5)), MultiBinary(3), MultiBinary((2, 2))]
+SEVERAL = [Dict({"b": Discrete(2), "a": Tuple(OURS)}), Tuple((Dict({"x": Discrete(3, start=1)}),))]
 
 
 @pytest.mark.parametrize("space", OURS, ids=str)
@@ -407,6 +409,12 @@ def test_spaces_come_back_as_they_were(space):
     assert space.contains(jnp.asarray(theirs.sample()))
 
 
+@pytest.mark.parametrize("space", SEVERAL, ids=["dict", "tuple"])
+def test_spaces_of_several_parts_come_back_as_they_were(space):
+    theirs = space_to(space)
+    assert space_from(theirs) == space and space.contains(jax.tree.map(jnp.asarray, theirs.sample()))
+
+
 def test_boxes_of_other_floats_are_of_float32():
     made = space_from(spaces.Box(-1e300, 0.5, (2,), np.float64))
     assert made == Box(-np.inf, 0.5, (2,)) and made.dtype == np.float32
@@ -415,9 +423,11 @@ def test_boxes_of_other_floats_are_of_float32():
 @pytest.mark.parametrize(
     "space, said",
     [
-        (spaces.Discrete(3, start=1), "space: a discrete space begins at 0 .*start=1.*subtract"),
+        (spaces.MultiDiscrete([3, 2], start=[0, 1]), "space: a multi-discrete space begins at 0 .*subtract"),
+        (spaces.MultiDiscrete([[3, 2]]), "MultiDiscrete: needs one row of counts"),
+        (spaces.Text(3), "space: there is none for it .*; a text has no fixed numbers"),
+        (spaces.Tuple([spaces.Sequence(spaces.Discrete(2))]), "there is none for it .*differ in length"),
         (spaces.Box(0, 9, (2,), np.int32), "space: boxes have no int32 .*allowed: floating numbers, uint8"),
-        (spaces.MultiBinary(3), "space: there is none for it .*allowed: Box, Discrete"),
         (3, "space: there is none for it"),
     ],
 )

@@ -179,7 +179,8 @@ def observation_of(space: AbstractSpace, observation: PyTree) -> PyTree:
     if isinstance(space, AbstractComposite):
         return space.joined([observation_of(*pair) for pair in space.pairs(observation)])
     if isinstance(space, AbstractIntegers):
-        return np.array(observation, np.int8 if isinstance(space, MultiBinary) else np.int64)
+        dtype = np.int8 if isinstance(space, MultiBinary) else np.int64
+        return np.array(observation, dtype)[()]  # one choice is a number there
     return np.array(observation, space.dtype)  # pyright: ignore
 
 

@@ -211,6 +211,6 @@ class GymnasiumVectorEnv(VectorEnv):
         observations, _ = self._seen()
         final = np.full(self.num_envs, None, object)
         for i in np.flatnonzero(where):
-            final[i] = jax.tree.map(lambda x, i=i: np.asarray(x[i]), observations)
+            final[i] = jax.tree.map(lambda x, i=i: x[i], observations)
         about = {"final_obs": final, "final_info": self._infos(where)}
         return about | {f"_{name}": where.copy() for name in about}
