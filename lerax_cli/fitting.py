@@ -12,7 +12,7 @@ from lerax.registry import ALGORITHM, ENV, POLICY
 from .declared import action_kinds
 from .report import BadInput
 
-DEFAULT_ALGORITHM = "ppo"  # where nothing else is known: it fits any actions
+DEFAULT_ALGORITHM = "ppo"  # where nothing else is known: it fits any actions that one of ours does
 Kinds = tuple[str, ...] | None
 SECONDS = "seconds"  # of a preset, that training took where it was measured
 CLEARLY = 2.0  # how many times as long the default may take: less than that differs from machine to machine

@@ -155,7 +155,11 @@ def test_a_q_policy_values_what_it_does_wherever_choices_begin():
 
 def test_choices_among_observations_are_not_normalized():
     """Numbers are brought to mean 0 and deviation 1; zeros and ones stay, and bytes go from 0 to 1."""
-    parts = {"choice": Discrete(3), "number": Box(-100.0, 100.0, (2,)), "picture": Box(0, 255, (2, 2, 1), "uint8")}
+    parts = {
+        "choice": Discrete(3),
+        "number": Box(-100.0, 100.0, (2,)),
+        "picture": Box(0, 255, (2, 2, 1), "uint8"),
+    }
 
     class Seen(Echo):
         def __init__(self, spaces):
@@ -172,7 +176,9 @@ def test_choices_among_observations_are_not_normalized():
     one = jax.tree.map(lambda x: x[0], many)
     flat = np.concatenate([np.eye(3)[one["choice"]], one["number"], np.ravel(one["picture"]) / 255])
     hidden = np.tanh(flat @ network.weights[0] + network.biases[0])
-    np.testing.assert_allclose(network(one), hidden @ network.weights[1] + network.biases[1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        network(one), hidden @ network.weights[1] + network.biases[1], rtol=1e-4, atol=1e-6
+    )
 
 
 def test_other_policies_refuse_with_what_fits():
@@ -188,7 +194,9 @@ def test_other_policies_refuse_with_what_fits():
 
 def test_a_policy_of_other_spaces_is_refused():
     policy = MLPActorCriticPolicy(Echo(STARTED), **SIZES, key=KEY)
-    with pytest.raises(SettingError, match=r"its observation_space is Dict\(steps: Tuple\(Discrete\(5, start=1\)"):
+    with pytest.raises(
+        SettingError, match=r"its observation_space is Dict\(steps: Tuple\(Discrete\(5, start=1\)"
+    ):
         evaluate(Echo(Discrete(3)), policy, key=KEY)
 
 
@@ -247,7 +255,9 @@ def test_wrappers_take_what_they_can_and_refuse_the_rest():
         env = Echo(space)
         flat = FlattenObservation(env)
         low, high = flat.observation_space.bounds
-        assert flat.observation_space.shape == (space.flat_size + 5,) and (low == 0).all() and (high == 1).all()
+        assert (
+            flat.observation_space.shape == (space.flat_size + 5,) and (low == 0).all() and (high == 1).all()
+        )
         steps = played(StickyActions(flat, 0.5), MLPActorCriticPolicy(flat, **SIZES, key=KEY))
         assert jax.vmap(jax.vmap(flat.observation_space.contains))(steps.observation).all()
         for make in (ClipAction, RescaleAction):
@@ -288,13 +298,15 @@ def same(ours, theirs):
 @pytest.mark.parametrize("space", SPACES, ids=IDS)
 def test_gymnasiums_checker_takes_each_kind(space):
     made = to_gymnasium(Echo(space, strict=True))
-    check_env(made)
+    check_env(made, skip_render_check=True)
     observation, info = made.reset(seed=0)
     for _ in range(3):
         action = made.action_space.sample(info["action_mask"])
         assert isinstance(space, MultiBinary) or np.array_equal(action, observation["target"])
         observation, reward, *_, info = made.step(action)
-        assert made.observation_space.contains(observation) and (reward == 0 or isinstance(space, MultiBinary))
+        assert made.observation_space.contains(observation) and (
+            reward == 0 or isinstance(space, MultiBinary)
+        )
 
 
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
@@ -302,7 +314,9 @@ def test_gymnasiums_checker_takes_each_kind(space):
 def test_vectors_are_gymnasiums(space, mode):
     env = Echo(space, strict=True)
     ours = to_gymnasium_vector(env, 2, autoreset_mode=mode)
-    theirs = SyncVectorEnv([lambda: to_gymnasium(env)] * 2, autoreset_mode=gymnasium.vector.AutoresetMode(mode))
+    theirs = SyncVectorEnv(
+        [lambda: to_gymnasium(env)] * 2, autoreset_mode=gymnasium.vector.AutoresetMode(mode)
+    )
     assert (ours.observation_space, ours.action_space) == (theirs.observation_space, theirs.action_space)
     ours.action_space.seed(0)
     same(ours.reset(seed=1), theirs.reset(seed=1))
@@ -324,7 +338,12 @@ def test_actions_of_several_parts_go_in_and_out():
         action = made.action_space.sample()
         wanted = action["a"] + action["b"][0].sum(-1) + action["b"][1].sum(-1)
         np.testing.assert_allclose(made.step(action)[1], wanted, rtol=1e-5)
-        for wrong in (3, {"a": action["a"]}, action | {"b": action["b"][:1]}, action | {"a": action["a"] * 0}):
+        for wrong in (
+            3,
+            {"a": action["a"]},
+            action | {"b": action["b"][:1]},
+            action | {"a": action["a"] * 0},
+        ):
             with pytest.raises(ValueError, match="action: must be"):
                 made.step(wrong)
         assert made.action_space["a"].shape == lead

@@ -28,7 +28,7 @@ from lerax.policy import (
     MLPQPolicy,
     MLPSquashedGaussianPolicy,
 )
-from lerax.space import Box, Dict, Discrete, MultiBinary, MultiDiscrete
+from lerax.space import Box, Discrete
 
 there = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
 needs_onnx = pytest.mark.skipif(not there, reason="needs the extra `onnx`, which `make test` installs")

@@ -6,9 +6,9 @@ import gymnasium
 import jax
 import numpy as np
 import pytest
+from gymnasium.spaces.utils import flatdim, flatten
 from jax import numpy as jnp
 from jax import random as jr
-from gymnasium.spaces.utils import flatdim, flatten
 from scipy import stats
 
 from lerax.space import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple, to_gymnasium
@@ -131,7 +131,9 @@ CHOICES = {
     "MultiBinary(4)": MultiBinary(4),
     "MultiBinary((2, 3))": MultiBinary((2, 3)),
 }
-NESTED = Dict({"z": Box(-1.0, 1.0, (2,)), "a": Tuple((*CHOICES.values(), Dict({"x": Box(0, 9, (2,), "uint8")})))})
+NESTED = Dict(
+    {"z": Box(-1.0, 1.0, (2,)), "a": Tuple((*CHOICES.values(), Dict({"x": Box(0, 9, (2,), "uint8")})))}
+)
 
 
 @pytest.mark.parametrize("text", CHOICES)
@@ -186,7 +188,9 @@ def test_what_is_made_of_several_parts_is_gymnasiums():
 def test_parts_are_found_by_name_and_place_and_have_the_only_shapes():
     assert NESTED["z"] == Box(-1.0, 1.0, (2,)) and NESTED["a"][0] == Discrete(4)
     assert NESTED.names == ("a", "z") and repr(Tuple([Discrete(2)])) == "Tuple((Discrete(2),))"
-    assert repr(Dict({"b": Discrete(2), "a": MultiBinary(1)})) == "Dict({'a': MultiBinary(1), 'b': Discrete(2)})"
+    assert (
+        repr(Dict({"b": Discrete(2), "a": MultiBinary(1)})) == "Dict({'a': MultiBinary(1), 'b': Discrete(2)})"
+    )
     with pytest.raises(TypeError, match="shape: values of several parts have none"):
         _ = NESTED.shape
 
@@ -194,7 +198,10 @@ def test_parts_are_found_by_name_and_place_and_have_the_only_shapes():
 @pytest.mark.parametrize(
     "make, said",
     [
-        (lambda: Discrete(2, start=2**31 - 1), "an int32 does not hold its values (got n=2, start=2147483647)"),
+        (
+            lambda: Discrete(2, start=2**31 - 1),
+            "an int32 does not hold its values (got n=2, start=2147483647)",
+        ),
         (lambda: MultiDiscrete(()), "MultiDiscrete: needs counts of at least 1 (got ())"),
         (lambda: MultiDiscrete((2, 0)), "MultiDiscrete: needs counts of at least 1 (got (2, 0))"),
         (lambda: MultiDiscrete([[2, 2]]), "MultiDiscrete: needs one row of counts (got [[2, 2]])"),

@@ -100,8 +100,10 @@ class EchoState(AbstractEnvState):
 
 
 class Echo(AbstractEnv):
-    """Do what you see, of a space of choices: a number that is another one costs 1, and others are not allowed
-    where `strict`. Beside it the steps are seen, which are counted from 1; after four the episode ends.
+    """Do what you see, of a space of choices: a number that is another one costs 1.
+
+    Where it is `strict` others are not allowed. Beside it the steps are seen, which are counted from 1; after
+    four of them the episode ends.
     """
 
     action_space: AbstractSpace = eqx.field(static=True)

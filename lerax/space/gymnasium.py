@@ -42,9 +42,9 @@ def to_gymnasium(space: AbstractSpace) -> "gymnasium.Space":
         case Discrete():
             return spaces.Discrete(space.n, start=space.start)
         case MultiDiscrete():
-            return spaces.MultiDiscrete(space.nvec)
+            return spaces.MultiDiscrete([*space.nvec])
         case MultiBinary():
-            return spaces.MultiBinary(space.shape if len(space.shape) > 1 else space.shape[0])
+            return spaces.MultiBinary(space.flat_size if len(space.shape) == 1 else space.shape)
         case Dict():
             return spaces.Dict({name: to_gymnasium(part) for name, part in space.items()})
         case Tuple():

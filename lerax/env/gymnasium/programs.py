@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree, Shaped, UInt32
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt32
 
 from lerax import tree
 from lerax.errors import SettingError
