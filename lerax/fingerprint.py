@@ -11,6 +11,9 @@ import numpy as np
 from jaxtyping import PyTree
 
 LONGEST = 120  # characters of a text that are kept as they are
+LATER = (
+    "later"  # marks a field that its class had not always: its default says nothing, so that older files fit
+)
 
 
 def form_of(module: PyTree) -> dict[str, str]:
@@ -50,6 +53,8 @@ def _parts(name: str, value: Any, static: bool) -> Iterator[tuple[str, str]]:
     if dataclasses.is_dataclass(kind):
         yield name, own_name
         for field in dataclasses.fields(kind):
+            if LATER in field.metadata and getattr(value, field.name, None) == field.default:
+                continue
             inside = f"{name}.{field.name}".lstrip(".")
             fixed = static or field.metadata.get("static", False)
             yield from _parts(inside, getattr(value, field.name, None), fixed)

@@ -184,3 +184,10 @@ def test_the_command_plays_a_policy_that_says_its_environment(tmp_path):
     done = lerax("eval", "model.eqx", "--episodes", "2", "--quiet", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 greedy, CartPole-v1" in done.stdout
+
+
+def test_what_came_later_says_nothing_at_its_default():
+    """So that files of before that fit: the value is the one that this policy had then."""
+    assert fingerprint(MLPActorCriticPolicy(CartPole(), key=jr.key(0))) == "1d1b0a50a2824c62"
+    assert form_of(Discrete(2)) == {"": "Discrete", "n": "2"}
+    assert form_of(Discrete(2, start=1)) == {"": "Discrete", "n": "2", "start": "1"}

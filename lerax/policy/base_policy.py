@@ -143,8 +143,8 @@ def form_of(space: AbstractSpace) -> str:
         case AbstractIntegers():
             return repr(space)
         case Dict():
-            return f"{kind}({', '.join(f'{name}: {_form(part)}' for name, part in space.items())})"
+            return f"{kind}({', '.join(f'{name}: {form_of(part)}' for name, part in space.items())})"
         case Tuple():
-            return f"{kind}({', '.join(map(_form, space.parts))})"
+            return f"{kind}({', '.join(map(form_of, space.parts))})"
     bytes_ = " of bytes" if isinstance(space, Box) and space.dtype == np.uint8 else ""
     return f"{kind} of shape {space.shape}{bytes_}"

@@ -9,6 +9,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from lerax.errors import SettingError, SettingTypeError
+from lerax.fingerprint import LATER
 
 from .integers import AbstractIntegers
 
@@ -30,7 +31,7 @@ class Discrete(AbstractIntegers):
     """
 
     n: int = eqx.field(static=True)
-    start: int = eqx.field(static=True, default=0)
+    start: int = eqx.field(static=True, default=0, metadata={LATER: True})
 
     def __init__(self, n: int, start: int = 0):
         self.n, self.start = whole("Discrete", n), whole("Discrete", start)
