@@ -21,6 +21,7 @@ from tables import check, markdown, ratios, spread, values
 JAX_PEERS = ("rejax", "sbx")
 LOGGED = "lerax, TensorBoard"
 FULLY_LOGGED = "lerax, full logging"
+HOSTED = "lerax, Gymnasium's environment"
 BARE, HELP = "python -c pass", "lerax --help"
 
 
@@ -76,6 +77,30 @@ def _ppo_report(rows: Rows) -> str:
         for name, least in (("lerax", 1.25), (LOGGED, 1.0), (FULLY_LOGGED, 1.0))
     ]
     return "\n".join([markdown(header, lines), "", *checks])
+
+
+def _hosted(quick: bool, directory: Path) -> list[Contestant]:
+    size = {"timesteps": 20_000, "calls": 1} if quick else {"timesteps": 100_000, "calls": 3}
+    train = partial(worker, "train", num_envs=8, num_steps=128, **size)
+    longer = size | {"timesteps": 10 * size["timesteps"]}  # of which it trains a tenth
+    theirs = Contestant(
+        "stable-baselines3", worker("train", "stable_baselines3", num_envs=8, num_steps=128, **longer)
+    )
+    return [Contestant(HOSTED, train("lerax_hosted")), theirs]
+
+
+def _hosted_report(rows: Rows) -> str:
+    speed = "steps_per_second"
+    lines = [
+        [name, *(spread(values(rows, name, key)) for key in ("compile_seconds", speed))] for name in rows
+    ]
+    table = markdown(["", "compile s", "steps/s"], lines)
+    if len(rows) < 2:
+        return table
+    held = check(
+        f"{HOSTED} over stable-baselines3", ratios(rows, HOSTED, "stable-baselines3", speed), "at least", 3
+    )
+    return "\n".join([table, "", held])
 
 
 def _solved(quick: bool, directory: Path) -> list[Contestant]:
@@ -186,6 +211,12 @@ SECTIONS = [
             _ppo_report,
         )
         for envs, steps in ((4, 128), (8, 256))
+    ),
+    Section(
+        "hosted",
+        "PPO on Gymnasium's own CartPole-v1, 8 envs x 128 steps (4 epochs, 4 minibatches, 64x64 tanh)",
+        _hosted,
+        _hosted_report,
     ),
     Section(
         "solved",

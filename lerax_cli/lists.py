@@ -112,6 +112,9 @@ def _list_entries(kind: Kind, json: bool) -> None:
         "WHAT IT IS": _about,
     }
     report.table([head, *(tuple(cell[name](row) for name in head) for row in rows)])
+    if kind is ENV:
+        others = " and ".join(f"{prefix}:ID" for prefix in ENV.doors)
+        report.say(f"Beside these: {others}, and classes of your own, FILE.py:CLASS or MODULE:CLASS")
 
 
 def _available(reason: str | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable
@@ -21,6 +22,7 @@ from .declared import ours, setting_name
 from .report import BadInput, Failure
 from .values import KEYS, SHORT, Given
 
+MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 NAMED_BY = {"environment": "ENV", "algorithm": "--algo", "policy": "--policy"}
 """What of the command line names a class, which a file must not."""
 
@@ -103,6 +105,26 @@ def complete(entry: Entry, cls: type) -> Entry:
         return entry
     name = f"{entry.name}:{cls.__qualname__}"
     return entry._replace(name=name, target=name)
+
+
+def of_package(env: str | None, package: str | None) -> str | None:
+    """The name of an environment of Gymnasium that a package registers.
+
+    Args:
+        env: The environment as it was named.
+        package: The package, or a module of it; None where nothing has to be imported first.
+
+    Raises:
+        BadInput: It is no environment of Gymnasium, or the package no name of one.
+    """
+    if package is None:
+        return env
+    prefix, _, id = (env or "").partition(":")
+    if prefix != "gymnasium" or not id:
+        raise BadInput("--env-package", f"is for an environment of Gymnasium (got {env!r}); gymnasium:ID")
+    if not MODULE.fullmatch(package):
+        raise BadInput("--env-package", f"not a package (got {package!r}); such as my_package or its module")
+    return f"{prefix}:{package}:{id}"
 
 
 def same(one: str, other: str) -> bool:

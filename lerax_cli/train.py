@@ -99,6 +99,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but warnings and errors.")]
 
 
+EnvPackage = Annotated[
+    str | None,
+    typer.Option(metavar="PACKAGE", help="Package that registers ENV, which is gymnasium:ID."),
+]
+
+
 def train(
     env: Annotated[
         str | None,
@@ -108,6 +114,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    env_package: EnvPackage = None,
     algo: Annotated[
         str | None,
         typer.Option(
@@ -199,7 +206,7 @@ def train(
     began = time.monotonic()
     going_on = continued.find(resume, out, name, steps) if resume is not None else None
     plan = options.plan(
-        env,
+        naming.of_package(env, env_package),
         algo=algo,
         policy=policy,
         wrap=wrap,

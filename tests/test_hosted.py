@@ -15,6 +15,7 @@ from jax import numpy as jnp
 from jax import random as jr
 
 from lerax.algorithm import PPO
+from lerax.check import check_env
 from lerax.env import advance, from_gymnasium
 from lerax.errors import LeraxWarning, SettingError
 from lerax.evaluate import evaluate
@@ -36,6 +37,7 @@ TASKS = {
     "LunarLander-v3": {},
     "BipedalWalker-v3": {"max_episode_steps": 60},
     "FrozenLake-v1": {},
+    "Blackjack-v1": {},
     "Taxi-v4": {"max_episode_steps": 40},
     "CliffWalking-v1": {"max_episode_steps": 40},
     "Hopper-v5": {},
@@ -45,6 +47,12 @@ TASKS = {
 
 def faulty(what="", **settings):
     return from_gymnasium("outside:Faulty-v0", what=what, **settings)
+
+
+def as_ours(observation):
+    """Floating numbers of 32 bits, and all else of as many."""
+    of_32 = lambda x: np.asarray(x, np.float32 if np.asarray(x).dtype.kind == "f" else np.int32)
+    return jax.tree.map(of_32, observation)
 
 
 def policy_for(env):
@@ -66,10 +74,13 @@ def test_episodes_are_those_of_gymnasium(id, workers):
     seeds = [int(jr.bits(key, (1,), jnp.uint32)[0]) for key in keys]
     theirs = [gymnasium.make(id, **TASKS[id]) for _ in seeds]
     seen = [one.reset(seed=seed)[0] for one, seed in zip(theirs, seeds, strict=True)]
+    same = lambda ours, one: jax.tree.map(np.testing.assert_array_equal, ours, as_ours(one))
+    lane = lambda tree, i: jax.tree.map(lambda leaf: np.asarray(leaf[i]), tree)
     states = jax.jit(jax.vmap(lambda key: env.initial(key=key)))(keys)
     step = jax.jit(jax.vmap(lambda state, action: advance(env, state, action, key=jr.key(0))))
     show = jax.jit(jax.vmap(lambda state: env.observation(state)))
-    np.testing.assert_array_equal(show(states), np.stack(seen).astype(show(states).dtype))
+    for i, one in enumerate(seen):
+        same(lane(show(states), i), one)
     theirs[0].action_space.seed(1)
     ended = 0
     while ended < EPISODES * LANES:
@@ -78,13 +89,13 @@ def test_episodes_are_those_of_gymnasium(id, workers):
         states = given.state
         for i, (one, action) in enumerate(zip(theirs, actions, strict=True)):
             next_one, reward, terminal_, truncated, _ = one.step(action)
-            np.testing.assert_array_equal(given.next_observation[i], np.float32(next_one))
+            same(lane(given.next_observation, i), next_one)
             assert given.reward[i] == np.float32(reward)
             assert (bool(given.terminal[i]), bool(given.truncated[i])) == (terminal_, truncated)
             if terminal_ or truncated:
                 next_one, _ = one.reset()
                 ended += 1
-            np.testing.assert_array_equal(given.observation[i], np.float32(next_one))
+            same(lane(given.observation, i), next_one)
 
 
 def test_training_is_the_same_in_processes_and_under_a_wrapper():
@@ -150,6 +161,14 @@ def test_a_state_of_which_the_objects_are_gone_begins_episodes_anew():
         state = SMALL.run(state, 32)
     assert env.fault(state.standing.env_state) is None
     assert SMALL.run(state, 64).iteration_count == 4
+
+
+def test_what_is_checked_of_one_is_what_holds_of_objects():
+    found = {one.name: one for one in check_env(faulty(at=10**6), num_steps=30, num_envs=2)}
+    assert all(one.ok for one in found.values()), found
+    assert {"steps", "ends", "picture"} <= found.keys() and not {"vmap", "determinism"} & found.keys()
+    found = {one.name: one for one in check_env(faulty("shape", at=10), num_steps=30, num_envs=2)}
+    assert not found["steps"].ok and "its space has (1,)" in found["steps"].got
 
 
 def test_settings_are_the_arguments_of_what_is_registered():

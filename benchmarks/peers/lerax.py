@@ -19,19 +19,19 @@ from settings import Settings
 from lerax.algorithm import PPO
 from lerax.callback import ConsoleBackend, JSONLBackend, LoggingCallback, TensorBoardBackend
 from lerax.callback.run_log import RunLog
-from lerax.env import advance
+from lerax.env import AbstractEnvLike, advance
 from lerax.env.classic_control import CartPole
 from lerax.policy import MLPActorCriticPolicy
 
 
-def train(settings: Settings) -> Callable[[int], int]:
-    """A function that trains with a seed and returns the environment steps it took."""
+def train(settings: Settings, env: AbstractEnvLike | None = None) -> Callable[[int], int]:
+    """A function that trains with a seed and returns the steps it took; by default on CartPole."""
+    env = CartPole() if env is None else env
     algorithm = algorithm_of(settings)
     backends = _backends(settings.logging)
 
     def run(seed: int) -> int:
         policy_key, key = jr.split(jr.key(seed))
-        env = CartPole()
         policy = MLPActorCriticPolicy(env=env, key=policy_key)
         # Building and closing the callback count: whoever logs pays for them, too.
         logging = LoggingCallback(backends(), env=env, policy=policy) if backends else nullcontext()

@@ -13,6 +13,7 @@ from jaxtyping import PyTree
 
 from lerax import tree
 from lerax.env import AbstractEnvLike, EnvContractError
+from lerax.env.hosted import AbstractHostedEnv
 from lerax.env.step import begin_episode, check_contract
 from lerax.errors import told
 from lerax.policy.base_policy import form_of
@@ -70,8 +71,24 @@ def check_env(env: AbstractEnvLike, *, num_steps: int = 1000, num_envs: int = 8)
     if not all(one.ok for one in found):
         return found
     played = play(env, jr.key(0), num_envs, num_steps)
-    found += [*_mapped(env, played), *(check(env, played) for check in PLAYED)]
+    if isinstance(
+        env.unwrapped, AbstractHostedEnv
+    ):  # no pure function: what repeats a step asks nothing of it
+        found.append(_alive(env, played))
+        checks = [check for check in PLAYED if check is not _reset] if found[-1].ok else []
+    else:
+        found += _mapped(env, played)
+        checks = PLAYED
+    found += [check(env, played) for check in checks]
     return [*found, _picture(env, played)]
+
+
+def _alive(env: AbstractEnvLike, played: Played) -> Finding:
+    """Whether an environment outside of JAX has come through all of its steps."""
+    wanted = "steps without an exception, with what the spaces say, within `timeout` seconds"
+    fault = env.fault(played.first.state)
+    hint = "mend what raised" if fault else ""
+    return Finding("steps", fault is None, "all were taken" if fault is None else str(fault), wanted, hint)
 
 
 def _contract(env: AbstractEnvLike) -> list[Finding]:
@@ -275,8 +292,10 @@ def _picture(env: AbstractEnvLike, played: Played) -> Finding:
     inner, wanted = type(env.unwrapped), f"a frame, uint8 [{HEIGHT}, {WIDTH}, 3], that shows something"
     if inner.render is AbstractEnvLike.render:
         return Finding("picture", True, "not drawn: its class has no `render`", wanted)
-    state = _of_one(played.first.state)
     try:
+        state, drawn = _of_one(played.first.state), env.to_be_drawn()
+        if drawn is not env:  # it draws while it is played
+            state = tree.on_host(eqx.filter_jit(lambda: drawn.initial(key=jr.key(0)))())
         renderer: AbstractFrameSource = headless_renderer(env, WIDTH, HEIGHT)
         with renderer:
             env.render(state, renderer)

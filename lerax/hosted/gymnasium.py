@@ -89,17 +89,20 @@ def preprocessed(env: gymnasium.Env) -> gymnasium.Env:
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """Makes an action of a space of its array; it can be pickled.
+    """Makes actions of a space of their array; it can be pickled.
 
     Attributes:
-        dtype: Of its numbers; None for a plain integer.
+        dtype: Of its numbers; None for plain integers.
     """
 
     dtype: Any
 
-    def __call__(self, arrays: list[np.ndarray]) -> Any:
+    def __call__(self, arrays: list[np.ndarray]) -> list[Any]:
         (array,) = arrays
-        return int(array) if self.dtype is None else array.astype(self.dtype)
+        if self.dtype is None:
+            return array.tolist()
+        whole = np.issubdtype(self.dtype, np.integer)
+        return list((np.rint(array) if whole else array).astype(self.dtype))
 
 
 def action_of(space: gymnasium.Space) -> Action:

@@ -10,9 +10,12 @@ from jaxtyping import Int, UInt32
 from .faults import Fault, fault_of
 from .words import COUNT, FAILED, FLAGS, HEAD, REWARD, TERMINAL, TRUNCATED, Form, Words, leaves
 
+GOES_ON = -1  # in place of a seed
 MOST_BYTES = 2**30  # of pictures that nobody has taken
 
 Rows = UInt32[np.ndarray, "lane words"]
+Given = tuple[list[Any], float, bool, bool]
+"""Arrays of an observation, the reward, whether the task is over, whether the time is up."""
 Frames = dict[tuple[int, int], np.ndarray]
 """Pictures, by the place of the environment and what had happened there."""
 
@@ -23,13 +26,13 @@ class Kind:
 
     Attributes:
         make: Makes one; it can be pickled.
-        action: Makes an action as they take it of arrays; it can be pickled, too.
+        action: Makes a list of actions of arrays with a leading axis; it can be pickled, too.
         observations: The arrays of an observation.
         actions: The arrays of an action.
     """
 
     make: Callable[[], Any]
-    action: Callable[[list[np.ndarray]], Any]
+    action: Callable[[list[np.ndarray]], list[Any]]
     observations: tuple[Form, ...]
     actions: tuple[Form, ...]
 
@@ -57,60 +60,94 @@ class Instances:
         self.fault: Fault | None = None
         self.frames: Frames = {}
 
-    def begin(self, slots: Sequence[int], seeds: Sequence[int | None], rows: Rows) -> Rows:
+    def begin(self, slots: Sequence[int], seeds: Int[np.ndarray, " lane"], rows: Rows) -> Rows:
         """Begins episodes, and writes how they begin into the rows.
 
         Args:
             slots: In which environments.
-            seeds: What to seed each with; None to go on with its own random numbers.
+            seeds: What to seed each with; GOES_ON to go on with its own random numbers.
             rows: The rows of these.
         """
-        for slot, seed, row in zip(slots, seeds, rows, strict=True):
-            self._do(slot, row, lambda env, seed=seed: (env.reset(seed=seed)[0], 0.0, False, False))
-        return rows
+        chosen = [None if seed == GOES_ON else seed for seed in seeds.tolist()]
+        begun = lambda env, seed: (env.reset(seed=seed)[0], 0.0, False, False)
+        return self._written(
+            slots, [self._done(*one, begun) for one in zip(slots, chosen, strict=True)], rows
+        )
 
-    def step(self, slots: Sequence[int], actions: Sequence[UInt32[np.ndarray, " size"]], rows: Rows) -> Rows:
+    def step(self, slots: Sequence[int], actions: UInt32[np.ndarray, "lane size"], rows: Rows) -> Rows:
         """Takes a step in each, and writes what came of it into the rows."""
-        for slot, words, row in zip(slots, actions, rows, strict=True):
-            self._do(slot, row, lambda env, words=words: env.step(self._action(words))[:4])
-        return rows
+        taken = lambda env, action: env.step(action)[:4]
+        chosen = self._kind.action(self._told.read(actions))
+        return self._written(
+            slots, [self._done(*one, taken) for one in zip(slots, chosen, strict=True)], rows
+        )
 
     def close(self) -> None:
         """Lets all go."""
         for env in self._envs:
             env.close()
 
-    def _action(self, words: UInt32[np.ndarray, " size"]) -> Any:
-        return self._kind.action(self._told.read(words))
+    def _done(self, slot: int, given: Any, what: Callable[[Any, Any], tuple]) -> Given | None:
+        """What an environment gives for what it is given; None where it has failed, now or before."""
+        if self._failed[slot]:
+            return None
+        try:
+            observation, reward, terminal, truncated = what(self._envs[slot], given)
+            return list(leaves(observation)), float(reward), bool(terminal), bool(truncated)
+        except (Exception, SystemExit) as error:  # others' code may raise what it likes
+            self._fail(slot, error)
+            return None
 
-    def _do(self, slot: int, row: UInt32[np.ndarray, " words"], what: Callable[[Any], tuple]) -> None:
-        """Lets an environment do something, and writes down what it gave."""
-        row[COUNT] += 1
-        if not self._failed[slot]:
+    def _written(self, slots: Sequence[int], given: list[Given | None], rows: Rows) -> Rows:
+        """The rows with what came of a step written into them."""
+        there = [one for one in given if one is not None]
+        if len(there) == len(rows):
             try:
-                observation, reward, terminal, truncated = what(self._envs[slot])
-                row[REWARD : REWARD + 1].view(np.float32)[0] = reward
-                self._seen.write(row[HEAD:], leaves(observation))
-                row[FLAGS] = TERMINAL * bool(terminal) | TRUNCATED * bool(truncated)
-                if self._draws:
-                    self._draw(slot, int(row[COUNT]))
-                return
-            except (Exception, SystemExit) as error:  # others' code may raise what it likes
-                self._failed[slot] = True
-                self.fault = self.fault or fault_of(error)
-        hold(row[None])
+                self._write(there, rows)
+            except ValueError:
+                there = []  # one of them, which is found below
+        if len(there) < len(rows):
+            for i, (slot, one) in enumerate(zip(slots, given, strict=True)):
+                row = rows[i : i + 1]
+                try:
+                    if one is not None:
+                        self._write([one], row)
+                except ValueError as error:
+                    self._fail(slot, error)
+                if self._failed[slot]:
+                    row[:] = held(row)
+        if self._draws:
+            for slot, row in zip(slots, rows, strict=True):
+                self._draw(slot, int(row[COUNT]))
+        return rows
+
+    def _write(self, given: list[Given], rows: Rows) -> None:
+        observations, rewards, terminal, truncated = zip(*given, strict=True)
+        self._seen.write(rows[:, HEAD:], observations)
+        rows[:, REWARD] = np.array(rewards, np.float32).view(np.uint32)
+        rows[:, COUNT] += 1
+        rows[:, FLAGS] = TERMINAL * np.array(terminal) | TRUNCATED * np.array(truncated)
+
+    def _fail(self, slot: int, error: BaseException) -> None:
+        self._failed[slot] = True
+        self.fault = self.fault or fault_of(error)
 
     def _draw(self, slot: int, count: int) -> None:
+        if self._failed[slot]:
+            return
         frame = np.array(self._envs[slot].render(), np.uint8)
         while len(self.frames) * frame.nbytes > MOST_BYTES:
             del self.frames[next(iter(self.frames))]
         self.frames[slot, count] = frame
 
 
-def hold(rows: Rows) -> None:
-    """Lets environments that have failed stand still."""
+def held(rows: Rows) -> Rows:
+    """The rows of environments that have failed, and stand still."""
+    rows = rows.copy()
+    rows[:, COUNT] += 1
     rows[:, REWARD] = 0
     rows[:, FLAGS] = TRUNCATED | FAILED
+    return rows
 
 
 def positions(count: int, parts: int) -> list[Int[np.ndarray, " some"]]:

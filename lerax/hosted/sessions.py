@@ -4,15 +4,15 @@ import atexit
 import secrets
 import threading
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 
 from .faults import EpisodesLostError, Fault
-from .instances import Kind, Rows, hold, positions
+from .instances import GOES_ON, Kind, Rows, held, positions
 from .members import AbstractMember, InProcess, OnThread
-from .words import COUNT, FLAGS, HEAD, SESSION, SLOT, WAITING, Words
+from .words import FLAGS, HEAD, SESSION, SLOT, WAITING, Words
 
 KEPT = 4  # sessions: of a training, an evaluation and a video, and one more
 MAKE_SECONDS = 300.0  # for environments to be made
@@ -57,7 +57,9 @@ class Session:
         for number in range(len(self._members)):
             self._answer(number, MAKE_SECONDS)
 
-    def do(self, name: str, slots: Int[np.ndarray, " lane"], given: list, rows: Rows) -> Rows:
+    def do(
+        self, name: str, slots: Int[np.ndarray, " lane"], given: Shaped[np.ndarray, "lane ..."], rows: Rows
+    ) -> Rows:
         """Lets environments do something.
 
         Args:
@@ -71,22 +73,16 @@ class Session:
         """
         rows = rows.copy()
         whose, places = self._where[slots].T
+        lanes_of: dict[int, Any] = {0: slice(None)}
+        if len(self._members) > 1:
+            lanes_of = {number: np.flatnonzero(whose == number) for number in np.unique(whose).tolist()}
         with self._lock:
-            asked = []
-            for number in np.unique(whose).tolist():
-                lanes = np.flatnonzero(whose == number)
+            for number, lanes in lanes_of.items():
                 if (member := self._members[number]) is not None:
-                    member.ask(name, places[lanes].tolist(), [given[i] for i in lanes], rows[lanes])
-                asked.append((number, lanes))
-            for number, lanes in asked:
+                    member.ask(name, places[lanes].tolist(), given[lanes], rows[lanes])
+            for number, lanes in lanes_of.items():
                 answer = self._answer(number, self._timeout)
-                if answer is not None:
-                    rows[lanes] = answer
-                else:
-                    rows[lanes, COUNT] += 1
-                    held = rows[lanes]
-                    hold(held)
-                    rows[lanes] = held
+                rows[lanes] = held(rows[lanes]) if answer is None else answer
         return rows
 
     def frame(self, slot: int, count: int) -> np.ndarray | None:
@@ -152,20 +148,21 @@ class Sessions:
                 self._open.popitem(last=False)[1].close()
         rows[:] = 0
         rows[:, SESSION], rows[:, SLOT] = number, np.arange(len(rows))
-        rows[:] = session.do("begin", np.arange(len(rows)), seeds[:, 0].tolist(), rows)
+        rows[:] = session.do("begin", np.arange(len(rows)), seeds[:, 0].astype(int), rows)
 
     def begin(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
         """Begins an episode in those environments that wait for one."""
         (before,), (rows,) = inputs, outputs
         rows[:] = before
         waiting = np.flatnonzero(before[:, FLAGS] & WAITING)
-        self._do("begin", [None] * len(before), rows, waiting)
+        if waiting.size:
+            self._do("begin", np.full(len(before), GOES_ON), rows, waiting)
 
     def step(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
         """Takes a step in each environment."""
         (before, actions), (rows,) = inputs, outputs
         rows[:] = before
-        self._do("step", actions, rows, np.arange(len(before)))
+        self._do("step", actions, rows, slice(None))
 
     def fault(self, rows: Rows) -> Fault | EpisodesLostError | None:
         """Why environments go no further; None where all do."""
@@ -191,15 +188,22 @@ class Sessions:
                 self._open.move_to_end(number)
             return self._open.get(number)
 
-    def _do(self, name: str, given: list | np.ndarray, rows: Rows, lanes: Int[np.ndarray, " some"]) -> None:
+    def _do(
+        self,
+        name: str,
+        given: Shaped[np.ndarray, "lane ..."],
+        rows: Rows,
+        lanes: Int[np.ndarray, " some"] | slice,
+    ) -> None:
         """Lets the environments of some lanes do something; those that are not there any more stand still."""
         numbers = rows[lanes, SESSION]
-        for number in np.unique(numbers).tolist():
-            own = lanes[numbers == number]
-            if (session := self._session(number)) is None:
-                held = rows[own]
-                hold(held)
-                rows[own] = held
-            else:
-                chosen = [given[i] for i in own]
-                rows[own] = session.do(name, rows[own, SLOT].astype(int), chosen, rows[own])
+        if (numbers != numbers[0]).any():
+            where = np.arange(len(rows))[lanes]
+            for number in np.unique(numbers):
+                self._do(name, given, rows, where[numbers == number])
+            return
+        session, before = self._session(int(numbers[0])), rows[lanes]
+        if session is None:
+            rows[lanes] = held(before)
+        else:
+            rows[lanes] = session.do(name, before[:, SLOT].astype(int), given[lanes], before)

@@ -1,7 +1,7 @@
 """What environments outside of JAX say and are told, as rows of words of 32 bits."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,24 +36,29 @@ class Words:
             self._parts.append((dtype, shape, self.size, self.size + words))
             self.size += words
 
-    def write(self, row: UInt32[np.ndarray, " words"], values: Iterable[Any]) -> None:
-        """Writes arrays into a row.
+    def write(self, rows: UInt32[np.ndarray, "lane words"], values: Sequence[Sequence[Any]]) -> None:
+        """Writes arrays into rows.
+
+        Args:
+            rows: The rows.
+            values: For each row its arrays.
 
         Raises:
             ValueError: One is of another shape, or of a kind that its place does not hold.
         """
-        for value, (dtype, shape, start, end) in zip(values, self._parts, strict=True):
-            given = np.asarray(value)
-            if given.shape != shape:
-                raise ValueError(f"an observation of shape {given.shape}; its space has {shape}")
+        for column, (dtype, shape, start, end) in zip(zip(*values, strict=True), self._parts, strict=True):
+            given = np.array(column)
+            if given.shape[1:] != shape:
+                raise ValueError(f"an observation of shape {given.shape[1:]}; its space has {shape}")
             if not _holds(dtype, given):
                 raise ValueError(f"an observation of {given.dtype}; its space has {dtype}")
-            row[start:end].view(dtype)[: given.size] = given.reshape(-1)
+            flat = given.reshape(len(rows), -1)
+            rows[:, start:end].view(dtype)[:, : flat.shape[1]] = flat
 
-    def read(self, row: UInt32[np.ndarray, " words"]) -> list[Shaped[np.ndarray, "..."]]:
-        """The arrays of a row."""
-        parts = ((row[start:end].view(dtype), shape) for dtype, shape, start, end in self._parts)
-        return [part[: math.prod(shape)].reshape(shape) for part, shape in parts]
+    def read(self, rows: UInt32[np.ndarray, "lane words"]) -> list[Shaped[np.ndarray, "lane ..."]]:
+        """The arrays in rows, each with a leading axis for these."""
+        parts = ((rows[:, start:end].view(dtype), shape) for dtype, shape, start, end in self._parts)
+        return [part[:, : math.prod(shape)].reshape(len(rows), *shape) for part, shape in parts]
 
 
 def _holds(dtype: np.dtype, given: np.ndarray) -> bool:

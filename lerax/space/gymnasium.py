@@ -56,12 +56,12 @@ def from_gymnasium(space: "gymnasium.Space") -> AbstractSpace:
     """Our space of the values of Gymnasium's.
 
     Args:
-        space: A `Box` of floating numbers, which are float32 here whatever they are there, or of bytes; a
+        space: A `Box` of bytes or of other numbers, which are float32 here whatever they are there; a
             `Discrete`; a `MultiDiscrete` of one row that begins at 0; a `MultiBinary`; or a `Dict`, whose
             names are in alphabetic order here, or a `Tuple` of these.
 
     Raises:
-        SettingError: It is a box of other numbers, or a multi-discrete space that begins elsewhere.
+        SettingError: It is a multi-discrete space that begins elsewhere.
         SettingTypeError: It is of another kind.
     """
     from gymnasium import spaces
@@ -87,9 +87,6 @@ def from_gymnasium(space: "gymnasium.Space") -> AbstractSpace:
 
 
 def _box(space: "gymnasium.spaces.Box") -> Box:
-    if not (np.issubdtype(space.dtype, np.floating) or space.dtype == np.uint8):
-        allowed = "floating numbers, uint8"
-        raise SettingError("space", space, allowed, wrong=f"boxes have no {space.dtype}")
     with np.errstate(over="ignore"):  # what is beyond float32 is infinite there
         low, high = space.low.astype(np.float32), space.high.astype(np.float32)
     return Box(low, high, dtype=np.uint8 if space.dtype == np.uint8 else np.float32)
