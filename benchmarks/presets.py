@@ -26,6 +26,7 @@ from lerax import registry
 KEY = "presets"
 EPISODES = 100
 HEAD = ("environment", "algorithm", "steps", "aim", "mean", "of each seed", "seconds of training", "measured")
+ENVS = (*registry.ENVS, "gymnasium:LunarLander-v3")
 ABOUT = f"""## Presets
 
 `lerax train ENV --algo NAME --seed S`, seeds 0, 1, ...: mean return of {EPISODES} greedy episodes
@@ -60,7 +61,7 @@ def main() -> int:
 
 def _presets() -> list[tuple[str, str]]:
     """Environment and algorithm of each preset."""
-    return [(env, algo) for env in registry.ENVS for algo in registry.presets(env)]
+    return [(env, algo) for env in ENVS for algo in registry.presets(env)]
 
 
 def _told(text: str) -> dict[tuple[str, str], list[str]]:
@@ -68,7 +69,7 @@ def _told(text: str) -> dict[tuple[str, str], list[str]]:
     block = re.search(rf"<!-- begin {KEY} -->\n(.*?)<!-- end {KEY} -->", text, re.DOTALL)
     lines = [line.strip("| ").split(" | ") for line in (block.group(1) if block else "").splitlines()]
     measured = [line for line in lines if len(line) == len(HEAD) and line[4] != "not run"]
-    return {(line[0], line[1]): line for line in measured if line[0] in registry.ENVS}
+    return {(line[0], line[1]): line for line in measured if line[0] in ENVS}
 
 
 def _aim(preset: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import warnings
 
 import gymnasium
 import imageio.v3
@@ -22,9 +21,6 @@ from lerax.evaluate import evaluate
 from lerax.hosted import HostedEnvError
 from lerax.policy import MLPActorCriticPolicy
 from lerax.wrapper import ClipReward
-
-with warnings.catch_warnings(action="ignore"):  # SWIG's, which end the process where they are errors
-    import Box2D  # noqa: F401
 
 EPISODES = int(os.environ.get("LERAX_PARITY_EPISODES", "3"))  # of each environment
 LANES = 3

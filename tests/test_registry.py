@@ -8,7 +8,7 @@ from jax import random as jr
 
 from lerax import registry
 from lerax.names import UnknownName, find, nearest
-from lerax.registry import ALGORITHMS, BACKENDS, ENVS, POLICIES, presets
+from lerax.registry import ALGORITHMS, BACKENDS, ENV, ENVS, POLICIES, presets
 from lerax.settings import settings_of
 
 ALL = [entry for entries in (ENVS, ALGORITHMS, POLICIES, BACKENDS) for entry in entries.values()]
@@ -61,7 +61,8 @@ def test_a_preset_is_valid():
     files = [path for path in resources.files("lerax.presets").iterdir() if path.name.endswith(".toml")]
     assert files
     for path in files:
-        env = ENVS[path.name.removesuffix(".toml")].load()()
+        name = path.name.removesuffix(".toml")
+        env = ENV.load(ENV.find(name if name in ENVS else f"gymnasium:{name}"))()
         for algorithm, preset in tomllib.loads(path.read_text()).items():
             assert isinstance(preset.get("score", 0.0), float) and preset.get("seconds", 1.0) > 0
             made = ALGORITHMS[algorithm].load()(**preset["algorithm"])
