@@ -3,9 +3,9 @@
 import jax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
-from .base_distribution import AbstractDistribution
+from .base_distribution import AbstractDistribution, one_of
 
 
 class Bernoulli(AbstractDistribution):
@@ -14,12 +14,35 @@ class Bernoulli(AbstractDistribution):
     Args:
         logits: Logarithms of the odds of a one.
         mask: Which numbers may be one, the others are zero; None allows all.
+        probs: Probabilities of a one, in place of logits.
+
+    Raises:
+        SettingError: Neither logits nor probs are given, or both.
     """
 
     logits: Float[Array, "..."]
 
-    def __init__(self, logits: Float[Array, "..."], mask: Bool[Array, "..."] | None = None):
-        self.logits = logits if mask is None else jnp.where(mask, logits, jnp.finfo(logits.dtype).min)
+    def __init__(
+        self,
+        logits: Float[ArrayLike, "..."] | None = None,
+        mask: Bool[Array, "..."] | None = None,
+        *,
+        probs: Float[ArrayLike, "..."] | None = None,
+    ):
+        one_of(Bernoulli, "logits", logits, "probs", probs)
+        if probs is not None:
+            logits = jnp.log(jnp.asarray(probs)) - jnp.log1p(-jnp.asarray(probs))
+        given = jnp.asarray(logits)
+        self.logits = given if mask is None else jnp.where(mask, given, -jnp.inf)
+
+    @property
+    def probs(self) -> Float[Array, "..."]:
+        """Probabilities of a one."""
+        return jax.nn.sigmoid(self.logits)
+
+    def mask(self, mask: Bool[Array, "..."]) -> "Bernoulli":
+        """The same where only some numbers may be one."""
+        return Bernoulli(self.logits, mask)
 
     def noise(self, *, key: Key[Array, ""]) -> Float[Array, "..."]:
         return jr.logistic(key, self.logits.shape, self.logits.dtype)
@@ -31,9 +54,19 @@ class Bernoulli(AbstractDistribution):
     def mode(self) -> Int[Array, "..."]:
         return (self.logits > 0).astype(jnp.int32)
 
-    def log_prob(self, value: Int[Array, "..."]) -> Float[Array, ""]:
-        return jnp.sum(jax.nn.log_sigmoid(jnp.where(value == 1, self.logits, -self.logits)))
+    def mean(self) -> Float[Array, "..."]:
+        return self.probs
+
+    def log_prob(self, value: Int[Array, "..."] | Bool[Array, "..."]) -> Float[Array, ""]:
+        logits = self._finite()
+        return jnp.sum(jax.nn.log_sigmoid(jnp.where(value == 1, logits, -logits)))
 
     def entropy(self) -> Float[Array, ""]:
-        one, zero = jax.nn.log_sigmoid(self.logits), jax.nn.log_sigmoid(-self.logits)
+        logits = self._finite()
+        one, zero = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
         return -jnp.sum(jnp.exp(one) * one + jnp.exp(zero) * zero)
+
+    def _finite(self) -> Float[Array, "..."]:
+        """Logits without infinities, of which products with 0 would be no numbers."""
+        most = jnp.finfo(self.logits.dtype).max
+        return jnp.clip(self.logits, -most, most)
