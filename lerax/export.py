@@ -1,7 +1,7 @@
 """Policies as ONNX files, which act without JAX; each is tried against its policy before it is written."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -19,6 +19,9 @@ from lerax.fingerprint import fingerprint
 from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
 from lerax.space import AbstractComposite, AbstractSpace, Box, Discrete, MultiBinary, MultiDiscrete
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 NUM_ENVS = 10
 TOLERANCE = 1e-4
@@ -82,9 +85,53 @@ def export(
         ImportError: The packages of the extra `onnx` are missing.
         OSError: The file cannot be written.
     """
-    from lerax.onnx_graph import to_onnx  # an extra
+    from lerax import onnx_graph  # an extra
 
     check_policy(policy, env)
+    _check_form(policy)
+    given = _seen(policy, env, key, num_observations)
+    forms = {name: jax.ShapeDtypeStruct(values.shape[1:], values.dtype) for name, values in given.items()}
+    act = lambda *inputs: _outputs(policy, *inputs)
+    facts = {"lerax": __version__, "env": env.name, "fingerprint": fingerprint(policy), **(metadata or {})}
+    model = onnx_graph.to_onnx(
+        act, forms, {name: str(value) for name, value in facts.items()}, name=policy.name
+    )
+    data = model.SerializeToString()
+    wanted = jax.tree.map(np.asarray, tree.compiled(jax.vmap(act))(*given.values()))
+    difference, ties = _compare(_run(data, given), wanted, policy.action_space)
+    write_atomically(Path(path), data)
+    return Exported(_said(given), _said(wanted), num_observations, difference, ties, len(data))
+
+
+def to_onnx(policy: AbstractPolicy, output_path: str | Path | None = None) -> "ModelProto":
+    """A policy as a graph for one observation, without a batch; it is not tried, as `export` does.
+
+    Args:
+        policy: The policy.
+        output_path: Where to write it, too; None for nowhere.
+
+    Returns:
+        The graph, which gives what `export` writes.
+
+    Raises:
+        SettingError: See `export`.
+        ImportError: The packages of the extra `onnx` are missing.
+        OSError: The file cannot be written.
+    """
+    from lerax import onnx_graph
+
+    _check_form(policy)
+    form = jax.eval_shape(lambda: policy.observation_space.sample(key=jr.key(0)))
+    facts = {"lerax": __version__, "fingerprint": fingerprint(policy)}
+    act = lambda observation: _outputs(policy, observation)
+    model = onnx_graph.to_onnx(act, {OBSERVATION: form}, facts, name=policy.name, batched=False)
+    if output_path is not None:
+        write_atomically(Path(output_path), model.SerializeToString())
+    return model
+
+
+def _check_form(policy: AbstractPolicy) -> None:
+    """Refuses a policy that such a file has no place for."""
     if policy.reset(key=jr.key(0)) is not None:
         wrong, hint = "has a memory, which such a file does not keep", "export one without"
         raise SettingError("policy", policy, wrong=wrong, hint=hint, said=policy.name)
@@ -93,16 +140,6 @@ def export(
             wrong = f"its {what} are made of several parts, which such a file does not take"
             hint = "train one in FlattenObservation(env)" if what == "observations" else "export another one"
             raise SettingError("policy", policy, wrong=wrong, hint=hint, said=policy.name)
-    given = _seen(policy, env, key, num_observations)
-    forms = {name: jax.ShapeDtypeStruct(values.shape[1:], values.dtype) for name, values in given.items()}
-    act = lambda *inputs: _outputs(policy, *inputs)
-    facts = {"lerax": __version__, "env": env.name, "fingerprint": fingerprint(policy), **(metadata or {})}
-    model = to_onnx(act, forms, {name: str(value) for name, value in facts.items()}, name=policy.name)
-    data = model.SerializeToString()
-    wanted = jax.tree.map(np.asarray, tree.compiled(jax.vmap(act))(*given.values()))
-    difference, ties = _compare(_run(data, given), wanted, policy.action_space)
-    write_atomically(Path(path), data)
-    return Exported(_said(given), _said(wanted), num_observations, difference, ties, len(data))
 
 
 def _outputs(policy: Any, observation: PyTree, mask: Array | None = None) -> dict[str, Array]:

@@ -38,24 +38,26 @@ def to_onnx(
     metadata: dict[str, str],
     *,
     name: str,
+    batched: bool = True,
 ) -> ModelProto:
-    """A function of one observation as a graph for a batch of any size.
+    """A function of one observation as a graph for a batch of any size, or for one.
 
     Args:
         function: Takes the inputs in their order, and gives arrays by name.
         inputs: What it takes, by name.
         metadata: What the file is to say.
         name: What to call the graph.
+        batched: Whether it takes a batch.
 
     Raises:
         SettingError: An operation in it is none of those that are known.
     """
-    (batch,) = symbolic_shape(BATCH)
-    wide = [jax.ShapeDtypeStruct((batch, *one.shape), one.dtype) for one in inputs.values()]
+    axes = symbolic_shape(BATCH) if batched else ()
+    wide = [jax.ShapeDtypeStruct((*axes, *one.shape), one.dtype) for one in inputs.values()]
     names: list[str] = []
 
     def ordered(*given: Any) -> list[Any]:
-        outputs = jax.vmap(function)(*given)
+        outputs = (jax.vmap(function) if batched else function)(*given)
         names[:] = outputs
         return [outputs[key] for key in names]
 

@@ -14,9 +14,9 @@ import pytest
 # A file imports only from rooms to the left of its own, or from inside its own room.
 ORDER = (
     "errors interval kinds settings tree files archive checkpoint fingerprint processes render hosted "
-    "backend space distribution statistics env wrapper network policy learner advantage schedule collect "
-    "evaluate player record check onnx_graph export checkpoints run callback algorithm replay presets "
-    "class_file names registry gym runs verify branch lerax_cli"
+    "backend space distribution statistics env compatibility wrapper network policy learner advantage "
+    "schedule collect evaluate benchmark player record check onnx_graph export checkpoints run callback "
+    "algorithm target buffer replay presets class_file names registry gym runs verify branch lerax_cli"
 ).split()
 # Where a package may be imported: prefixes of paths.
 CONFINED = {

@@ -14,6 +14,7 @@ from .off_policy import CrossQ as CrossQ
 from .off_policy import DiscreteSAC as DiscreteSAC
 from .off_policy import OffPolicyLearner as OffPolicyLearner
 from .off_policy import ReplayBuffer as ReplayBuffer
+from .off_policy import SACDiscrete as SACDiscrete
 from .off_policy import Transitions as Transitions
 from .on_policy import A2C as A2C
 from .on_policy import PPO as PPO

@@ -60,8 +60,8 @@ class CallbackContext(eqx.Module):
             training, of which this `run` may be a part; at most 2^31 - 1 (an int32).
     """
 
-    env: AbstractEnvLike
-    policy: AbstractPolicy
+    env: Part[AbstractEnvLike] = eqx.field(default=None)
+    policy: Part[AbstractPolicy] = eqx.field(default=None)
     algorithm: Part[AbstractAlgorithm] = eqx.field(default=None)
     locals: dict[str, Any] = eqx.field(default_factory=dict)
     learner: Part[AbstractLearner] = eqx.field(default=None)

@@ -19,6 +19,10 @@ from . import saving
 P = TypeVar("P", bound="AbstractPolicy")
 
 
+class AbstractPolicyState(eqx.Module):
+    """What a policy's memory may derive from; any tree of arrays will do."""
+
+
 class AbstractPolicy(eqx.Module):
     """Chooses actions from observations.
 

@@ -64,3 +64,7 @@ class MLPCategoricalPolicy(AbstractDiscretePolicy):
     ) -> tuple[None, Int[Array, ""]]:
         distribution = self.distribution(observation, action_mask)
         return None, distribution.mode() if key is None else distribution.sample(key=key)
+
+
+MLPDiscreteSACPolicy = MLPCategoricalPolicy
+"""Its other name."""

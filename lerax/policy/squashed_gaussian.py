@@ -94,6 +94,10 @@ class MLPSquashedGaussianPolicy(AbstractSquashedGaussianPolicy):
     batch_norm = False
 
 
+MLPSACPolicy = MLPSquashedGaussianPolicy
+"""Its other name."""
+
+
 class MLPCrossQPolicy(AbstractSquashedGaussianPolicy):
     """A squashed Gaussian policy with batch renormalisation (Bhatt et al., 2024,
     https://arxiv.org/abs/1902.05605).

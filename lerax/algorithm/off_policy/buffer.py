@@ -78,7 +78,7 @@ class ReplayBuffer(eqx.Module):
         """Steps of each environment that it holds."""
         return next(iter(self.rows.values())).shape[0] // self.num_envs
 
-    def added(self, steps: Steps) -> "ReplayBuffer":
+    def added(self, steps: Steps | Row) -> "ReplayBuffer":
         """The buffer with more steps `[time, env]` in place of the oldest.
 
         Their number divides the capacity, so that they never go over the ring's end.

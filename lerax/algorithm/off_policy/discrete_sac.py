@@ -77,6 +77,10 @@ class DiscreteSAC(AbstractSoftAlgorithm):
         return networks, log
 
 
+SACDiscrete = DiscreteSAC
+"""Its other name."""
+
+
 def _chances(policy: Any, observation: PyTree, mask: Bool[Array, "sample n"] | None) -> Categorical:
     """The distributions of the samples' actions, mapped."""
     if mask is None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from ..base_env import AbstractEnvLike
 
 if TYPE_CHECKING:
+    from gymnasium import Env
     from gymnasium.vector import AutoresetMode
 
     from .single import GymnasiumEnv
@@ -12,25 +13,30 @@ if TYPE_CHECKING:
     from .vector import GymnasiumVectorEnv
 
 
-def from_gymnasium(id: str, **arguments: Any) -> "AbstractGymnasiumTask":
+def from_gymnasium(id: "str | Env", **arguments: Any) -> "AbstractGymnasiumTask":
     """An environment that is registered with Gymnasium, stepped from compiled programs.
 
     It is no pure function of its state, see `lerax.env.hosted.AbstractHostedEnv`: all that trains, evaluates
     and draws works with it, what repeats steps does not.
 
     Args:
-        id: Its id, as `gymnasium.make` takes it; `module:id` where a module has to be imported first.
+        id: Its id, as `gymnasium.make` takes it; `module:id` where a module has to be imported first. Or
+            what `gymnasium.make` has made, which is made again as its `spec` says, and stays as it is.
         arguments: Those of the environment; and `max_episode_steps`, `workers` and `timeout`. For games of
             Atari (`ALE/...`) `preprocess`, too.
 
     Raises:
         gymnasium.error.Error: There is none of that id.
         ImportError: What it needs is not installed.
-        SettingError: An argument is of a wrong type or out of range, or there are no such spaces here.
+        SettingError: An argument is of a wrong type or out of range, there are no such spaces here, or the
+            environment that is given was not made by `gymnasium.make` alone.
         TypeError: There is no such argument.
     """
-    from .theirs import task_class
+    from .theirs import made_as, task_class
 
+    if not isinstance(id, str):
+        id, made = made_as(id)
+        arguments = made | arguments
     return task_class(id)(**arguments)
 
 

@@ -5,6 +5,8 @@ import re
 import types
 from typing import Any, ClassVar
 
+import gymnasium
+
 from lerax.errors import SettingError
 from lerax.hosted.gymnasium import ATARI, Make, action_of, arguments_of, facts_of, spec_of
 from lerax.hosted.instances import Kind
@@ -53,6 +55,23 @@ class AbstractGymnasiumTask(AbstractHostedEnv):
         kind = Kind(make, action_of(actions), forms_of(seen), forms_of(done))
         draws = "rgb_array" in metadata.get("render_modes", ())
         return kind, seen, done, float(metadata.get("render_fps") or FPS), draws
+
+
+def made_as(env: gymnasium.Env) -> tuple[str, dict[str, Any]]:
+    """The id of an environment, and the arguments that make it again.
+
+    Raises:
+        SettingError: It was not made by `gymnasium.make`, or has other wrappers than those that this puts on.
+    """
+    spec = env.spec
+    if spec is None or spec.additional_wrappers:
+        wrong = "no environment as gymnasium.make makes it"
+        hint = "register its class, with its wrappers, and give the id"
+        raise SettingError("from_gymnasium", env, wrong=wrong, hint=hint)
+    limit, registered = spec.max_episode_steps, spec_of(spec.id)
+    given = {name: value for name, value in spec.kwargs.items() if registered.kwargs.get(name) != value}
+    given.pop("render_mode", None)  # what is drawn is asked for later
+    return spec.id, given | ({} if limit == registered.max_episode_steps else {"max_episode_steps": limit})
 
 
 def _fields(cls: type) -> dict[str, Any]:
