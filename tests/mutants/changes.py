@@ -42,6 +42,9 @@ def misplaced(root: Path) -> list[str]:
 
 
 AVERAGES = "test_moving_averages::test_logged_averages_equal_numpys"
+ESTIMATORS = "test_moving::test_estimators_of_one_environment_are_sums_of_its_rewards"
+BOUNDED = "test_distribution_forms::test_squashed_between_bounds_is_a_change_of_variables"
+ENDS = "test_distribution_forms::test_bernoulli_variables_of_probabilities_are_scipys_at_the_ends_too"
 GAE = "test_advantage::test_gae_is_the_discounted_sum_of_one_step_errors"
 LOSS = "test_ppo::test_the_loss_is_that_of_the_paper"
 GRADIENT = "test_ppo::test_longer_gradients_are_scaled_down_to_the_limit"
@@ -423,16 +426,19 @@ CHANGES = [
     ),
     change(
         "distribution/squashed_normal",
-        "self.normal.log_prob_of_noise(noise) - _log_slope(before)",
+        "self.normal.log_prob_of_noise(noise) - self._log_slope(before)",
         "self.normal.log_prob_of_noise(noise)",
         "test_distributions::test_squashed_log_density_is_that_of_a_change_of_variables",
     ),
     change(
         "distribution/squashed_normal",
-        "softplus(-2 * before)",
-        "softplus(2 * before)",
+        "softplus(-2 * x)",
+        "softplus(2 * x)",
         "test_distributions::test_squashed_log_density_is_that_of_a_change_of_variables",
     ),
+    change("distribution/squashed_normal", "slope + jnp.log(", "slope - jnp.log(", BOUNDED),
+    change("distribution/bernoulli", "jnp.log1p(-", "jnp.log1p(", ENDS),
+    change("advantage", "rewards + discount *", "rewards +", ESTIMATORS),
     change("network/normalization", "variance + 1e-5", "variance + 1e-1", LAYER_NORM),
     change("network/normalization", "factor = r / deviation", "factor = 1 / deviation", RENORM),
     change("network/normalization", "d * self.scale + self.shift", "self.shift", RENORM),
@@ -514,8 +520,8 @@ CHANGES = [
     ),
     change(
         "distribution/categorical",
-        "== value - self.start",
-        "== value",
+        "expand_dims(value, -1) - self.start",
+        "expand_dims(value, -1)",
         "test_distributions::test_choices_that_begin_elsewhere_are_the_same_ones",
     ),
     change(
@@ -526,8 +532,8 @@ CHANGES = [
     ),
     change(
         "distribution/bernoulli",
-        "self.logits, -self.logits",
-        "-self.logits, self.logits",
+        "== 1, logits, -logits",
+        "== 1, -logits, logits",
         "test_distributions::test_bernoulli_variables_are_scipys",
     ),
     change(
@@ -966,8 +972,8 @@ CHANGES = [
     ),
     change(
         "distribution/categorical",
-        "jnp.where(mask, logits",
-        "jnp.where(~mask, logits",
+        "jnp.where(mask, given, jnp.finfo",
+        "jnp.where(~mask, given, jnp.finfo",
         "test_distributions::test_a_mask_leaves_only_what_is_allowed",
     ),
     change(
