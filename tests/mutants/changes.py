@@ -319,8 +319,8 @@ CHANGES = [
     ),
     change(
         "env/step",
-        "chosen = tree.where(done, fresh",
-        "chosen = tree.where(terminal, fresh",
+        "chosen = tree.where(done, next_one",
+        "chosen = tree.where(terminal, next_one",
         "test_cartpole::test_advance_tells_both_ends_apart_when_they_fall_together",
     ),
     change(
@@ -526,8 +526,8 @@ CHANGES = [
     ),
     change(
         "distribution/multi_categorical",
-        "== value[i]",
-        "== value[0]",
+        "== value[..., i : i + 1]",
+        "== value[..., :1]",
         "test_distributions::test_several_choices_are_as_probable_as_each_of_them_together",
     ),
     change(
