@@ -5,6 +5,7 @@ import os
 import resource
 import tempfile
 
+import Box2D  # noqa: F401  # before warnings are errors: where SWIG's are, its import ends the process
 import jax
 import jaxtyping
 import prefork

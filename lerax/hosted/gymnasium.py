@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import importlib
 import inspect
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,10 +38,7 @@ def spec_of(id: str) -> EnvSpec:
 def arguments_of(spec: EnvSpec) -> dict[str, Any]:
     """The arguments that an environment takes by name, with defaults: as it is registered, else its own."""
     assert spec.entry_point is not None
-    creator = spec.entry_point
-    if isinstance(creator, str):
-        with warnings.catch_warnings(action="ignore"):  # SWIG's end the process where warnings are errors
-            creator = load_env_creator(creator)
+    creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
     parameters = inspect.signature(creator).parameters.values()
     own = {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in OWN}
     return own | {name: value for name, value in spec.kwargs.items() if name not in OWN}
