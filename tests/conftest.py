@@ -4,13 +4,16 @@ import gc
 import os
 import resource
 import tempfile
+import warnings
 
-import Box2D  # noqa: F401  # before warnings are errors: where SWIG's are, its import ends the process
 import jax
 import jaxtyping
 import prefork
 import pytest
 from jax import random as jr
+
+with warnings.catch_warnings(action="ignore"):  # where SWIG's are errors, the import ends the process
+    import Box2D  # noqa: F401
 
 # Before anything imports lerax: its annotations are checked at each call.
 jaxtyping.install_import_hook("lerax", "typechecker.checked")
