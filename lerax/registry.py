@@ -229,7 +229,10 @@ BACKENDS = _entries(
 )
 
 
-DOORS = {"gymnasium": "lerax.env.gymnasium.theirs:task_class"}
+DOORS = {
+    "gymnasium": "lerax.env.gymnasium.theirs:task_class",
+    "gymnax": "lerax.env.gymnax:task_class",
+}
 ENV = Kind("environment", "lerax.envs", "lerax.env:AbstractEnvLike", ENVS, DOORS)
 ALGORITHM = Kind("algorithm", "lerax.algorithms", "lerax.algorithm:AbstractAlgorithm", ALGORITHMS)
 POLICY = Kind("policy", "lerax.policies", "lerax.policy:AbstractPolicy", POLICIES)

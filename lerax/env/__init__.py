@@ -8,5 +8,6 @@ from .contract import EnvContractError as EnvContractError
 from .gymnasium import from_gymnasium as from_gymnasium
 from .gymnasium import to_gymnasium as to_gymnasium
 from .gymnasium import to_gymnasium_vector as to_gymnasium_vector
+from .gymnax import from_gymnax as from_gymnax
 from .step import Transition as Transition
 from .step import advance as advance

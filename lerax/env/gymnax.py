@@ -1,0 +1,292 @@
+"""Environments of gymnax: each id is a class, whose settings are the task's parameters and arguments.
+
+They are pure functions, and so they are environments like ours: https://github.com/RobertTLange/gymnax.
+"""
+
+import dataclasses
+import difflib
+import functools
+import importlib
+import inspect
+import re
+import types
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax import numpy as jnp
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from lerax import tree
+from lerax.errors import SettingError, SettingTypeError
+from lerax.render import AbstractRenderer, Color, PygameRenderer, RenderError, Transform
+from lerax.settings import check_settings, setting
+from lerax.space import AbstractSpace, Box, Dict, Discrete, Tuple
+
+from .base_env import AbstractEnv, AbstractEnvState
+
+PREFIX = "gymnax:"
+INSTALL = "pip install 'lerax[gymnax]'"
+LIMIT, ENDLESS = "max_steps_in_episode", 2**31 - 1
+LARGEST = np.finfo(np.float32).max  # which gymnax writes where there is no bound
+CELL = 40  # pixels that a cell of a picture is wide
+GROUND = Color.from_hex("#1c2126")
+CHANNELS = tuple(  # colours of cells, after Paul Tol's for the colour-blind
+    Color.from_hex(text)
+    for text in (
+        "#77aadd #ee8866 #eedd88 #ffaabb #99ddff #44bb99 #bbcc33 #aaaa00 #cc79a7 #dddddd".split()
+    )
+)
+
+
+class GymnaxState(AbstractEnvState):
+    """A state of gymnax, and what its last step gave.
+
+    Attributes:
+        theirs: The state.
+        seen: What is observed of it.
+        earned: The reward of the step before it.
+        over: Whether the task ended with it.
+    """
+
+    theirs: PyTree
+    seen: PyTree
+    earned: Float[Array, ""]
+    over: Bool[Array, ""]
+
+
+class AbstractGymnaxTask(AbstractEnv[GymnaxState]):
+    """A task of gymnax; `task_class` makes the class of an id.
+
+    Its steps are those of gymnax, which begin no new episode. Termination and truncation, which gymnax before
+    1.0 gives as one, are told apart here.
+
+    Attributes:
+        id: Its id.
+    """
+
+    id: ClassVar[str]
+    arguments: ClassVar[tuple[str, ...]]
+    parameters: ClassVar[tuple[str, ...]]
+    if TYPE_CHECKING:  # type checkers would take these fields for arguments
+        observation_space: ClassVar[AbstractSpace]
+        action_space: ClassVar[AbstractSpace]
+    else:
+        observation_space: AbstractSpace = eqx.field(init=False, default=None, static=True, repr=False)
+        action_space: AbstractSpace = eqx.field(init=False, default=None, static=True, repr=False)
+
+    def __check_init__(self):
+        check_settings(self)
+        task, parameters = self._task, self._parameters
+        spaces = task.observation_space(parameters), task.action_space(parameters)
+        for name, space in zip(("observation_space", "action_space"), spaces, strict=True):
+            object.__setattr__(self, name, space_of(space))
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return f"{PREFIX}{self.id}"
+
+    @property
+    def _task(self) -> Any:
+        return _made(self.id, _given(self, self.arguments))
+
+    @property
+    def _parameters(self) -> Any:
+        """Its parameters; what is left as it was keeps what the arguments make of it."""
+        defaults, changed = self._task.default_params, dict(_given(self, self.parameters))
+        for name, value in changed.items():
+            if isinstance(value, tuple):
+                changed[name] = jnp.asarray(value, tree.dtype_of(getattr(defaults, name)))
+        return dataclasses.replace(defaults, **changed)
+
+    def initial(self, *, key: Key[Array, ""]) -> GymnaxState:
+        seen, theirs = self._task.reset_env(key, self._parameters)
+        return self._state(seen, theirs, 0.0, False)
+
+    def transition(self, state: GymnaxState, action: PyTree, *, key: Key[Array, ""]) -> GymnaxState:
+        task, parameters = self._task, self._parameters
+        step = functools.partial(task.step_env, key, state.theirs, action)
+        seen, theirs, reward, over, _ = step(parameters)
+        if not hasattr(task, "is_truncated"):  # before 1.0 this is the end of the time, too
+            *_, over, _ = step(dataclasses.replace(parameters, **{LIMIT: ENDLESS}))
+        return self._state(seen, theirs, reward, over)
+
+    def _state(self, seen: PyTree, theirs: PyTree, reward: Any, over: Any) -> GymnaxState:
+        reward, over = jnp.asarray(reward, jnp.float32), jnp.asarray(over, jnp.bool_)
+        state = GymnaxState(_narrow(theirs), _as_in(self.observation_space, seen), reward, over)
+        return tree.strongly_typed(state)
+
+    def observation(self, state: GymnaxState, *, key: Key[Array, ""] | None = None) -> PyTree:
+        return state.seen
+
+    def reward(
+        self,
+        state: GymnaxState,
+        action: PyTree,
+        next_state: GymnaxState,
+        *,
+        key: Key[Array, ""] | None = None,
+    ) -> Float[Array, ""]:
+        return next_state.earned
+
+    def terminal(self, state: GymnaxState, *, key: Key[Array, ""] | None = None) -> Bool[Array, ""]:
+        return state.over
+
+    def truncate(self, state: GymnaxState) -> Bool[Array, ""]:
+        task, parameters = self._task, self._parameters
+        if hasattr(task, "is_truncated"):
+            return jnp.asarray(task.is_truncated(state.theirs, parameters))
+        return jnp.asarray(state.theirs.time >= parameters.max_steps_in_episode)
+
+    def default_renderer(self) -> PygameRenderer:
+        space = self.observation_space
+        if not (isinstance(space, Box) and len(space.shape) == 3):
+            raise RenderError(f"{self.name} cannot be drawn: its observations are no pictures")
+        height, width, _ = space.shape
+        view = Transform(width * CELL, height * CELL, CELL, y_up=False)
+        return PygameRenderer(view.width, view.height, GROUND, view)
+
+    def render(self, state: GymnaxState, renderer: AbstractRenderer) -> None:
+        """Draws the cells of what is observed, each in the colour of the last channel that is on there."""
+        seen = np.asarray(state.seen) != 0
+        last = seen.shape[-1] - 1 - np.argmax(seen[..., ::-1], axis=-1)
+        renderer.clear()
+        for row, column in np.argwhere(seen.any(-1)).tolist():
+            color = CHANNELS[int(last[row, column]) % len(CHANNELS)]
+            renderer.draw_rect((column + 0.5, row + 0.5), 1, 1, color)
+        renderer.draw()
+
+
+def from_gymnax(id: str, **arguments: Any) -> AbstractGymnaxTask:
+    """A task of gymnax.
+
+    Args:
+        id: Its id, as `gymnax.make` takes it; `module:id` where a module has to be imported first.
+        arguments: Its parameters, such as `max_steps_in_episode`, and the arguments of its class.
+
+    Raises:
+        SettingError: There is none of that id, an argument is out of range, or there are no such spaces here.
+        ImportError: gymnax or what it needs is not installed.
+        TypeError: There is no such argument.
+    """
+    return task_class(id)(**arguments)
+
+
+@functools.cache
+def task_class(id: str) -> type[AbstractGymnaxTask]:
+    """The class of an id.
+
+    Args:
+        id: As `from_gymnax` takes it.
+
+    Raises:
+        SettingError: There is none.
+        ImportError: gymnax, what it needs or the module is not installed.
+    """
+    task = _made(id, ())
+    defaults = task.default_params
+    theirs = {field.name: getattr(defaults, field.name) for field in dataclasses.fields(defaults)}
+    taken = inspect.signature(type(task)).parameters.items()
+    own = {name: one.default for name, one in taken if name not in theirs}
+    said = {LIMIT: "Steps after which an episode is truncated."}
+    parameters = {
+        name: _setting(name, value, said.get(name, "A parameter of the task."))
+        for name, value in theirs.items()
+    }
+    arguments = {
+        name: _setting(name, value, "An argument of the task's class.", static=True)
+        for name, value in own.items()
+    }
+    fields = {name: field for name, field in (parameters | arguments).items() if field is not None}
+    body = {
+        "__module__": __name__,
+        "__doc__": f"`{id}` of gymnax, see `AbstractGymnaxTask`.",
+        "__annotations__": dict.fromkeys(fields, Any),
+        "id": id,
+        "arguments": tuple(name for name in fields if name in arguments),
+        "parameters": tuple(name for name in fields if name in parameters),
+    }
+    name = re.sub(r"\W", "_", id)
+    return types.new_class(name, (AbstractGymnaxTask,), exec_body=lambda own: own.update(body | fields))
+
+
+def _setting(name: str, default: Any, help: str, static: bool | None = None) -> Any:
+    """The setting of a parameter or an argument; None for one that no plain value stands for."""
+    default = default.tolist() if hasattr(default, "tolist") else default
+    default = tuple(default) if isinstance(default, list) else default
+    limits = {"at_least": 1} if name == LIMIT else {}
+    try:
+        field = setting(default, help, kw_only=True, static=static, **limits)
+        converted = field.metadata["setting"].convert(default)
+    except (SettingError, KeyError):
+        return None
+    return field if converted == default and not hasattr(AbstractGymnaxTask, name) else None
+
+
+def _given(env: AbstractGymnaxTask, names: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
+    """Those of the settings that are not what they are by default."""
+    fields = type(env).__dataclass_fields__
+    pairs = ((name, getattr(env, name), fields[name].default) for name in names)
+    return tuple((name, value) for name, value, usual in pairs if eqx.is_array(value) or value != usual)
+
+
+def _gymnax() -> Any:
+    try:
+        return importlib.import_module("gymnax")
+    except ImportError as error:
+        raise ImportError(f"{error}; {INSTALL}") from error
+
+
+@functools.cache
+def _made(id: str, arguments: tuple[tuple[str, Any], ...]) -> Any:
+    """The object of a task, one for all that are alike: compiled programs are known by it."""
+    gymnax = _gymnax()
+    module, _, name = id.rpartition(":")
+    if module:
+        importlib.import_module(module)
+    if name not in gymnax.registered_envs:
+        near = difflib.get_close_matches(name, gymnax.registered_envs, 3, 0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else ""
+        allowed = "" if near else ", ".join(gymnax.registered_envs)
+        raise SettingError("id", name, allowed, wrong="gymnax has no such task", hint=hint)
+    return gymnax.make(name, **dict(arguments))[0]
+
+
+def space_of(space: Any) -> AbstractSpace:
+    """Our space of the values of gymnax's.
+
+    Raises:
+        SettingTypeError: It is of another kind.
+    """
+    match type(space).__name__:
+        case "Discrete":
+            return Discrete(int(space.n))
+        case "Box":
+            low, high = (np.broadcast_to(np.asarray(x, np.float32), space.shape) for x in (space.low, space.high))
+            low, high = np.where(low <= -LARGEST, -np.inf, low), np.where(high >= LARGEST, np.inf, high)
+            return Box(low, high, tuple(space.shape))
+        case "Dict":
+            return Dict({name: space_of(part) for name, part in space.spaces.items()})
+        case "Tuple":
+            return Tuple([space_of(part) for part in space.spaces])
+    raise SettingTypeError("space", space, "Box, Discrete, Dict, Tuple", wrong="there is none for it")
+
+
+def _narrow(values: PyTree) -> PyTree:
+    """The same numbers as arrays of 32 bits, booleans and keys as they are."""
+
+    def one(leaf: Any) -> Array:
+        array = jnp.asarray(leaf)
+        for kind, dtype in ((jnp.floating, jnp.float32), (jnp.signedinteger, jnp.int32)):
+            if jnp.issubdtype(array.dtype, kind):
+                return array.astype(dtype)
+        return array
+
+    return jax.tree.map(one, values)
+
+
+def _as_in(space: AbstractSpace, value: PyTree) -> PyTree:
+    """An observation in the types of its space: gymnax gives whole numbers in some boxes."""
+    value = _narrow(dict(value) if isinstance(space, Dict) else value)
+    return value.astype(jnp.float32) if isinstance(space, Box) else value
