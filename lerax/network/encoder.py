@@ -33,6 +33,7 @@ ENCODERS: dict[str, tuple[Filters, ...]] = {
     "minatar": (Filters(16, 3, 1),),
 }
 AUTO = "auto"
+SMALL = 3  # the size of filters up to which they are a product of matrices
 
 
 def filters_of(space: AbstractSpace, encoder: str) -> tuple[Filters, ...]:
@@ -101,13 +102,33 @@ class Encoder(eqx.Module):
         )
 
     def __call__(self, picture: Float[Array, "height width channels"]) -> Float[Array, " features"]:
-        x = picture[None]
+        x = picture
         for i, (one, weight, bias) in enumerate(zip(self.filters, self.weights, self.biases, strict=True)):
-            kernel = weight.reshape(one.size, one.size, -1, one.channels)
-            strides, order = (one.stride, one.stride), ("NHWC", "HWIO", "NHWC")
-            x = lax.conv_general_dilated(x, kernel, strides, "VALID", dimension_numbers=order) + bias
+            x = _convolved(x, weight, one) + bias
             x = jax.nn.relu(self.layer_norms[i](x) if self.layer_norms else x)
         return jnp.ravel(x)
+
+
+def _convolved(
+    picture: Float[Array, "height width in"], weight: Float[Array, "inputs out"], one: Filters
+) -> Float[Array, "height2 width2 out"]:
+    """What a layer's filters make of a picture, without bias.
+
+    Small filters are one product of matrices: their gradients take a quarter of the time on CPUs, where XLA has
+    only a slow convolution inside of loops.
+    """
+    if one.size > SMALL:
+        kernel = weight.reshape(one.size, one.size, -1, one.channels)
+        strides, order = (one.stride, one.stride), ("NHWC", "HWIO", "NHWC")
+        return lax.conv_general_dilated(picture[None], kernel, strides, "VALID", dimension_numbers=order)[0]
+    height, width = _grid(picture.shape, [one])
+    down, right, depth = (height - 1) * one.stride + 1, (width - 1) * one.stride + 1, picture.shape[2]
+    shifted = [
+        lax.slice(picture, (y, x, 0), (y + down, x + right, depth), (one.stride, one.stride, 1))
+        for y in range(one.size)
+        for x in range(one.size)
+    ]
+    return jnp.concatenate(shifted, axis=-1) @ weight
 
 
 def _grid(shape: Sequence[int], filters: Sequence[Filters]) -> tuple[int, int]:
