@@ -137,8 +137,8 @@ def test_settings_are_parameters_and_arguments(installed):
     env = from_gymnax("Since-v0", size=1, gain=5.0, table=[1.0, 3.0], max_steps_in_episode=7)
     given = advance(env, env.initial(key=jr.key(0)), jnp.int32(1), key=jr.key(1))
     assert given.terminal and given.reward == 15
-    assert not hasattr(type(env), "__dict__") or "reward" not in env.parameters
-    with pytest.raises(SettingError, match=r"max_steps_in_episode: must be at least 1|out of range"):
+    assert "reward" not in env.parameters  # an environment has a method of that name
+    with pytest.raises(SettingError, match="max_steps_in_episode.*at least 1"):
         from_gymnax("Since-v0", max_steps_in_episode=0)
     with pytest.raises(TypeError, match="speed"):
         from_gymnax("Since-v0", speed=1)
@@ -169,7 +169,7 @@ def test_names_that_there_are_not(installed, monkeypatch):
 def test_pictures_have_a_colour_for_each_channel(installed):
     env = from_gymnax("Since-v0")
     state = env.transition(env.initial(key=jr.key(0)), jnp.int32(1), key=jr.key(0))
-    with headless_renderer(env.default_renderer()) as renderer:
+    with headless_renderer(env, 200, 160) as renderer:
         env.render(jax.device_get(state), renderer)
         frame = renderer.as_array()
     assert frame.shape == (160, 200, 3)
@@ -216,7 +216,7 @@ TASKS = {  # with the limits that show both ends, where there are two
 
 
 @real
-@pytest.mark.filterwarnings("ignore")  # of gymnax and what it imports
+@pytest.mark.filterwarnings("ignore")  # those of gymnax and what it imports
 @pytest.mark.parametrize("id", TASKS)
 def test_episodes_are_those_of_gymnax(id):
     """Observations, rewards and states as of `step_env`, and ends as with and without a limit."""

@@ -263,7 +263,8 @@ def space_of(space: Any) -> AbstractSpace:
         case "Discrete":
             return Discrete(int(space.n))
         case "Box":
-            low, high = (np.broadcast_to(np.asarray(x, np.float32), space.shape) for x in (space.low, space.high))
+            bounds = np.asarray(space.low, np.float32), np.asarray(space.high, np.float32)
+            low, high = (np.broadcast_to(bound, space.shape) for bound in bounds)
             low, high = np.where(low <= -LARGEST, -np.inf, low), np.where(high >= LARGEST, np.inf, high)
             return Box(low, high, tuple(space.shape))
         case "Dict":
