@@ -53,7 +53,7 @@ def space(kind, **parts):
 
 
 class Before:
-    """A corridor as tasks were before 1.0: the end of the time is an end like another. Action 1 goes right."""
+    """A corridor as tasks were before 1.0: the end of the time is an end like another. 1 goes right."""
 
     def __init__(self, size: int = 3):
         self.size = size
@@ -198,8 +198,8 @@ def test_presets_of_minatar_are_those_of_gymnaxs_tasks():
 
 
 @pytest.mark.skipif(INSTALLED, reason="gymnax is installed")
-def test_what_is_not_installed_is_named_in_one_line():
-    done = terminal.run("train", "gymnax:Breakout-MinAtar")
+def test_what_is_not_installed_is_named_in_one_line(tmp_path):
+    done = terminal.run("train", "gymnax:Breakout-MinAtar", cwd=tmp_path)
     assert done.returncode == 2
     assert "ENV: not available (got 'gymnax:Breakout-MinAtar')" in done.stderr
     assert "pip install 'lerax[gymnax]'" in done.stderr and done.stderr.count("\n") == 1

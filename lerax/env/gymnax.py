@@ -34,9 +34,7 @@ CELL = 40  # pixels that a cell of a picture is wide
 GROUND = Color.from_hex("#1c2126")
 CHANNELS = tuple(  # colours of cells, after Paul Tol's for the colour-blind
     Color.from_hex(text)
-    for text in (
-        "#77aadd #ee8866 #eedd88 #ffaabb #99ddff #44bb99 #bbcc33 #aaaa00 #cc79a7 #dddddd".split()
-    )
+    for text in ("#77aadd #ee8866 #eedd88 #ffaabb #99ddff #44bb99 #bbcc33 #aaaa00 #cc79a7 #dddddd".split())
 )
 
 

@@ -114,8 +114,8 @@ def _convolved(
 ) -> Float[Array, "height2 width2 out"]:
     """What a layer's filters make of a picture, without bias.
 
-    Small filters are one product of matrices: their gradients take a quarter of the time on CPUs, where XLA has
-    only a slow convolution inside of loops.
+    Small filters are one product of matrices: their gradients take a quarter of the time on CPUs, where
+    XLA's convolutions inside of loops are slow.
     """
     if one.size > SMALL:
         kernel = weight.reshape(one.size, one.size, -1, one.channels)
