@@ -243,8 +243,8 @@ def test_episodes_are_those_of_gymnax(id):
         state, age = given.state, age + 1
         over = unlimited(jr.fold_in(key, 0), inner, action)
         seen, inner, reward, _, _ = theirs(jr.fold_in(key, 0), inner, action)
-        np.testing.assert_allclose(given.next_observation, seen, rtol=1e-6, atol=1e-6)
-        np.testing.assert_allclose(given.reward, reward, rtol=1e-6)
+        np.testing.assert_allclose(given.next_observation, seen, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(given.reward, reward, rtol=1e-4, atol=1e-5)
         assert (bool(given.terminal), bool(given.truncated)) == (bool(over), age == limit)
         found |= {"terminal"} if over else {"truncated"} if age == limit else set()
         if over or age == limit:
