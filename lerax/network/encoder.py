@@ -33,7 +33,6 @@ ENCODERS: dict[str, tuple[Filters, ...]] = {
     "minatar": (Filters(16, 3, 1),),
 }
 AUTO = "auto"
-SMALL = 3  # the size of filters up to which they are a product of matrices
 
 
 def filters_of(space: AbstractSpace, encoder: str) -> tuple[Filters, ...]:
@@ -114,13 +113,8 @@ def _convolved(
 ) -> Float[Array, "height2 width2 out"]:
     """What a layer's filters make of a picture, without bias.
 
-    Small filters are one product of matrices: their gradients take a quarter of the time on CPUs, where
-    XLA's convolutions inside of loops are slow.
+    As one product of matrices: XLA's convolutions take ten times as long inside of loops on CPUs.
     """
-    if one.size > SMALL:
-        kernel = weight.reshape(one.size, one.size, -1, one.channels)
-        strides, order = (one.stride, one.stride), ("NHWC", "HWIO", "NHWC")
-        return lax.conv_general_dilated(picture[None], kernel, strides, "VALID", dimension_numbers=order)[0]
     height, width = _grid(picture.shape, [one])
     down, right, depth = (height - 1) * one.stride + 1, (width - 1) * one.stride + 1, picture.shape[2]
     shifted = [
