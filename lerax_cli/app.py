@@ -87,6 +87,13 @@ def run(arguments: list[str]) -> int:
         say(f"lerax: error: {error}")
         return 1
     except Exception as error:
+        from lerax.hosted import HostedEnvError  # not for the list of commands
+
+        if isinstance(error, HostedEnvError):
+            if "--debug" in arguments:
+                say(error.traceback)
+            say(f"lerax: error: {error}")
+            return 1
         if not hasattr(error, "format_message"):
             raise
         return _refuse(error)

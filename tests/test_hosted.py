@@ -202,11 +202,13 @@ def test_the_command_trains_shows_and_goes_on(tmp_path):
 def test_the_command_saves_what_was_learned_before_a_fault(tmp_path):
     shutil.copy(outside.__file__, tmp_path)
     few = ["--set", "num_steps=16", "--set", "policy.hidden_sizes=[8]", "--progress", "off"]
-    name = ["gymnasium:outside:Faulty-v0", "--set", "env.what=raise", "--set", "env.at=30", "--name", "a"]
+    name = ["gymnasium:outside:Faulty-v0", "--set", "env.what=raise", "--set", "env.at=5", "--name", "a"]
     done = terminal.forked("train", *name, "--steps", "640", *few, cwd=tmp_path)
     assert done.returncode == 1 and "RuntimeError: the wheel came off" in done.stderr
     assert "the wheel came off" in (tmp_path / "logs/a/traceback.txt").read_text()
     assert (tmp_path / "logs/a/policy.eqx").exists()
     assert terminal.facts(tmp_path / "logs/a")["status"] == "failed"
+    played = terminal.forked("eval", "a", "--trust", name[0], "--episodes", "4", cwd=tmp_path)
+    assert played.returncode == 1 and played.stderr.splitlines()[-1].startswith("lerax: error: gymnasium:out")
     again = terminal.forked("verify", "a", "--replay", "1", "--trust", name[0], cwd=tmp_path)
     assert again.returncode == 1 and "cannot be repeated" in again.stderr

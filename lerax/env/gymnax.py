@@ -213,9 +213,9 @@ def _setting(name: str, default: Any, help: str, static: bool | None = None) -> 
     """The setting of a parameter or an argument; None for one that no plain value stands for."""
     default = default.tolist() if hasattr(default, "tolist") else default
     default = tuple(default) if isinstance(default, list) else default
-    limits = {"at_least": 1} if name == LIMIT else {}
+    least = 1 if name == LIMIT else None
     try:
-        field = setting(default, help, kw_only=True, static=static, **limits)
+        field = setting(default, help, kw_only=True, static=static, at_least=least)
         converted = field.metadata["setting"].convert(default)
     except (SettingError, KeyError):
         return None

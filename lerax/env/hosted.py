@@ -58,7 +58,6 @@ class Facts(NamedTuple):
         action_space: Space of the actions.
         render_fps: Frames per second to show it at.
         draws: Whether it gives pictures.
-        kind: What makes it.
         sessions: Its objects.
         numbers: Those of the functions that begin and step it.
     """
@@ -67,7 +66,6 @@ class Facts(NamedTuple):
     action_space: AbstractSpace
     render_fps: float
     draws: bool
-    kind: Kind
     sessions: Sessions
     numbers: dict[str, int]
 
@@ -227,7 +225,7 @@ def facts(env: AbstractHostedEnv) -> Facts:
         name = repr(key).encode()
         functions = (sessions.initial, sessions.begin, sessions.step)
         numbers = {f.__name__: host_call.register(key, f.__name__.encode() + name, f) for f in functions}
-        _known[key] = Facts(observations, actions, fps, draws, kind, sessions, numbers)
+        _known[key] = Facts(observations, actions, fps, draws, sessions, numbers)
     return _known[key]
 
 

@@ -148,8 +148,3 @@ def held(rows: Rows) -> Rows:
     rows[:, REWARD] = 0
     rows[:, FLAGS] = TRUNCATED | FAILED
     return rows
-
-
-def positions(count: int, parts: int) -> list[Int[np.ndarray, " some"]]:
-    """So many places in so many parts of nearly the same size."""
-    return np.array_split(np.arange(count), parts)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from .faults import EpisodesLostError, Fault
-from .instances import GOES_ON, Kind, Rows, held, positions
+from .instances import GOES_ON, Kind, Rows, held
 from .members import AbstractMember, InProcess, OnThread
 from .words import FLAGS, HEAD, SESSION, SLOT, WAITING, Words
 
@@ -50,7 +50,7 @@ class Session:
         self._timeout, self._lock = options.timeout, threading.Lock()
         self._members: list[AbstractMember | None] = []
         self._where = np.empty((count, 2), int)  # of each place: whose it is, and which of theirs
-        for number, places in enumerate(positions(count, max(workers, 1))):
+        for number, places in enumerate(np.array_split(np.arange(count), max(workers, 1))):
             self._where[places] = np.stack([np.full(len(places), number), np.arange(len(places))], 1)
             one = InProcess(kind, len(places)) if workers else OnThread(kind, len(places), options.draws)
             self._members.append(one)
