@@ -26,7 +26,8 @@ from lerax import registry
 KEY = "presets"
 EPISODES = 100
 HEAD = ("environment", "algorithm", "steps", "aim", "mean", "of each seed", "seconds of training", "measured")
-ENVS = (*registry.ENVS, "gymnasium:LunarLander-v3")
+GAMES = ("Asterix", "Breakout", "Freeway", "SpaceInvaders")
+ENVS = (*registry.ENVS, "gymnasium:LunarLander-v3", *(f"gymnax:{game}-MinAtar" for game in GAMES))
 ABOUT = f"""## Presets
 
 `lerax train ENV --algo NAME --seed S`, seeds 0, 1, ...: mean return of {EPISODES} greedy episodes
