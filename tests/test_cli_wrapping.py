@@ -35,7 +35,7 @@ REFUSED = [  # of CartPole, whose actions are discrete and whose observations ha
     (["identity=1"], ["identity: too many values (got 1); it has no settings"]),
     (["clip_reward={hihg = 1}"], ["clip_reward.hihg", "no such setting; did you mean high"]),
     (["clip_reward=[1, -1]"], ["clip_reward: low must be below high (got 1.0 and -1.0)"]),
-    (["rescale_action"], ["rescale_action: needs actions in a Box (got Discrete(n=2))"]),
+    (["rescale_action"], ["rescale_action: needs actions in a Box (got Discrete(2))"]),
     (["identity", "rescale_observation"], ["rescale_observation: needs bounded observations"]),
     (["transform_reward"], ["takes a Python function", "(got 'transform_reward')", "MODULE:CLASS"]),
     (["own:Wrapper"], ["no name of a wrapper (got 'own:Wrapper')", "MODULE:CLASS"]),
