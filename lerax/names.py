@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from . import class_file
 
-OBJECT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+OBJECT = re.compile(f"{MODULE.pattern}:{MODULE.pattern}")
 """How a class is named by its place: `package.module:Class`."""
 FEW = 3  # of which it is said what they are, too
 

@@ -6,7 +6,7 @@ and range are read from there by the constructor, the command line, configuratio
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import SettingError, SettingTypeError
@@ -80,6 +80,14 @@ def data_of(cls: type) -> frozenset[str]:
 def setting_values(module: object) -> dict[str, Any]:
     """The values that an instance's settings have."""
     return {name: getattr(module, name) for name in settings_of(type(module))}
+
+
+def changed_settings(module: object, names: Iterable[str]) -> tuple[tuple[str, Any], ...]:
+    """Those of some settings that are not at their defaults, with their values; arrays count as such."""
+    declared = settings_of(type(module))
+    pairs = ((name, getattr(module, name)) for name in names)
+    changed = lambda name, value: hasattr(value, "shape") or value != declared[name].default
+    return tuple(pair for pair in pairs if changed(*pair))
 
 
 def take_settings(module: object, given: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from typing import Any
 from lerax import class_file
 from lerax.class_file import FILE, SourceError
 from lerax.errors import SettingError
-from lerax.names import OBJECT, Entry, Kind, UnknownName, hint
+from lerax.names import MODULE, OBJECT, Entry, Kind, UnknownName, hint
 from lerax.registry import ENV, POLICY
 from lerax.runs import Run
 from lerax.runs import find as find_in
@@ -22,7 +21,6 @@ from .declared import ours, setting_name
 from .report import BadInput, Failure
 from .values import KEYS, SHORT, Given
 
-MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 NAMED_BY = {"environment": "ENV", "algorithm": "--algo", "policy": "--policy"}
 """What of the command line names a class, which a file must not."""
 

@@ -8,8 +8,6 @@ import difflib
 import functools
 import importlib
 import inspect
-import re
-import types
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
@@ -21,10 +19,11 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from lerax import tree
 from lerax.errors import SettingError, SettingTypeError
 from lerax.render import AbstractRenderer, Color, PygameRenderer, RenderError, Transform
-from lerax.settings import check_settings, setting
+from lerax.settings import changed_settings, check_settings, setting
 from lerax.space import AbstractSpace, Box, Dict, Discrete, Tuple
 
 from .base_env import AbstractEnv, AbstractEnvState
+from .task_class import class_of
 
 PREFIX = "gymnax:"
 INSTALL = "pip install 'lerax[gymnax]'"
@@ -87,12 +86,12 @@ class AbstractGymnaxTask(AbstractEnv[GymnaxState]):
 
     @property
     def _task(self) -> Any:
-        return _made(self.id, _given(self, self.arguments))
+        return _made(self.id, changed_settings(self, self.arguments))
 
     @property
     def _parameters(self) -> Any:
         """Its parameters; what is left as it was keeps what the arguments make of it."""
-        defaults, changed = self._task.default_params, dict(_given(self, self.parameters))
+        defaults, changed = self._task.default_params, dict(changed_settings(self, self.parameters))
         for name, value in changed.items():
             if isinstance(value, tuple):
                 changed[name] = jnp.asarray(value, tree.dtype_of(getattr(defaults, name)))
@@ -197,16 +196,14 @@ def task_class(id: str) -> type[AbstractGymnaxTask]:
         for name, value in own.items()
     }
     fields = {name: field for name, field in (parameters | arguments).items() if field is not None}
-    body = {
-        "__module__": __name__,
-        "__doc__": f"`{id}` of gymnax, see `AbstractGymnaxTask`.",
-        "__annotations__": dict.fromkeys(fields, Any),
-        "id": id,
-        "arguments": tuple(name for name in fields if name in arguments),
-        "parameters": tuple(name for name in fields if name in parameters),
-    }
-    name = re.sub(r"\W", "_", id)
-    return types.new_class(name, (AbstractGymnaxTask,), exec_body=lambda own: own.update(body | fields))
+    return class_of(
+        AbstractGymnaxTask,
+        id,
+        "gymnax",
+        fields,
+        arguments=tuple(name for name in fields if name in arguments),
+        parameters=tuple(name for name in fields if name in parameters),
+    )
 
 
 def _setting(name: str, default: Any, help: str, static: bool | None = None) -> Any:
@@ -220,13 +217,6 @@ def _setting(name: str, default: Any, help: str, static: bool | None = None) -> 
     except (SettingError, KeyError):
         return None
     return field if converted == default and not hasattr(AbstractGymnaxTask, name) else None
-
-
-def _given(env: AbstractGymnaxTask, names: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
-    """Those of the settings that are not what they are by default."""
-    fields = type(env).__dataclass_fields__
-    pairs = ((name, getattr(env, name), fields[name].default) for name in names)
-    return tuple((name, value) for name, value, usual in pairs if eqx.is_array(value) or value != usual)
 
 
 def _gymnax() -> Any:

@@ -1,8 +1,6 @@
 """Environments of Gymnasium: each id is a class, whose settings are the arguments of what is registered."""
 
 import functools
-import re
-import types
 from typing import Any, ClassVar
 
 import gymnasium
@@ -10,10 +8,11 @@ import gymnasium
 from lerax.errors import SettingError
 from lerax.hosted.gymnasium import ATARI, Make, action_of, arguments_of, facts_of, spec_of
 from lerax.hosted.instances import Kind
-from lerax.settings import setting
+from lerax.settings import changed_settings, setting, settings_of
 from lerax.space import AbstractSpace, from_gymnasium
 
 from ..hosted import AbstractHostedEnv, forms_of
+from ..task_class import class_of
 
 PREFIX = "gymnasium:"
 FPS = 30.0  # where an environment does not say
@@ -47,9 +46,8 @@ class AbstractGymnasiumTask(AbstractHostedEnv):
         return f"{PREFIX}{self.id}"
 
     def describe(self, draws: bool) -> tuple[Kind, AbstractSpace, AbstractSpace, float, bool]:
-        own, defaults = vars(self), {name: field.default for name, field in _fields(type(self)).items()}
-        given = tuple((name, own[name]) for name in self.arguments if own[name] != defaults[name])
-        make = Make(self.id, given, self.max_episode_steps, bool(own.get(PREPROCESS)), draws)
+        given, preprocess = changed_settings(self, self.arguments), bool(getattr(self, PREPROCESS, False))
+        make = Make(self.id, given, self.max_episode_steps, preprocess, draws)
         observations, actions, metadata = facts_of(make)
         seen, done = from_gymnasium(observations), from_gymnasium(actions)
         kind = Kind(make, action_of(actions), forms_of(seen), forms_of(done))
@@ -74,10 +72,6 @@ def made_as(env: gymnasium.Env) -> tuple[str, dict[str, Any]]:
     return spec.id, given | ({} if limit == registered.max_episode_steps else {"max_episode_steps": limit})
 
 
-def _fields(cls: type) -> dict[str, Any]:
-    return cls.__dataclass_fields__  # type: ignore[attr-defined]
-
-
 @functools.cache
 def task_class(id: str) -> type[AbstractGymnasiumTask]:
     """The class of an id.
@@ -94,20 +88,13 @@ def task_class(id: str) -> type[AbstractGymnasiumTask]:
     if id.startswith(ATARI):
         said = "Grey pictures of 84 x 84 pixels, four at once, each action held for four frames."
         fields[PREPROCESS] = setting(True, said, kw_only=True)
-    body = {
-        "__module__": __name__,
-        "__doc__": f"`{id}` of Gymnasium, see `AbstractGymnasiumTask`.",
-        "__annotations__": dict.fromkeys(fields, Any),
-        "id": id,
-        "arguments": tuple(name for name in fields if name != PREPROCESS),
-    }
-    name = re.sub(r"\W", "_", id)
-    return types.new_class(name, (AbstractGymnasiumTask,), exec_body=lambda own: own.update(body | fields))
+    arguments = tuple(name for name in fields if name != PREPROCESS)
+    return class_of(AbstractGymnasiumTask, id, "Gymnasium", fields, arguments=arguments)
 
 
 def _argument(name: str, default: Any) -> Any:
     """The setting of an argument; None for one that no plain value stands for."""
-    if hasattr(AbstractGymnasiumTask, name) or name in _fields(AbstractGymnasiumTask):
+    if hasattr(AbstractGymnasiumTask, name) or name in settings_of(AbstractGymnasiumTask):
         return None  # it is one of ours
     plain = isinstance(default, bool | int | float | str)
     kinds = [type(default).__name__] if plain else []
