@@ -20,7 +20,7 @@ test-learning: $(VENV)/.installed-test
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal --durations 20 -m $(@:test-%=%)
 
 # Hostile inputs, kills, full disks and what else there is of faults, from a seed (LERAX_FAULTS_SEED): long.
-FAULTS := hostile kills combined_faults resume_together
+FAULTS := hostile kills combined_faults resume_together sweep_kills
 test-faults: $(VENV)/.installed-test
 	LERAX_FAULTS=all $(VENV)/bin/python -m pytest $(addprefix tests/test_,$(addsuffix .py,$(FAULTS)))
 

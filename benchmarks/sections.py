@@ -22,6 +22,8 @@ JAX_PEERS = ("rejax", "sbx")
 LOGGED = "lerax, TensorBoard"
 FULLY_LOGGED = "lerax, full logging"
 HOSTED = "lerax, Gymnasium's environment"
+GYMNAX = "lerax, gymnax's environment"
+SEEDS = {"one seed": 1, "two": 2, "eight": 8}  # side by side
 BARE, HELP = "python -c pass", "lerax --help"
 
 
@@ -79,17 +81,18 @@ def _ppo_report(rows: Rows) -> str:
     return "\n".join([markdown(header, lines), "", *checks])
 
 
-def _hosted(quick: bool, directory: Path) -> list[Contestant]:
+def _others(peer: str, quick: bool, directory: Path) -> list[Contestant]:
+    """lerax on the environment of another package, beside what others train on the same."""
     size = {"timesteps": 20_000, "calls": 1} if quick else {"timesteps": 100_000, "calls": 3}
     train = partial(worker, "train", num_envs=8, num_steps=128, **size)
+    if peer == "rejax":
+        return [Contestant(GYMNAX, train("lerax_gymnax")), Contestant(peer, train(peer))]
     longer = size | {"timesteps": 10 * size["timesteps"]}  # of which it trains a tenth
-    theirs = Contestant(
-        "stable-baselines3", worker("train", "stable_baselines3", num_envs=8, num_steps=128, **longer)
-    )
-    return [Contestant(HOSTED, train("lerax_hosted")), theirs]
+    theirs = worker("train", "stable_baselines3", num_envs=8, num_steps=128, **longer)
+    return [Contestant(HOSTED, train("lerax_hosted")), Contestant(peer, theirs)]
 
 
-def _hosted_report(rows: Rows) -> str:
+def _others_report(least: float, rows: Rows) -> str:
     speed = "steps_per_second"
     lines = [
         [name, *(spread(values(rows, name, key)) for key in ("compile_seconds", speed))] for name in rows
@@ -97,9 +100,8 @@ def _hosted_report(rows: Rows) -> str:
     table = markdown(["", "compile s", "steps/s"], lines)
     if len(rows) < 2:
         return table
-    held = check(
-        f"{HOSTED} over stable-baselines3", ratios(rows, HOSTED, "stable-baselines3", speed), "at least", 3
-    )
+    ours, theirs = rows
+    held = check(f"{ours} over {theirs}", ratios(rows, ours, theirs, speed), "at least", least)
     return "\n".join([table, "", held])
 
 
@@ -142,6 +144,33 @@ def _solved_report(rows: Rows) -> str:
         check(f"{name} over {peer}, seconds", ratios(rows, name, peer, wall), "at most", most)
         for name, most in ((base, 0.5), ("lerax, cold cache", 1.0))
         if name in rows and peer in rows
+    ]
+    return "\n".join([markdown(header, lines), "", *checks])
+
+
+def _seeds(quick: bool, directory: Path) -> list[Contestant]:
+    steps = 100_000 if quick else 500_000
+    line = f"train CartPole-v1 --algo ppo --steps {steps} --progress off --json --seeds"
+    cache = tempfile.mkdtemp(dir=directory)
+    commands = {name: [_script("lerax"), *line.split(), str(count)] for name, count in SEEDS.items()}
+    return [
+        Contestant(name, lambda seed, command=command: command, lambda: cache, warm_up=True)
+        for name, command in commands.items()
+    ]
+
+
+def _seeds_report(rows: Rows) -> str:
+    wall, one, few, many = "process_seconds", *SEEDS
+    header = ["", "start to exit s", "CPU s", f"s, x {one}"]
+    lines = [
+        [name, *(spread(values(rows, name, key)) for key in (wall, "process_cpu_seconds"))]
+        + [spread(ratios(rows, name, one, wall))]
+        for name in rows
+    ]
+    side_by_side = [2 / ratio for ratio in ratios(rows, few, one, wall)]
+    checks = [
+        check(f"{few} side by side, speed over one after the other", side_by_side, "at least", 1.8),
+        check(f"{many}, seconds over those of {one}", ratios(rows, many, one, wall), "at most", 4.6),
     ]
     return "\n".join([markdown(header, lines), "", *checks])
 
@@ -215,8 +244,20 @@ SECTIONS = [
     Section(
         "hosted",
         "PPO on Gymnasium's own CartPole-v1, 8 envs x 128 steps (4 epochs, 4 minibatches, 64x64 tanh)",
-        _hosted,
-        _hosted_report,
+        partial(_others, "stable-baselines3"),
+        partial(_others_report, 3),
+    ),
+    Section(
+        "gymnax",
+        "PPO on gymnax's own CartPole-v1, 8 envs x 128 steps (4 epochs, 4 minibatches, 64x64 tanh)",
+        partial(_others, "rejax"),
+        partial(_others_report, 1),
+    ),
+    Section(
+        "seeds",
+        "Several seeds of one command, on as many cores as the run is given: PPO on CartPole-v1",
+        _seeds,
+        _seeds_report,
     ),
     Section(
         "solved",

@@ -34,6 +34,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!lerax\.).*"),  # other projects' names are not looked up: nothing is fetched
     ("py:.*", r"lerax\..*(State|Item|Learner|Callback|Networks|Module)T|lerax\.callback\.run_log\.RunLog"),
     ("py:.*", r"lerax\.policy\.base_policy\.P|lerax\.tree\.Packing|lerax\.network\.encoder\.Filters"),
+    ("py:.*", r"lerax\.report\.blocks\.Report"),
     ("py:.*", r"lerax\.hosted\.(faults\.Fault|sessions\.Sessions|instances\.Kind)"),
     ("py:.*", r"lerax\.algorithm\.(off_policy\.(dqn\.QNetworks|buffer\.Row)|on_policy\.pqn\.QBatch)"),
 ]

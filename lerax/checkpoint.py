@@ -122,7 +122,7 @@ def _check_fit(path: str | Path, found: dict[str, Form], wanted: dict[str, Form]
     strange = bool(found and wanted) and not found.keys() & wanted.keys()
     telling = lambda name: (".policy" not in name, "callback_" in name, name)  # what others follow from first
     for name in sorted(found.keys() | wanted.keys(), key=telling):
-        if found.get(name) == wanted.get(name):
+        if _same(found.get(name), wanted.get(name)):
             continue
         expected, got = wanted.get(name, "nothing"), found.get(name, "nothing")
         hint = ""
@@ -133,6 +133,14 @@ def _check_fit(path: str | Path, found: dict[str, Form], wanted: dict[str, Form]
         elif "callback_" in name:
             hint = "; give `template` the callbacks of the run"
         raise MisfitError(path, f"{name} does not fit (expected {expected}, got {got}){hint}")
+
+
+def _same(found: Form | None, wanted: Form | None) -> bool:
+    """Whether two forms are of the same values: replay buffers had time and environments in one axis once."""
+    if found is None or wanted is None or found == wanted:
+        return found == wanted
+    (dtype, shape), (other, apart) = found, wanted
+    return dtype == other and len(apart) == 3 and shape == (apart[0] * apart[1], apart[2])
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from typing import Any, BinaryIO
 LARGEST_TEXT = 2**16  # bytes; what people write has thousands
 LONGEST_LINE = 2_000  # characters; a key of many parts takes tomllib the square of their number
 UNFINISHED = ".lerax.tmp"  # ends the hidden names of files that are not complete
+PROFILE = "profile"  # in the directory of a run: traces of some of its iterations
+SEEDS = "seeds.json"  # in the directory that holds the runs of one training, a seed each
+SWEEP = "sweep.toml"  # in that of a sweep, which holds the directories of its trials
 BLOCK = 2**12
 PIPE_SECONDS = 5.0  # that a pipe may take to say all it has
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)  # full, broken, read-only

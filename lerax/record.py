@@ -20,35 +20,55 @@ from lerax.render import (
     write_picture,
     write_video,
 )
+from lerax.render.inline import shown_inline
 from lerax.settings import check_count
 
 
 class Recording(NamedTuple):
-    """What was recorded.
+    """What was recorded. A notebook shows the video.
 
     Attributes:
         video: What the file holds.
         episodes: How they went, policy by policy.
+        path: The file.
     """
 
     video: VideoFacts
     episodes: list[Episode]
+    path: Path
+
+    def _repr_html_(self) -> str | None:
+        frames, fps, width, height = self.video
+        return shown_inline(
+            self.path, f"{frames} frames, {fps:g} a second, {width}x{height}{_returns(self.episodes)}"
+        )
 
 
 class Picture(NamedTuple):
-    """What a picture shows.
+    """What a picture shows. A notebook shows the picture.
 
     Attributes:
         steps: For each moment that it shows, the steps of its episode until then.
         width: Pixels.
         height: Pixels.
         episodes: How the episodes went, policy by policy.
+        path: The file.
     """
 
     steps: list[int]
     width: int
     height: int
     episodes: list[Episode]
+    path: Path
+
+    def _repr_html_(self) -> str | None:
+        return shown_inline(self.path, f"{self.width}x{self.height}{_returns(self.episodes)}")
+
+
+def _returns(episodes: list[Episode]) -> str:
+    """The end of a caption: what each episode came to."""
+    each = [f"{one.policy} {one.total:.4g}".strip() for one in episodes]
+    return f"; return {', '.join(each[:8])}{', ...' if len(each) > 8 else ''}" if each else ""
 
 
 def record(
@@ -104,7 +124,7 @@ def record(
                 yield frame
 
     video = write_video(path, frames(), env.render_fps if fps is None else fps)
-    return Recording(video, [played for player in players for played in player.played])
+    return Recording(video, [played for player in players for played in player.played], Path(path))
 
 
 def take_picture(
@@ -165,7 +185,7 @@ def take_picture(
     write_picture(path, picture)
     episodes = [played for player in players for played in player.played]
     steps_shown = [max(moment.step for moment in moments) for moments in shown]
-    return Picture(steps_shown, picture.shape[1], picture.shape[0], episodes)
+    return Picture(steps_shown, picture.shape[1], picture.shape[0], episodes, Path(path))
 
 
 def _check(**numbers: int | None) -> None:

@@ -232,6 +232,8 @@ BACKENDS = _entries(
 DOORS = {
     "gymnasium": "lerax.env.gymnasium.theirs:task_class",
     "gymnax": "lerax.env.gymnax:task_class",
+    "brax": "lerax.env.brax:task_class",
+    "playground": "lerax.env.playground:task_class",
 }
 ENV = Kind("environment", "lerax.envs", "lerax.env:AbstractEnvLike", ENVS, DOORS)
 ALGORITHM = Kind("algorithm", "lerax.algorithms", "lerax.algorithm:AbstractAlgorithm", ALGORITHMS)

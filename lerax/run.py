@@ -26,12 +26,23 @@ SILENT_SECONDS = 8 * HEARTBEAT_SECONDS  # after which a process on another machi
 LONGEST_LINE = 2**16  # of metrics.jsonl
 OF_A_RUN = ("started", "branched_from")  # what stays in run.json of a run that goes on
 OF_A_SESSION = ("status", "reason", "resumed", "steps", "argv", "versions", "device", "process", "error")
+OF_A_SESSION += ("git", "machine")
 
 
 def generated_name(*parts: str) -> str:
     """The given names, what `NAME` does not allow replaced, and the local time, joined by underscores."""
+    return joined_name(*parts, after=f"_{datetime.now():%Y%m%d_%H%M%S}")
+
+
+def joined_name(*parts: str, after: str = "") -> str:
+    """The given names, what `NAME` does not allow replaced, joined by underscores.
+
+    Args:
+        parts: The names; of long ones the beginning.
+        after: What stands behind them.
+    """
     names = re.sub(r"[^A-Za-z0-9._=+-]", "-", "_".join(parts))[:LONGEST_NAMES]
-    return f"{names}_{datetime.now():%Y%m%d_%H%M%S}".lstrip("._=+-")
+    return f"{names}{after}".lstrip("._=+-")
 
 
 def claim(name: str, folders: Iterable[Path]) -> str:
@@ -231,6 +242,8 @@ def _before(path: Path) -> dict[str, Any]:
     if not facts:
         return {}
     last = {name: facts[name] for name in OF_A_SESSION if name in facts}
+    if isinstance(git := last.get("git"), dict):  # a run may go on a hundred times
+        last["git"] = {name: value for name, value in git.items() if name != "diff"}
     sessions = facts.get("sessions")
     return {name: facts[name] for name in OF_A_RUN if name in facts} | {
         "sessions": [*(sessions if isinstance(sessions, list) else ()), last]

@@ -152,6 +152,23 @@ def from_plain(declared: Setting, value: Any) -> Any:
     return None if value == "none" and "none" in declared.alternatives else value
 
 
+def read_settings(cls: type, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a class's settings that a file has, each brought to its type.
+
+    Args:
+        cls: The class.
+        saved: Them by name, as `plain` has written them.
+
+    Raises:
+        SettingError: The class has not all of them, or one is of the wrong type or out of range.
+    """
+    declared = settings_of(cls)
+    for name in saved:
+        if name not in declared:
+            raise SettingTypeError(cls.__name__, name, wrong="has no such setting")
+    return {name: declared[name].convert(from_plain(declared[name], value)) for name, value in saved.items()}
+
+
 def check_instance(name: str, value: object, wanted: type, form: str) -> None:
     """Refuses an argument that is no instance of a class; a class itself is taken for one easily.
 

@@ -4,7 +4,7 @@ from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
-from lerax import tree
+from lerax import devices, tree
 
 EPSILON = 1e-8
 
@@ -31,9 +31,9 @@ class RunningStatistics(tree.Untrained):
 
     def updated(self, values: Float[Array, " sample *shape"]) -> "RunningStatistics":
         """Those of everything before, and of what is new."""
-        new = jnp.float32(values.shape[0])
+        new = jnp.float32(values.shape[0] * devices.count())
         count = self.count + new
-        mean, variance = jnp.mean(values, axis=0), jnp.var(values, axis=0)
+        mean, variance = devices.moments(values, axis=0)
         change, part = mean - self.mean, new / count
         spread = self.variance * (1 - part) + variance * part + change**2 * part * (1 - part)
         return type(self)(self.mean + change * part, spread, count)

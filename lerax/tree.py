@@ -58,14 +58,19 @@ def settings_as_data(tree: PyTree) -> PyTree:
         }
         if all(changed[name] is value for name, value in parts.items()):
             return tree
-        copy = object.__new__(type(tree))
-        for name, value in changed.items():
-            object.__setattr__(copy, name, value)
-        return copy
+        return with_fields(tree, changed)
     if isinstance(tree, tuple | list) and any(isinstance(part, eqx.Module) for part in tree):
         parts = [settings_as_data(part) for part in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     return tree
+
+
+def with_fields(module: R, values: dict[str, Any]) -> R:
+    """A copy of a module with other fields, unchecked: what is traced cannot be checked again."""
+    copy = object.__new__(type(module))
+    for name, value in (vars(module) | values).items():
+        object.__setattr__(copy, name, value)
+    return copy
 
 
 def _as_float32(value: Any) -> Any:
@@ -88,12 +93,34 @@ def compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         named = {name: settings_as_data(value) for name, value in kwargs.items()}
-        # Only a program of its own may have options, not one that becomes a part of a caller's.
-        others = is_traced(args, kwargs) or LEVEL in os.environ.get("XLA_FLAGS", "")
-        program = plain if others or jax.default_backend() != "cpu" else quick
+        program = quick if _alone(args, kwargs) else plain
         return program(*map(settings_as_data, args), **named)
 
     return call
+
+
+def compiled_now(function: Callable[..., R], *args: Any, **options: Any) -> Any:
+    """The program that `compiled` makes for such arguments, compiled before it is called.
+
+    Args:
+        function: What is to be compiled.
+        args: The arguments; nothing of them is computed or donated.
+        options: Those of `equinox.filter_jit`.
+
+    Returns:
+        The program; `compiled` is JAX's object, which knows its memory. It is called with arguments of the
+        same form, in which the settings that are data are arrays.
+    """
+    jit: Any = eqx.filter_jit
+    quick = {"compiler_options": {LEVEL: 1}} if _alone(args) else {}
+    return jit(function, **options, **quick).lower(*args).compile()
+
+
+def _alone(*given: PyTree) -> bool:
+    """Whether a program may have options of its own: not one that becomes a part of a caller's."""
+    return not (
+        is_traced(given) or LEVEL in os.environ.get("XLA_FLAGS", "") or jax.default_backend() != "cpu"
+    )
 
 
 def scan(
@@ -224,6 +251,19 @@ def strongly_typed(tree: PyTree) -> PyTree:
     return jax.tree.map(
         lambda leaf: lax.convert_element_type(leaf, leaf.dtype) if eqx.is_array(leaf) else leaf, tree
     )
+
+
+def narrow(tree: PyTree) -> PyTree:
+    """The same numbers as arrays of 32 bits; booleans, keys and what has fewer bits are as they were."""
+
+    def one(leaf: Any) -> Array:
+        array = jnp.asarray(leaf)
+        for kind, dtype in ((jnp.floating, jnp.float32), (jnp.signedinteger, jnp.int32)):
+            if jnp.issubdtype(array.dtype, kind):
+                return array.astype(dtype)
+        return array
+
+    return jax.tree.map(one, tree)
 
 
 def numbers_as_arrays(tree: PyTree) -> PyTree:

@@ -1,8 +1,10 @@
 """The files of a run, held against its own record. It knows no JAX."""
 
 import csv
+import gzip
 import json
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,15 +12,16 @@ from typing import Any, NamedTuple
 from .archive import SEGMENTS, Archive, CheckpointError
 from .archive.folder import files_in
 from .archive.segments import check_segment, is_name, regular
-from .files import UNFINISHED, read_toml
+from .files import PROFILE, UNFINISHED, read_toml
+from .named import WRAP
 from .render import RenderError, check_video
 from .runs import CONFIG, FACTS, LIVES, LOCK, METRICS, STATUSES, Run, held
 
 POLICY, CHECKPOINTS, TABLE, EVENTS = "policy.eqx", "checkpoints", "metrics.csv", "events.out.tfevents."
+TRACE = ".json.gz"
 VIDEOS = (".mp4", ".gif")
-WHOLE = ("finished", "paused", "diverged")  # how runs end whose files are closed
+WHOLE = ("finished", "paused", "pruned", "diverged")  # how runs end whose files are closed
 TABLES = ("env", "algorithm", "policy")  # of a config, each with a name
-WRAP = "wrap"  # of a config, its wrappers in order
 HEAD, TAIL = struct.Struct("<QI"), struct.Struct("<I")  # around a record of TensorBoard's
 
 
@@ -130,6 +133,8 @@ class _Check:
             return self._checkpoint
         if inside[0] == CHECKPOINTS and path.parent.name == SEGMENTS and is_name(path.name):
             return self._segment
+        if inside[0] == PROFILE and path.name.endswith(TRACE):
+            return self._trace
         if path.suffix.lower() in VIDEOS:
             return lambda path: f"{check_video(path):,} frames"
         if path.suffix == ".eqx":
@@ -210,6 +215,15 @@ class _Check:
             return f"{len(file.entries)} arrays" + (
                 f", step {s:,}" if (s := file.metadata.get("steps")) else ""
             )
+
+    def _trace(self, path: Path) -> str:
+        try:
+            trace = json.loads(gzip.decompress(path.read_bytes()))
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise _Wrong(f"is no whole file of gzip's: {error}") from None
+        if not isinstance(trace, dict) or not isinstance(trace.get("traceEvents"), list):
+            raise _Wrong("has no traceEvents")
+        return f"a trace of {len(trace['traceEvents']):,} events"
 
     def _lock(self, path: Path) -> str:
         with held(self._run.path) as free:

@@ -7,7 +7,7 @@ from types import FrameType
 
 def _stop(number: int, frame: FrameType | None) -> None:
     code = 128 + number
-    line = f"lerax: stopped by a signal (exit {code}); there was nothing to save yet\n"
+    line = f"lerax: stopped by a signal (exit {code})\n"
     try:
         os.write(2, line.encode())
     finally:

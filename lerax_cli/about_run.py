@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from lerax import registry
@@ -16,7 +15,7 @@ from lerax.settings import plain
 
 from . import forms, naming, wrapping
 from .declared import TABLES, WRAP, declared, is_ours, ours, setting_name
-from .naming import naming_again, trusting
+from .naming import training_again, trusting
 from .parsing import COMMANDS
 from .report import Failure
 from .values import read_config
@@ -66,7 +65,7 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
         "began": f"{age}, {told['started']}" if age else "",
         "size": forms.size(told["bytes"]),
     }
-    facts = {name: _shown(value) for name, value in told["facts"].items() if name not in ABOVE}
+    facts = {name: _fact(name, value) for name, value in told["facts"].items() if name not in ABOVE}
     yield from _paragraph("", above)
     yield from _paragraph("What run.json says", facts)
     for head, known in (
@@ -82,7 +81,7 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
 
 def ways_on(run: Run) -> list[str]:
     """The commands that go on with a run."""
-    name = quote(run.name if run.path.parent == Path("logs") else str(run.path))
+    name = naming.run_again(run.path)
     diverged = run.status == "diverged"  # and would again, bit for bit
     config = run.path / found.CONFIG
     whole = _is_whole(config)
@@ -91,8 +90,7 @@ def ways_on(run: Run) -> list[str]:
     ways |= dict.fromkeys(("eval", "record-video"), (run.path / "policy.eqx").is_file())
     repeats = whole and "branched_from" not in run.facts
     names = [str(table.get("name", "")) for table in _tables(_config(run)).values()]
-    again = naming_again(*names) if len(names) == len(TABLES) else ""
-    repeat = [f"lerax train {again}--config {quote(str(config))}"] if repeats else []
+    repeat = [training_again(names if len(names) == len(TABLES) else (), config)] if repeats else []
     can = [way for way, can in ways.items() if can and way in COMMANDS]
     return [f"lerax {way} {name}{'' if way == 'watch' else trusting(names)}" for way in can] + repeat
 
@@ -119,6 +117,13 @@ def _paragraph(head: str, rows: dict[str, Any]) -> Iterator[str]:
     width = max(map(len, kept), default=0)
     for name, text in kept.items():
         yield f"{'  ' if head else ''}{name:<{width}}  {text}".rstrip()
+
+
+def _fact(name: str, value: Any) -> str:
+    """A fact in a line; of changes to files, which are many, only how many lines they take."""
+    if name == "git" and isinstance(value, dict) and "diff" in value:
+        value = value | {"diff": f"{len(str(value['diff']).splitlines()):,} lines"}
+    return _shown(value)
 
 
 def _shown(value: Any) -> str:

@@ -1,5 +1,6 @@
 """A run's training once more, in memory: nothing of the run is changed."""
 
+import contextlib
 import math
 from collections.abc import Iterator
 from functools import cached_property
@@ -10,6 +11,7 @@ import numpy as np
 
 from lerax import checkpoint
 from lerax.algorithm import AlgorithmState
+from lerax.algorithm.lanes import Lanes
 from lerax.backend import MemoryBackend
 from lerax.backend.jsonl import METRICS, read_records
 from lerax.callback import LoggingCallback
@@ -18,6 +20,7 @@ from lerax.env.hosted import AbstractHostedEnv
 
 from .continued import CHECKPOINTS, Continued
 from .control import TimeLimit, watching
+from .directory import lane_of
 from .options import TrainingPlan
 from .parts import build
 from .report import BadInput, Failure
@@ -69,9 +72,18 @@ class Again:
         """
         if int(state.iteration_count) < iteration:
             steps = iteration * self.algorithm.steps_per_iteration
-            state = self.algorithm.run(state, steps, callback=[*self._callbacks, *callbacks])
+            state = self._parts.spread(state)
+            with self._place():
+                state = self.algorithm.run(state, steps, callback=[*self._callbacks, *callbacks])
             self._signals.release()
         return state
+
+    def _place(self) -> contextlib.AbstractContextManager[None]:
+        """Where it trained: among lanes, or by itself."""
+        if (lane := lane_of(self._run.run.facts)) is None:
+            return contextlib.nullcontext()
+        number, width = lane
+        return Lanes(width, [number]).seat(number)
 
     def repeat(self, iterations: int, step: int | None, now: dict[str, Any]) -> "Repeated":
         """Trains some iterations again, and compares with what the run has.

@@ -12,6 +12,7 @@ from typer.completion import shell_completion
 
 from lerax import __version__
 
+from . import distributed
 from .parsing import Answer, Group
 from .report import Failure, Interrupted, hold_streams, lost_result, result, say, short
 from .signals import interrupt
@@ -53,7 +54,9 @@ def main() -> None:
     if heeds:  # all is done: an exception would be reported by whatever Python does last
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     lost = lost_result()
-    if code > 128:  # a signal: what XLA still compiles, for half a minute maybe, is not waited for
+    # After a signal: what XLA still compiles, for half a minute maybe, is not waited for. And no process of
+    # several waits for the others where something went wrong.
+    if code > 128 or (code and distributed.count() > 1):
         os._exit(code)
     sys.exit(code or lost)
 
@@ -79,7 +82,7 @@ def run(arguments: list[str]) -> int:
         say(f"lerax: error: {error}")
         return error.code
     except Interrupted as stop:
-        say(f"lerax: stopped by a signal (exit {stop.code}); there was nothing to save yet")
+        say(f"lerax: stopped by a signal (exit {stop.code})")
         return stop.code
     except KeyboardInterrupt:
         return 130

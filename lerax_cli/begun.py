@@ -12,6 +12,7 @@ from lerax.runs import CONFIG
 from lerax.verify import changed_setting
 
 from .continued import CHECKPOINTS, Continued
+from .options import layout_of
 from .parts import Parts
 from .report import BadInput, Failure
 
@@ -71,6 +72,7 @@ def begin(run: Continued, parts: Parts, callbacks: list[Any], warn: Callable[[st
         what = f"{run.path / CONFIG} says {name} = {now!r}, the checkpoint {then!r}"
         raise Failure("--resume", f"{what}; write that there, `lerax branch` makes a run of other settings")
     _check_length(run, parts, state)
+    _check_layout(run, parts, warn)
     return Begun(lock, state, metadata)
 
 
@@ -85,3 +87,17 @@ def _check_length(run: Continued, parts: Parts, state: AlgorithmState) -> None:
         raise BadInput(
             "--steps", f"{wrong}; `{line}` makes a new run of it, in which they fall anew"
         ) from None
+
+
+def _check_layout(run: Continued, parts: Parts, warn: Callable[[str], None]) -> None:
+    """Says where a run is divided otherwise than it was: sums are rounded otherwise then."""
+    then, now = layout_of(run.config), parts.plan.layout
+    if then != now:
+        was, what = _said(**then), "no more bit for bit what it was"
+        warn(f"{run.path.name} was divided among {was}, now {_said(**now)}: {what}")
+
+
+def _said(processes: int = 1, devices: int = 1) -> str:
+    """What a training is divided among, in words."""
+    each = f"{devices} device{'s' * (devices != 1)}"
+    return each if processes == 1 else f"{each} of each of {processes} processes"

@@ -11,6 +11,7 @@ from lerax.archive import Archive, CheckpointError
 from lerax.archive.folder import best_of, files_in, path_at, steps_of
 
 from . import continued, options, report, words
+from .carry_out import carry_out
 from .continued import CHECKPOINTS, Continued
 from .report import BadInput, Failure
 from .train import (
@@ -25,7 +26,6 @@ from .train import (
     Strict,
     TimeLimit,
     Trust,
-    carry_out,
 )
 from .values import KEYS, SHORT, More, check_quiet, option, read_steps, read_value
 
@@ -103,7 +103,7 @@ def branch(
     plan = replace(plan, steps=_length(source, steps), steps_from="--steps")
     return carry_out(
         plan,
-        options.check_place(out or str(source.folder), name),
+        options.check_place(out or str(source.runs_folder), name),
         name,
         warned,
         began,

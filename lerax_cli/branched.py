@@ -71,7 +71,7 @@ def fill(path: Path, run: Continued, begun: Begun, about: dict[str, Any]) -> dic
     _link_segments(run.at, folder / SEGMENTS)
     segments = Segments(folder / SEGMENTS)
     checkpoint.save(path_at(folder, steps), begun.state, begun.metadata | about, segments=segments)
-    return {"run": run.path.resolve().name, "path": str(run.path.resolve()), "step": steps}
+    return {"run": run.run.name, "path": str(run.path.resolve()), "step": steps}
 
 
 def _link_segments(checkpoint: Path, folder: Path) -> None:

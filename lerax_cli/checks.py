@@ -71,8 +71,10 @@ def all_checks() -> dict[str, Check]:
 
 def main() -> None:
     """Runs the check that the command line names."""
+    from .slurm_checks import slurm_checks  # which takes `Check` from here
+
     try:
-        print(all_checks()[sys.argv[1]].try_it())
+        print((all_checks() | slurm_checks())[sys.argv[1]].try_it())
     except Failure as error:
         sys.exit(str(error))
     except Exception as error:

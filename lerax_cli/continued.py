@@ -1,8 +1,10 @@
 """A run that goes on: which one it is, what it was, and that it stays the same."""
 
+import math
 import os
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +16,7 @@ from lerax.run import NAME
 
 from . import naming
 from .declared import TABLES, WRAP, setting_name
-from .options import TrainingPlan, plan
+from .options import TrainingPlan, layout_of, plan
 from .report import BadInput, Failure
 from .values import Layer, More, as_text, read_config
 
@@ -49,6 +51,11 @@ class Continued(NamedTuple):
         """The folder that holds it."""
         return (self.path if self.path.name not in ("", "..") else self.path.resolve()).parent
 
+    @property
+    def runs_folder(self) -> Path:
+        """The folder that holds runs: of a seed of several, the one that holds all of these."""
+        return self.folder.parent if runs.is_group(self.folder) else self.folder
+
     def is_complete(self, steps: int) -> bool:
         """Whether it has come to the end of so many environment steps."""
         return self.run.status == "finished" and self.run.steps >= steps
@@ -58,6 +65,13 @@ class Continued(NamedTuple):
         """What is missing of it and can be done without, as a warning; "" where nothing is."""
         problem = self.run.problem
         return problem and f"{self.path}: {problem}; it goes on from its config.toml and checkpoints"
+
+    @property
+    def trained_again(self) -> str:
+        """What a kill has cost, as a line; "" where nothing has to be trained again."""
+        saved, steps = self.run.saved_steps, self.run.steps
+        since = f"{self.path.name} goes on from step {saved:,}, where it was last saved"
+        return "" if saved >= steps else f"{since}: {steps - saved:,} steps are trained again, bit for bit"
 
     @property
     def has_trained(self) -> bool:
@@ -119,6 +133,25 @@ def _table(config: dict[str, Any], key: str) -> dict[str, Any]:
     """What stands under a key: a table as it is, and a value as one by the name of the key."""
     found = config.get(key, "none")  # as of a run without wrappers
     return found if isinstance(found, dict) else {key: found}
+
+
+def find_group(resume: str, out: str, name: str | None) -> dict[int, Continued]:
+    """The runs of a training with several seeds that goes on, by seed; nothing where none is named.
+
+    Args:
+        resume: A run, or `auto`.
+        out: The folder that holds the runs.
+        name: What `auto` looks for.
+
+    Raises:
+        Failure: One of them cannot go on.
+    """
+    text = name if resume == AUTO else resume
+    group = runs.find_group(text, out) if text else None
+    found = [_read(run) for run in runs.seeds_of(group)] if group is not None else []
+    if group is not None and not found:
+        raise Failure("--resume", f"{group} has no run in it; `lerax train` begins another")
+    return {int(run.layer.keys["seed"]): run for run in found}
 
 
 def find(resume: str, out: str, name: str | None, steps: int | None = None) -> Continued | None:
@@ -192,7 +225,7 @@ def plan_of(run: Continued, classes: list[str], warn: Callable[[str], None]) -> 
     """
     named = trusted(run, classes)
     nothing = dict.fromkeys(("steps", "seed", "preset", "config", "num_envs", "nan"))
-    return plan(
+    again = plan(
         named.get("env"),
         algo=named.get("algorithm"),
         policy=named.get("policy"),
@@ -200,8 +233,10 @@ def plan_of(run: Continued, classes: list[str], warn: Callable[[str], None]) -> 
         settings=[],
         warn=warn,
         going_on=run.layer,
+        devices=math.prod(layout_of(run.layer.keys).values()),  # here, in one process
         **nothing,
     )
+    return replace(again, processes=1)
 
 
 def _give_up(run: runs.Run) -> None:

@@ -5,13 +5,13 @@ import json
 from importlib import resources
 from typing import Any
 
+from lerax.named import WRAP as WRAP
 from lerax.names import Entry
 from lerax.registry import ALGORITHM, ENV, POLICY, WRAPPER
 from lerax.settings import REQUIRED, Limits, Setting, from_plain, plain, settings_of
 
 TABLES = {"env": ENV, "algorithm": ALGORITHM, "policy": POLICY}
 """What a training has one of, with settings, by the name of its table in a config."""
-WRAP = "wrap"  # of a config, its wrappers in order
 KINDS = TABLES | {WRAP: WRAPPER}
 """All that has settings."""
 FILE = "settings.json"  # written by completions/generate.py

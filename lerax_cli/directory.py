@@ -2,9 +2,11 @@
 
 import shutil
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lerax import provenance
 from lerax.run import RunDirectory, RunIsHeldError, claim, generated_name
 
 from .begun import Begun
@@ -12,7 +14,9 @@ from .branched import fill
 from .continued import Continued
 from .parts import Parts
 from .report import BadInput, Failure
+from .values import MOST_SEEDS
 
+LANE = "lane"  # in run.json and checkpoints, where seeds were lanes of one program: which one of how many
 BESIDE_POLICY = 2**14  # bytes that the rest of a run's directory takes before training
 
 
@@ -45,15 +49,11 @@ def make(
         "algo": plan.algorithm.name,
         "seed": plan.seed,
         "total_steps": parts.total_steps,
-        "device": about["device"],
-        "versions": about["versions"],
-    }
+        **{name: about[name] for name in ("device", "versions", LANE) if name in about},
+    } | provenance.facts()
     try:
         if going_on is None or begun is None or begun.lock is None:
-            path = made = out / claim(name or _wanted(parts, going_on), [out])
-            if name is not None and path.name != name:
-                path.rmdir()  # somebody took the name since it was checked
-                raise BadInput("--name", f"a run of that name exists (got {name!r}); choose another")
+            path = made = new(out, name, lambda: _wanted(parts, going_on))
             if going_on is not None and begun is not None:
                 facts["branched_from"] = fill(path, going_on, begun, about)
             directory = RunDirectory(path, **facts)
@@ -75,8 +75,40 @@ def make(
     return directory
 
 
+def lane_of(facts: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Which lane of how many a training is, as a file says it; None where it is by itself."""
+    match facts.get(LANE):
+        case [int(number), int(width)] if 0 <= number < width <= MOST_SEEDS:
+            return number, width
+    return None
+
+
+def new(out: Path, name: str | None, otherwise: Callable[[], str]) -> Path:
+    """A new directory in a folder.
+
+    Args:
+        out: The folder.
+        name: Its name.
+        otherwise: What it is called where it has none, if that is not taken.
+
+    Raises:
+        BadInput: The name is taken.
+        OSError: It cannot be made.
+    """
+    path = out / claim(name or otherwise(), [out])
+    if name is not None and path.name != name:
+        path.rmdir()  # somebody took the name since it was checked
+        raise BadInput("--name", f"a run of that name exists (got {name!r}); choose another")
+    return path
+
+
+def usual_name(parts: Parts) -> str:
+    """What a training without a name is called."""
+    return generated_name(parts.algorithm.name, parts.policy_form.name, parts.env.name)
+
+
 def _wanted(parts: Parts, source: Continued | None) -> str:
     """What a run without a name is called, where that is not taken."""
     if source is not None:
-        return f"{source.path.resolve().name}-branch"
-    return generated_name(parts.algorithm.name, parts.policy_form.name, parts.env.name)
+        return f"{source.run.name.replace('/', '-')}-branch"
+    return usual_name(parts)

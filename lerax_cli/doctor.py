@@ -14,6 +14,7 @@ from lerax.processes import python
 from . import report, words
 from .checks import Check, all_checks
 from .report import BadInput
+from .slurm_checks import slurm_checks
 
 SECONDS = 60.0  # that a check may take
 AT_ONCE = 4
@@ -29,10 +30,14 @@ def doctor(
             autocompletion=words.begin(all_checks),
         ),
     ] = None,
+    slurm: Annotated[
+        bool,
+        typer.Option("--slurm", help="Try what a job of SLURM's needs, too: srun lerax doctor --slurm."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> int:
     """Try everything that lerax uses, and say what mends what does not work."""
-    checks, required = all_checks(), require or []
+    checks, required = all_checks() | (slurm_checks() if slurm else {}), require or []
     for name in required:
         if name not in checks:
             raise BadInput("--require", f"unknown (got {name!r}); {hint(name, checks)}")

@@ -1,6 +1,7 @@
 """`lerax eval`."""
 
 import math
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ from .signals import Signals
 from .train import Debug, Quiet, Trust
 from .values import KEYS, Given, Out, option, read_setting
 
+VIDEO = "videos/last.mp4"  # of a run, by default
 EPISODES = Setting("episodes", 100, "", Limits(at_least=1, at_most=2**20))
 LEAST = Setting("min_return", 0.0, "", Limits())
 
@@ -91,7 +93,14 @@ def eval(
         "deterministic": not stochastic,
         **{name: _finite(value) for name, value in found.items()},
     }
-    report.result_json(facts) if json else report.result("\n".join(_lines(facts)))
+    if json:
+        report.result_json(facts)
+    else:
+        report.result("\n".join(_lines(facts)))
+        if not quiet:
+            shown = naming.run_again(made_for.run or Path(subject)) + naming.trusting(made_for.trusted)
+            made = made_for.run is not None and (made_for.run / VIDEO).exists()
+            report.entry("next", f"lerax record-video {shown}{' --overwrite' if made else ''}")
     mean = found["mean_return"]
     if min_return is not None and not mean >= min_return:
         raise Missed(

@@ -1,6 +1,5 @@
 """`lerax export`."""
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,14 +9,14 @@ import typer
 from lerax.run import read_facts
 from lerax.settings import Limits, Setting
 
-from . import policies, report, runtime, words
+from . import policies, report, runtime, tables, words
 from .policies import Source, Subject
 from .report import BadInput, Failure, Interrupted
 from .signals import Signals
 from .train import Debug, Json, Quiet, Trust
-from .values import KEYS, Out, option
+from .values import KEYS, Out, Overwrite, check_free, option
 
-FORMAT = Setting("format", "onnx", "Format of the file.", Limits(choices=("onnx",)))
+FORMAT = Setting("format", "onnx", "Format of the file.", Limits(choices=("onnx", *tables.READ)))
 NEEDED = ("onnx", "onnxruntime")
 
 
@@ -26,11 +25,15 @@ def export(
         str,
         typer.Argument(
             metavar="RUN|FILE",
-            help="A run (its path, its name or how that begins, `latest`, `best:ENV`), or a policy's file.",
-            autocompletion=words.runs_and_policies,
+            help="A run (its path, its name or how that begins, `latest`, `best:ENV`), or a policy's file; "
+            "of metrics also a training with several seeds.",
+            autocompletion=words.exportable,
         ),
     ],
-    format: Annotated[str, option(FORMAT, "Format of the file.")] = "onnx",
+    format: Annotated[
+        str,
+        option(FORMAT, "Format of the file: onnx for the policy, the others for the metrics as a table."),
+    ] = "onnx",
     policy: Annotated[
         str | None,
         typer.Option(
@@ -44,23 +47,29 @@ def export(
         typer.Option(
             "--output",
             "-o",
-            metavar="FILE.onnx",
-            help="The file; policy.onnx in the run's directory, or beside the policy's file with its name.",
+            metavar="FILE",
+            help="The file; policy.onnx or exported.csv and so on in the run's directory, or beside the "
+            "policy's file with its name.",
         ),
     ] = None,
-    seed: Annotated[int, option(KEYS["seed"], "Seed of the episodes that it is tried in.", "S")] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it exists already.")
-    ] = False,
+    seed: Annotated[
+        int | None, option(KEYS["seed"], "Seed of the episodes that a policy is tried in; 0.", "S")
+    ] = None,
+    overwrite: Overwrite = False,
     out: Out = "logs",
     trust: Trust = None,
     debug: Debug = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Export the policy of a run as a file that acts without JAX; prints its path on standard output."""
+    """Export the policy of a run as a file that acts without JAX, or its metrics; prints the file's path."""
     warned = report.Warnings()
     warned.install()
+    if format != "onnx":
+        _refuse_of_policies(format, policy=policy, seed=seed, trust=trust)
+        folder, runs = tables.find(subject, out)
+        path = _place(output, folder / f"{tables.NAME}.{format}", overwrite)
+        return tables.export(path, runs, format, warned, json=json, quiet=quiet)
     made_for = policies.find_run_or_policy("RUN", subject, trust or [], out)
     if policy is not None and made_for.run is None:
         raise BadInput("--policy", f"of a run, and {subject!r} is a policy's file")
@@ -69,7 +78,8 @@ def export(
         (source,) = policies.find_sources([policy], made_for.run, grid=False)
     if source.path is None:
         raise BadInput("--policy", f"nothing that could be exported (got {policy!r})")
-    path = _place(output, made_for.run, source.path, overwrite)
+    own = made_for.run / "policy.onnx" if made_for.run else source.path.with_suffix(".onnx")
+    path = _place(output, own, overwrite)
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise Failure("lerax export", f"{' and '.join(missing)} missing; pip install 'lerax[onnx]'")
@@ -79,7 +89,7 @@ def export(
                 report.say(f"lerax: exporting {source.path}")
             signals.hold()  # compiled modules crash where an exception ends their import
             runtime.prepare("auto", warned.say)
-            found = _export(path, made_for, source, seed, signals)
+            found = _export(path, made_for, source, seed or 0, signals)
     except Interrupted as stop:
         report.say(f"lerax: stopped by a signal (exit {stop.code}); no file was written")
         return stop.code
@@ -92,15 +102,19 @@ def export(
     return 0
 
 
-def _place(text: str | None, run: Path | None, policy: Path, overwrite: bool) -> Path:
-    """Where the file goes, if it can go there, as far as names tell."""
-    path = Path(text) if text is not None else (run / "policy.onnx" if run else policy.with_suffix(".onnx"))
-    if path.suffix != ".onnx" or "://" in str(text) or "\0" in str(text):
-        raise BadInput("-o", f"not the name of a file that ends in .onnx (got {text!r})")
-    if os.path.isdir(path):
-        raise BadInput("-o", f"a folder (got {str(path)!r}); give a file")
-    if os.path.lexists(path) and not overwrite:
-        raise BadInput("-o", f"it exists already (got {str(path)!r}); replace it with --overwrite")
+def _refuse_of_policies(format: str, **given: Any) -> None:
+    """Refuses options that a table has no use for."""
+    for name, value in given.items():
+        if value is not None:
+            raise BadInput(f"--{name}", f"is of policies, and --format {format} writes metrics; leave it out")
+
+
+def _place(text: str | None, usual: Path, overwrite: bool) -> Path:
+    """Where the file goes, if it can go there, as far as names tell; `usual` where nobody says."""
+    path = usual if text is None else Path(text)
+    if path.suffix != usual.suffix or "://" in str(text) or "\0" in str(text):
+        raise BadInput("-o", f"not the name of a file that ends in {usual.suffix} (got {text!r})")
+    check_free(path, overwrite)
     return path
 
 

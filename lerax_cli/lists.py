@@ -113,7 +113,7 @@ def _list_entries(kind: Kind, json: bool) -> None:
     }
     report.table([head, *(tuple(cell[name](row) for name in head) for row in rows)])
     if kind is ENV:
-        others = " and ".join(f"{prefix}:ID" for prefix in ENV.doors)
+        others = ", ".join(f"{prefix}:ID" for prefix in ENV.doors)
         report.say(f"Beside these: {others}, and classes of your own, FILE.py:CLASS or MODULE:CLASS")
 
 

@@ -4,14 +4,17 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lerax import class_file
 from lerax.class_file import FILE, SourceError
 from lerax.errors import SettingError
-from lerax.names import MODULE, OBJECT, Entry, Kind, UnknownName, hint
+from lerax.named import is_place as is_place
+from lerax.named import same as same
+from lerax.named import trusted_as as trusted_as
+from lerax.names import MODULE, Entry, Kind, UnknownName, hint
 from lerax.registry import ENV, POLICY
 from lerax.runs import Run
 from lerax.runs import find as find_in
@@ -76,13 +79,6 @@ def _place(where: str, name: str, error: type[Failure]) -> bool:
     return False
 
 
-def is_place(name: str) -> bool:
-    """Whether a name is that of a class by its place, a module or a file, or of what a module registers."""
-    if theirs := ENV.behind_door(name):
-        return ":" in theirs
-    return bool(OBJECT.fullmatch(name) or FILE.fullmatch(name))
-
-
 def _absolute(where: str, name: str, error: type[Failure]) -> str:
     """The name of a class in a file that means the same in any folder.
 
@@ -125,19 +121,6 @@ def of_package(env: str | None, package: str | None) -> str | None:
     return f"{prefix}:{package}:{id}"
 
 
-def same(one: str, other: str) -> bool:
-    """Whether two names mean the same: in any case, and a file from whatever folder it is named."""
-    if FILE.fullmatch(one) and FILE.fullmatch(other):
-        return class_file.same(one, other)
-    return one.lower() == other.lower()
-
-
-def trusted_as(name: str, trusted: Iterable[str]) -> str | None:
-    """Which of the classes that the command line names is that of a file; None where none is."""
-    in_file = bool(FILE.fullmatch(name))
-    return next((own for own in trusted if own == name or (in_file and same(own, name))), None)
-
-
 def written(name: str) -> str:
     """A name as one would write it here: a file that lies in this folder by a short path."""
     if not FILE.fullmatch(name):
@@ -157,10 +140,22 @@ def trusting(names: Iterable[str]) -> str:
     return "".join(f" --trust {written(name)}" for name in names if is_place(name))
 
 
-def naming_again(env: str, algorithm: str, policy: str) -> str:
-    """What `lerax train` with a run's config needs beside it: the same, since it trains on what it names."""
-    named = ("", env), ("--algo ", algorithm), ("--policy ", policy)
-    return "".join(f"{option}{written(name)} " for option, name in named if is_place(name))
+def run_again(run: Path) -> str:
+    """What a command takes for a run: its name where it is in `logs`, else its path."""
+    return shlex.quote(run.name if run.parent == Path("logs") else str(run))
+
+
+def training_again(names: Iterable[str], config: str | Path) -> str:
+    """The command that trains as a run was trained.
+
+    Args:
+        names: Those of its environment, algorithm and policy: with a config, whoever trains on classes of
+            their own names them as well.
+        config: Its config.
+    """
+    named = zip(("", "--algo ", "--policy "), names, strict=False)
+    again = "".join(f"{option}{written(name)} " for option, name in named if is_place(name))
+    return f"lerax train {again}--config {shlex.quote(str(config))}"
 
 
 def find_run(where: str, text: str, out: str) -> Run:
@@ -175,6 +170,16 @@ def find_run(where: str, text: str, out: str) -> Run:
         raise BadInput(where, error.reason) from None
 
 
+@contextlib.contextmanager
+def looking_here(names: Iterable[str]) -> Iterator[None]:
+    """While classes of such names are imported: their modules may lie in the current folder."""
+    by_module = any(is_place(name) and not FILE.fullmatch(name) for name in names)
+    if by_module and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does
+    with contextlib.redirect_stdout(sys.stderr):  # standard output is for results alone
+        yield
+
+
 def load(where: str, kind: Kind, entry: Entry) -> Any:
     """The class of an entry; what the command line names by its place may lie in the current directory.
 
@@ -183,10 +188,8 @@ def load(where: str, kind: Kind, entry: Entry) -> Any:
     """
     if not entry.source:
         return entry.load()
-    if is_place(entry.name) and not FILE.fullmatch(entry.target) and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results alone
+        with looking_here([entry.name]):
             return kind.load(entry)
     except SourceError as error:
         raise BadInput(where, str(error)) from error

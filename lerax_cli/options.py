@@ -1,6 +1,7 @@
 """What a run is to be, from the command line, the config file, the preset and the defaults."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from .values import (
     check_interval,
     checked,
     read_config,
+    read_file,
     read_settings,
 )
 
@@ -47,6 +49,8 @@ class TrainingPlan:
         videos: When videos are recorded, in the words of a config and of `LoggingCallback`.
         save_every: How often the whole state is saved.
         keep: Newest checkpoints that are kept.
+        devices: How many devices of each process training is divided among; `all` is all that JAX finds.
+        processes: How many processes it is divided among, as a config says until they are counted.
         score: Mean return that counts as solved; None where the environment has none.
         untuned: Whether a preset was looked for, and there is none.
         settings: Values by table (`env`, `policy`, `algorithm`) and name, as they were given.
@@ -65,10 +69,17 @@ class TrainingPlan:
     videos: dict[str, Any]
     save_every: str
     keep: int
+    devices: int | str
+    processes: int
     score: float | None
     untuned: bool
     settings: dict[str, dict[str, Given]] = field(default_factory=dict)
     wraps: tuple[wrapping.Wrap, ...] = ()
+
+    @property
+    def layout(self) -> dict[str, Any]:
+        """What training is divided among, as a config has it: nothing for one device of one process."""
+        return layout_of({"processes": self.processes, "devices": self.devices})
 
     @property
     def records_videos(self) -> bool:
@@ -93,6 +104,7 @@ def plan(
     wrap: list[tuple[str, Any]] | None = None,
     save_every: str | None = None,
     keep: int | None = None,
+    devices: int | str | None = None,
     going_on: Layer | None = None,
     **videos: int | None,
 ) -> TrainingPlan:
@@ -112,6 +124,10 @@ def plan(
     where, wanted = pick("--preset", preset, layers, KEYS["preset"].default)
     tuned, tables = find_presets(where, wanted, env_entry)
     at_algo, algorithm = _named("algorithm", "--algo", algo, layers)
+    if (
+        algorithm is None and wanted.endswith(".toml") and len(tables) == 1
+    ):  # what a preset of one's own is of
+        algorithm = naming.find(where, registry.ALGORITHM, next(iter(tables)))
     if algorithm is None:
         _, its_policy = _named("policy", "--policy", policy, layers)
         algorithm = fitting.default_algorithm(env_entry, tables, its_policy.name if its_policy else "")
@@ -147,6 +163,8 @@ def plan(
         videos={key: pick(f"--{key}", value, layers, KEYS[key].default)[1] for key, value in videos.items()},
         save_every=check_interval(at_every, every),
         keep=pick("--keep", keep, layers, KEYS["keep"].default)[1],
+        devices=pick("--devices", devices, layers, KEYS["devices"].default)[1],
+        processes=pick("--processes", None, layers, 1)[1],
         score=find_score(
             configs[-1] if configs else None, env_entry, algorithm, inherited["env"], merged["env"], wraps
         ),
@@ -154,6 +172,24 @@ def plan(
         settings=merged,
         wraps=wraps,
     )
+
+
+def layout_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a config says what training is divided among."""
+    return {name: config[name] for name in ("processes", "devices") if config.get(name, 1) != 1}
+
+
+def simulate_on_gpu(plan: TrainingPlan) -> bool:
+    """Has MuJoCo's physics computed on the GPU that training is on, by MJX, where nobody says otherwise.
+
+    Returns:
+        Whether the plan says so now.
+    """
+    known = declared("env", plan.env) if is_ours("env", plan.env) else {}
+    if "physics" not in known or "physics" in plan.settings["env"]:
+        return False
+    plan.settings["env"]["physics"] = Given("mjx", "--device", "env.physics")
+    return True
 
 
 def _named(
@@ -187,10 +223,25 @@ def pick(option: str, value: Any, layers: list[Layer], default: Any = None) -> t
 
 
 def find_presets(where: str, name: str, env: Entry) -> tuple[Entry, dict[str, dict[str, Any]]]:
-    """An environment and its tuned settings by algorithm: `auto` is the one that is trained."""
+    """An environment and its tuned settings by algorithm; `auto` is the one that is trained."""
+    if name.endswith(".toml"):
+        return _preset_file(where, name, env)
     if name not in ("auto", "none"):
         env = naming.find(where, registry.ENV._replace(word="preset"), name)
     return env, {} if name == "none" else registry.presets(env.name)
+
+
+def _preset_file(where: str, path: str, env: Entry) -> tuple[Entry, dict[str, dict[str, Any]]]:
+    """The environment that a file names, else the one that is trained, and its tables by algorithm."""
+    content = read_file(where, path)
+    of = content.pop("env", env.name)
+    if wrong := [key for key, table in content.items() if not isinstance(table, dict)]:
+        form = "a preset has `env` and a table for each algorithm: [ppo], [ppo.algorithm]"
+        raise BadInput(where, f"{path} has {wrong[0]!r} above all tables; {form}")
+    if not isinstance(of, str):
+        raise BadInput(where, f"{path}: env is not a name (got {of!r})")
+    own = naming.same(of, env.name)
+    return env if own else naming.find(f"{where}: env", registry.ENV, of), content
 
 
 def preset_of(
@@ -199,7 +250,8 @@ def preset_of(
     """The table of an algorithm, of the preset that is called `name` and is the environment's."""
     if name not in ("auto", "none") and algorithm.name not in tables:
         there = f"it has one for {', '.join(tables)}" if tables else "allowed: auto, none"
-        raise BadInput(where, f"{env.name} has none for {algorithm.name}; {there}")
+        of = name if name.endswith(".toml") else env.name
+        raise BadInput(where, f"{of} has none for {algorithm.name}; {there}")
     table = tables.get(algorithm.name, {})
     found = checked("--preset", {key: value for key, value in table.items() if key != SECONDS})
     if name != "none":  # whose settings those of its tables are

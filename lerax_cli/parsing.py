@@ -21,15 +21,32 @@ COMMANDS = {
         "branch",
         "Train a new run from a checkpoint of another, with other settings; prints the path of the new run.",
     ),
+    "sweep": (
+        "sweep",
+        "Try settings in many trainings, side by side in as many processes as are started; prints its path.",
+    ),
+    "slurm": (
+        "slurm",
+        "Print a SLURM job script that trains, and starts again until all is complete; --submit submits it.",
+    ),
     "record-video": (
         "record_video",
         "Record a video of a policy, or a picture; prints the path of the file on standard output.",
     ),
     "watch": ("watch", "Show the dashboard of a run from its files, while it trains or afterwards."),
     "eval": ("eval", "Evaluate the policy of a run; prints its returns on standard output."),
+    "compare": (
+        "compare",
+        "Compare trainings by the scores of their seeds; prints tables on standard output.",
+    ),
+    "plot": ("plot", "Plot what runs have logged: a line for each training, with a band over its seeds."),
+    "report": (
+        "reporting",
+        "Write a report on trainings: scores, curves, settings and videos in one file; prints its path.",
+    ),
     "export": (
         "export",
-        "Export the policy of a run as a file that acts without JAX; prints its path on standard output.",
+        "Export the policy of a run as a file that acts without JAX, or its metrics; prints the file's path.",
     ),
     "runs": (
         "runs",
@@ -48,6 +65,11 @@ COMMANDS = {
         "check",
         "Check an environment before it is trained on; prints a line for each check on standard output.",
     ),
+    "bench": ("bench", "Measure how fast a training is here, by the number of environments; prints a table."),
+    "eject": (
+        "eject",
+        "Write a program in Python that trains as a run was trained, bit for bit; prints its path.",
+    ),
     "doctor": ("doctor", "Try everything that lerax uses, and say what mends what does not work."),
     "list-backends": (
         "lists",
@@ -61,22 +83,35 @@ COMMANDS = {
         "List the algorithms, or the settings of one of them and of the policy that it trains.",
     ),
 }
+WORDS = "lerax.words"  # the key of a command's words in its context
 GROUPS = {"train": "Train", "record-video": "Look", "runs": "Keep", "new": "Make", "doctor": "Set up"}
 """What the commands from each of these on are for."""
 SHOW = "`lerax record-video RUN` shows a policy"
 EVALUATE = "`lerax eval RUN` evaluates a policy; in Python: lerax.evaluate.evaluate"
+COMPARE = "`lerax compare RUN RUN` compares trainings by the scores of their seeds"
 EXPORT = "`lerax export RUN` writes a policy as an ONNX file"
+TABLES = "`lerax export RUN --format csv|parquet|json` writes the metrics of a run as a table"
 WATCH = "`lerax watch RUN` shows the dashboard of a run"
+EJECT = "`lerax eject RUN` writes a program in Python that trains the same"
 RESUME = "`lerax resume RUN` goes on with it"
 BRANCH = "`lerax branch RUN --set KEY=VALUE` makes a new run from a checkpoint of it"
+REPORT = "`lerax report RUN` writes all of it as one page"
+SWEEP = "`lerax sweep ENV --try KEY=A,B` tries settings in many trainings"
+PLOT = "`lerax plot RUN` draws the curves of runs"
 CURVES = "`lerax train ENV --backend tensorboard` says how to see its curves; every run has a metrics.jsonl"
 INSTEAD = {
     **dict.fromkeys(("play", "enjoy", "render", "show", "view", "demo", "record"), SHOW),
     **dict.fromkeys(("evaluate", "test", "score"), EVALUATE),
     **dict.fromkeys(("onnx", "convert", "deploy", "save"), EXPORT),
+    **dict.fromkeys(("script", "codegen", "generate"), EJECT),
+    **dict.fromkeys(("csv", "parquet", "dataframe", "metrics"), TABLES),
     **dict.fromkeys(("continue", "restore", "restart"), RESUME),
     **dict.fromkeys(("fork", "finetune", "warmstart"), BRANCH),
-    **dict.fromkeys(("plot", "curves", "tensorboard"), CURVES),
+    **dict.fromkeys(("diff", "stats", "statistics", "rliable"), COMPARE),
+    **dict.fromkeys(("curves", "chart", "graph", "figure"), PLOT),
+    **dict.fromkeys(("tune", "optimize", "hpo", "search", "optuna", "grid"), SWEEP),
+    **dict.fromkeys(("html", "markdown", "summary", "publish"), REPORT),
+    "tensorboard": CURVES,
     **dict.fromkeys(("dashboard", "logs", "tail", "attach", "monitor"), WATCH),
     **dict.fromkeys(("run", "learn", "start", "fit"), "`lerax train ENV` trains"),
     **dict.fromkeys(
@@ -87,6 +122,11 @@ INSTEAD = {
     ),
     **dict.fromkeys(("init", "create", "scaffold"), "`lerax new env NAME` writes an environment of your own"),
     **dict.fromkeys(("debug", "nan", "diagnose"), "`lerax replay RUN` finds why a run diverged"),
+    **dict.fromkeys(("benchmark", "speed", "profile"), "`lerax bench ENV` says how fast a training is"),
+    **dict.fromkeys(
+        ("sbatch", "srun", "cluster", "submit"),
+        "`lerax slurm train ENV` prints a job script, --submit submits it",
+    ),
     "version": "`lerax --version` says it",
     **dict.fromkeys(("envs", "list"), "`lerax list-envs`, `list-algos` and `list-backends` list all"),
 }
@@ -130,6 +170,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:  # which is how a shell asks for completions
             self._check(ctx, list(args))
+        ctx.meta[WORDS] = list(args)  # as they were typed, for a command that writes them into a script
         return super().parse_args(ctx, args)
 
     def _check(self, ctx: Any, args: list[str]) -> None:
@@ -153,14 +194,14 @@ class Command(TyperCommand):
 
     def _instead(self, name: str) -> None:
         """Says what there is instead of an option, if that is known."""
-        of = {"train": OPTIONS, "branch": BRANCHING, "record-video": OPTIONS | RECORDING}
+        of = {"train": OPTIONS, "sweep": OPTIONS, "branch": BRANCHING, "record-video": OPTIONS | RECORDING}
         known = of.get(self.name or "", {})
         if name in known:
             refuse("option", name, known[name].format(command=self.name))
         from .declared import TABLES, ours, setting_name  # not for the list of commands
 
         setting = name.strip("-").replace("-", "_")
-        if self.name in ("train", "branch"):
+        if self.name in ("train", "branch", "sweep"):
             for table in TABLES:
                 if any(setting in rows for rows in ours()[table].values()):
                     refuse("option", name, f"--set {setting_name(table, setting)}=VALUE")

@@ -1,6 +1,7 @@
 """What a training is made of, from the names and settings of a plan."""
 
 import functools
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import jax
 import numpy as np
 from jax import random as jr
 
-from lerax import registry, tree
-from lerax.algorithm import footprint
+from lerax import devices, registry, tree
+from lerax.algorithm import divided, footprint
 from lerax.env.contract import EnvContractError
+from lerax.env.hosted import AbstractHostedEnv
 from lerax.errors import SettingError
 from lerax.names import Entry
 from lerax.settings import Setting, plain, settings_of
@@ -84,40 +86,61 @@ class Parts:
             **plan.videos,
             "save_every": plan.save_every,
             "keep": plan.keep,
+            **plan.layout,
             **score,
             **wraps,
             **{table: {"name": entry.name} | self.plain(table) for table, entry in named.items()},
         }
 
+    def first_policy(self) -> Any:
+        """The policy before training, from the seed."""
+        policy = jax.tree_util.Partial(self.policy_class, **self.settings["policy"])
+        return _first_policy(self.env, policy, np.uint32(self.plan.seed))
+
     def initial_state(self) -> tuple[Any, Any]:
         """The state before training and the key of the evaluation, from the seed, in one program."""
+        policy = jax.tree_util.Partial(self.policy_class, **self.settings["policy"])
+        return _initial(self.algorithm, self.env, policy, np.uint32(self.plan.seed))
 
-        @tree.compiled
-        def initial(algorithm: Any, env: Any, seed: Any) -> tuple[Any, Any]:
-            return self._learner(algorithm, env, seed, algorithm.init), self.keys(seed)[2]
+    def spread(self, state: Any) -> Any:
+        """A state whose arrays lie on the devices that training is divided among."""
+        return divided.spread(self.algorithm, state, self.mesh)
 
-        return initial(self.algorithm, self.env, np.uint32(self.plan.seed))
+    @functools.cached_property
+    def mesh(self) -> Any:
+        """The devices that training is divided among; None for one."""
+        return devices.mesh_of(self.plan.devices) if self.plan.layout else None
 
     def template(self, callbacks: list[Any]) -> Any:
         """The form of the states of the training, with such callbacks."""
         make = functools.partial(self.algorithm.template, callback=callbacks)
-        form = lambda seed: self._learner(
-            self.algorithm, self.env, seed, lambda env, policy, key: make(env, policy)
-        )
+        policy = functools.partial(self.policy_class, env=self.env, **self.settings["policy"])
+        form = lambda seed: make(self.env, policy(key=keys(seed)[0]))
         return eqx.filter_eval_shape(form, np.uint32(0))
 
-    def keys(self, seed: Any) -> Any:
-        """Those of the first policy, of the training and of the evaluation."""
-        return jr.split(jr.key(seed), 3)
 
-    def _learner(self, algorithm: Any, env: Any, seed: Any, make: Any) -> Any:
-        policy_key, learn_key, _ = self.keys(seed)
-        policy = self.policy_class(env=env, **self.settings["policy"], key=policy_key)
-        return make(env, policy, key=learn_key)
+def keys(seed: Any) -> Any:
+    """Those of the first policy, of the training and of the evaluation."""
+    return jr.split(jr.key(seed), 3)
 
 
-def build(plan: TrainingPlan) -> Parts:
+@tree.compiled
+def _first_policy(env: Any, policy: Any, seed: Any) -> Any:
+    return policy(env=env, key=keys(seed)[0])
+
+
+@tree.compiled
+def _initial(algorithm: Any, env: Any, policy: Any, seed: Any) -> tuple[Any, Any]:
+    policy_key, learn_key, evaluation_key = keys(seed)
+    return algorithm.init(env, policy(env=env, key=policy_key), key=learn_key), evaluation_key
+
+
+def build(plan: TrainingPlan, trainings: int = 1) -> Parts:
     """Makes the parts, and refuses what does not fit into memory before anything is compiled.
+
+    Args:
+        plan: What is trained.
+        trainings: How many of these there are at a time.
 
     Raises:
         BadInput: A setting is unknown, out of range, or does not fit the others.
@@ -168,13 +191,25 @@ def build(plan: TrainingPlan) -> Parts:
         learner = lambda seed: algorithm.init_learner(env, policy_form, key=jr.key(seed))
         naming.make(places["policy"], lambda: eqx.filter_eval_shape(learner, np.uint32(0)), {}, {})
     try:
-        footprint.check(algorithm, env, policy_form)
+        footprint.check(algorithm, env, policy_form, trainings)
     except MemoryError as error:
         raise Failure("memory", str(error)) from None
     except EnvContractError as error:
         raise BadInput(places["env"], str(error)) from error
     except SettingError as error:  # of what an algorithm gives
         raise BadInput(places["algorithm"], str(error)) from error
+    if (count := math.prod(plan.layout.values())) != 1:
+        where = "--devices" if plan.processes == 1 else "--distributed"
+        try:
+            algorithm.check_divided(count)
+            part = lambda seed: algorithm.divided(count).init_learner(env, policy_form, key=jr.key(seed))
+            eqx.filter_eval_shape(part, np.uint32(0))
+        except SettingError as error:
+            raise BadInput(where, str(error)) from None
+        if plan.processes != 1 and isinstance(env.unwrapped, AbstractHostedEnv):
+            raise BadInput(
+                where, f"{env.name} keeps its state outside of JAX (got {plan.processes} processes)"
+            )
     return Parts(plan, algorithm, env, policy, policy_class, policy_form, declared, settings, wraps)
 
 

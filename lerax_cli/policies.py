@@ -8,10 +8,11 @@ from lerax import registry
 from lerax.archive.folder import SUFFIX
 from lerax.errors import SettingError
 from lerax.files import read_toml
+from lerax.named import table_of
 from lerax.names import Entry, Kind, UnknownName
-from lerax.run import read_facts
-from lerax.runs import UnknownRun
+from lerax.runs import CONFIG, UnknownRun, read
 from lerax.runs import find as find_run
+from lerax.runs.loaded import LAST, policies_of, why_no_policy
 from lerax.settings import settings_of
 
 from . import naming, wrapping
@@ -20,7 +21,6 @@ from .report import BadInput, Failure
 from .values import Given, wraps_in
 
 RANDOM = "random"
-CONFIG, LAST, BEST, CHECKPOINTS = "config.toml", "policy.eqx", "best.eqx", "checkpoints"
 
 
 class Source(NamedTuple):
@@ -130,10 +130,8 @@ def _env_of_run(where: str, run: Path) -> tuple[str, dict[str, Any], Any]:
         raise BadInput(where, f"not the directory of a run: it has no {CONFIG} (got {str(run)!r})")
     try:
         config = read_toml(run / CONFIG)
-        env = config["env"]
-        settings = dict(env) if isinstance(env, dict) else {"name": env}
-        return str(settings.pop("name")), settings, config.get(WRAP, [])
-    except (OSError, ValueError, KeyError) as error:
+        return *table_of(config, "env"), config.get(WRAP, [])
+    except (OSError, ValueError) as error:
         raise Failure(str(run / CONFIG), f"names no environment ({error})") from None
 
 
@@ -169,7 +167,7 @@ def find_sources(given: list[str], run: Path | None, grid: bool) -> list[Source]
         BadInput: One is not there, or their number does not fit.
     """
     if not given:
-        known = known_policies(run) if run else {}
+        known = policies_of(run) if run else {}
         given = list(known) if grid and known else ["last"] if run else [RANDOM]
     sources = [_source("--policy", name, run) for name in given]
     if grid and len(sources) < 2:
@@ -243,35 +241,10 @@ def load(source: Source, env: Any, subject: Subject, where: str = "--policy") ->
         raise Failure(where, f"{path} cannot be read ({error.strerror})") from None
 
 
-def known_policies(run: Path) -> dict[str, Path]:
-    """The policies that a run has, by name, the last one last."""
-    kept = {path.stem: path for path in sorted((run / CHECKPOINTS).glob("*.eqx"), key=_number)}
-    named = {"best": run / BEST, "last": run / LAST}
-    return kept | {name: path for name, path in named.items() if path.is_file()}
-
-
-def _story(run: Path) -> str:
-    """Why a run has no policy."""
-    try:
-        facts = read_facts(run)
-    except (OSError, ValueError):
-        return "the run has saved no policy"
-    if facts.get("status") == "running":
-        return f"the run is at step {facts['steps']:,} and has saved no policy yet"
-    if facts.get("status") == "died":
-        return f"the run died at step {facts['steps']:,} ({facts['reason']}); it has saved no policy"
-    return f"the run has ended ({facts.get('status')}) and saved no policy"
-
-
-def _number(path: Path) -> tuple[int, str]:
-    """Sorts names that differ in a number by it: 9 before 10."""
-    return len(path.stem), path.stem
-
-
 def _source(where: str, name: str, run: Path | None) -> Source:
     if name == RANDOM:
         return Source(RANDOM, None)
-    known = known_policies(run) if run else {}
+    known = policies_of(run) if run else {}
     label = name.removesuffix(".eqx")
     if label in known:
         return Source(label, known[label])
@@ -279,10 +252,11 @@ def _source(where: str, name: str, run: Path | None) -> Source:
     if os.path.isfile(name):
         return Source(path.parent.resolve().name if path.name == LAST else path.stem, path)
     if (path / CONFIG).is_file():
-        others = known_policies(path)
-        what = f"give one of its policies, such as {[*others.values()][-1]}" if others else _story(path)
+        others = policies_of(path)
+        last = f"give one of its policies, such as {[*others.values()][-1]}" if others else ""
+        what = last or why_no_policy(read(path))
         raise BadInput(where, f"the directory of a run (got {name!r}); {what}")
     if name == "last" and run:
-        raise BadInput(where, f"{_story(run)} (got {str(run)!r})")
+        raise BadInput(where, f"{why_no_policy(read(run))} (got {str(run)!r})")
     choices = ", ".join([*known, RANDOM])
     raise BadInput(where, f"no such policy (got {name!r}); allowed: {choices}, or a policy's file")

@@ -4,13 +4,13 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import report
 
 if TYPE_CHECKING:
-    from lerax.backend import ConsoleBackend
+    pass
 
 BAR = 24  # characters
 REDRAW_SECONDS, LINE_SECONDS = 0.1, 10.0
@@ -18,20 +18,28 @@ CLEAR = "\r\x1b[K"
 
 
 @contextlib.contextmanager
-def dashboard(mode: str, title: str, facts: dict[str, Any] | None) -> Iterator["ConsoleBackend | None"]:
+def dashboard(
+    mode: str, title: str, facts: dict[str, Any] | None, seeds: Sequence[int] = ()
+) -> Iterator[Any]:
     """The dashboard, shown from now on, before there is a run; if it gets none, nothing of it stays.
 
     Args:
         mode: As for `ConsoleBackend`; there is none where it is `off`.
         title: What is about to begin.
         facts: What a plain line says of it; None for no such line.
+        seeds: Those that are trained side by side; none for one run.
     """
     if mode == "off":
         yield None
         return
     from lerax.backend import ConsoleBackend
 
-    console = ConsoleBackend(mode)  # type: ignore[arg-type]
+    progress: Any = mode
+    console = ConsoleBackend(progress)
+    if seeds:
+        from lerax.backend.seeds import SeedsConsole
+
+        console = SeedsConsole(progress, seeds)
     with contextlib.suppress(OSError, ValueError):  # nobody reads
         console.announce(title, "importing", facts)
     try:

@@ -15,7 +15,7 @@ from .recording import PICTURE, RecordingPlan, outcome_of, record_plan, summariz
 from .report import BadInput, Interrupted
 from .signals import Signals
 from .train import Debug, Progress, Quiet, Trust
-from .values import KEYS, Out, check_quiet, option
+from .values import KEYS, Out, Overwrite, check_free, check_quiet, option
 
 VIDEO = ".mp4"
 ENDINGS = (VIDEO, ".gif", PICTURE)
@@ -113,9 +113,7 @@ def record_video(
         ),
     ] = None,
     out: Out = "logs",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the file if it exists already.")
-    ] = False,
+    overwrite: Overwrite = False,
     trust: Trust = None,
     progress: Progress = "auto",
     debug: Debug = False,
@@ -170,6 +168,12 @@ def record_video(
     else:
         if not quiet:
             summarize(outcome)
+            if run is None:
+                report.entry("next", f"lerax train {naming.written(env.name)}")
+            else:
+                report.entry(
+                    "next", f"lerax compare {naming.run_again(run)} OTHER, a training of another kind"
+                )
         report.result(outcome["path"])
     return 0
 
@@ -193,10 +197,7 @@ def _place(text: str | None, env: Entry, run: Path | None, label: str, ending: s
         raise BadInput("-o", f"unknown ending (got {text!r}); allowed: {', '.join(ENDINGS)}")
     if "\0" in str(path) or len(os.fsencode(path.name)) > LONGEST_NAME or len(os.fsencode(path)) > 3000:
         raise BadInput("-o", f"not a usable path ({len(str(path))} characters, got {str(path)[:60]!r})")
-    if os.path.isdir(path):
-        raise BadInput("-o", f"a folder (got {str(path)!r}); give a file")
-    if os.path.lexists(path) and not overwrite:
-        raise BadInput("-o", f"it exists already (got {str(path)!r}); replace it with --overwrite")
+    check_free(path, overwrite)
     return path
 
 

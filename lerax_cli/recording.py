@@ -61,12 +61,14 @@ def record_plan(
     plan: RecordingPlan, warned: report.Warnings, progress: str, signals: Signals
 ) -> tuple["Recording | Picture", str]:
     """Plays, draws and writes; returns the recording and the renderer's name."""
-    signals.hold()  # compiled modules crash where an exception ends their import
+    # Compiled modules crash where an exception ends their import, and a file half made would stay: from here
+    # on a signal is looked for before each frame.
+    signals.hold()
     count = FrameCount(progress, plan.steps)
     try:
         return _record(plan, warned, count, signals)
     except Exception as error:
-        signals.release()  # a library may have made something else of what a signal raised
+        signals.look()  # a library may have made something else of what a signal raised
         raise _failure(error, plan.path) from error
     finally:
         count.close()
@@ -83,7 +85,7 @@ def _record(
     from lerax.record import record, take_picture
 
     def on_frame() -> None:
-        signals.release()
+        signals.look()
         count.add()
 
     subject = plan.subject
@@ -92,7 +94,7 @@ def _record(
     with _renderer(env, plan) as renderer:
         signals.phase = "recording"
         count.begin()
-        signals.release()
+        signals.look()
         common: dict[str, Any] = {
             "key": jr.key(plan.seed),
             "steps": plan.steps,

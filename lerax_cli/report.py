@@ -5,8 +5,9 @@ import io
 import os
 import select
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from lerax.errors import LossWarning
@@ -41,7 +42,7 @@ class BadInput(Failure):
 
 
 class Interrupted(BaseException):
-    """A signal ended the command before there was anything to save; nobody's `except Exception` keeps it."""
+    """A signal ended the command, and there is nothing to save; nobody's `except Exception` keeps it."""
 
     def __init__(self, signal: int):
         super().__init__(signal)
@@ -51,12 +52,18 @@ class Interrupted(BaseException):
 class Warnings:
     """Prints each warning as one line, and counts them.
 
+    Args:
+        label: What each line begins with.
+
     Attributes:
         count: How many there were.
         lost: Those that say that something is missing in a file.
     """
 
-    def __init__(self) -> None:
+    _threads = threading.local()  # each with its own, if it has some
+
+    def __init__(self, label: str = "") -> None:
+        self.label = label
         self.count = 0
         self.lost: list[str] = []
 
@@ -67,13 +74,27 @@ class Warnings:
             warnings.simplefilter("ignore", about_code)
 
         def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-            text = " ".join(str(message).split())
+            text, own = " ".join(str(message).split()), getattr(Warnings._threads, "own", self)
             if issubclass(category, LossWarning):
-                self.lost.append(text)
+                own.lost.append(text)
             if not issubclass(category, hide):
-                self.say(text)
+                own.say(text)
 
         warnings.showwarning = show
+
+    @contextlib.contextmanager
+    def of_this_thread(self) -> Iterator[None]:
+        """Takes the warnings of the thread, inside, in place of those that were installed."""
+        self._threads.own = self
+        try:
+            yield
+        finally:
+            del self._threads.own
+
+    def add(self, others: "Warnings") -> None:
+        """Counts others, too."""
+        self.count += others.count
+        self.lost += others.lost
 
     def losses(self) -> list[str]:
         """What `run.json` says of them: as many as have room on a full disk, and how many more there were."""
@@ -89,7 +110,7 @@ class Warnings:
     def say(self, text: str) -> None:
         """One warning."""
         self.count += 1
-        say(f"lerax: warning: {text}")
+        say(f"lerax: warning: {self.label}{text}")
 
 
 class _Output(io.FileIO):
@@ -132,6 +153,22 @@ def hold_streams() -> None:
     output = io.BufferedWriter(_Output(given.fileno(), "w", closefd=False))
     form = {"encoding": given.encoding, "errors": given.errors, "line_buffering": given.line_buffering}
     sys.stdout = io.TextIOWrapper(output, **form)
+
+
+@contextlib.contextmanager
+def without_greetings(apply: bool) -> Iterator[None]:
+    """Drops what C++ writes to standard output meanwhile, such as gloo's word that it has connected."""
+    if not apply:
+        yield
+        return
+    kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def lost_result() -> int:
@@ -196,13 +233,15 @@ def table(rows: list[tuple[str, ...]], spare: Sequence[str] = ()) -> None:
 
     Args:
         rows: Texts.
-        spare: The heads of columns that a narrow terminal does not show, the first to go first; where that is
-            not enough, the first column is cut.
+        spare: The heads of columns that a narrow terminal does not show, the first to go first, and standard
+            error says which. Where that is not enough, the first column is cut.
     """
     columns = [[" ".join(cell.splitlines()) for cell in column] for column in zip(*rows, strict=True)]
     room, too_wide = _width(sys.stdout), lambda: sum(max(map(len, cells)) + 2 for cells in columns) - 2
+    without: list[str] = []
     for head in spare:
         if too_wide() > room:
+            without += [cells[0] for cells in columns if cells[0] == head]
             columns = [cells for cells in columns if cells[0] != head]
     if spare and (over := too_wide() - room) > 0:
         most = max(max(map(len, columns[0])) - over, SHORTEST)
@@ -210,6 +249,8 @@ def table(rows: list[tuple[str, ...]], spare: Sequence[str] = ()) -> None:
     widths = [max(map(len, cells)) for cells in columns]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in zip(*columns, strict=True)]
     result("\n".join(lines))
+    if without:
+        entry("not shown", f"{', '.join(without)}: no room in {room} columns; --json has all")
 
 
 def _printable(text: str, stream: IO[str]) -> str:

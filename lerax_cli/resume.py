@@ -1,17 +1,25 @@
 """`lerax resume`."""
 
 import functools
+from typing import Annotated
 
-from . import continued
+import typer
+
+from . import continued, words
 from .report import BadInput, Failure
 from .train import (
     Backend,
+    Coordinator,
     Debug,
+    Devices,
+    Distributed,
     Json,
+    NumProcesses,
     Out,
+    ProcessId,
+    Profile,
     Progress,
     Quiet,
-    Run,
     SaveEvery,
     Steps,
     Strict,
@@ -22,14 +30,28 @@ from .train import (
 
 
 def resume(
-    run: Run,
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run, or a training of several seeds: its path, its name or how that begins, or `latest`.",
+            autocompletion=words.runs_and_groups,
+            show_default=False,
+        ),
+    ],
     steps: Steps = None,
     backend: Backend = None,
+    devices: Devices = None,
     trust: Trust = None,
     out: Out = "logs",
     progress: Progress = "auto",
     save_every: SaveEvery = None,
     time_limit: TimeLimit = None,
+    profile: Profile = False,
+    distributed: Distributed = False,
+    coordinator: Coordinator = None,
+    num_processes: NumProcesses = None,
+    process_id: ProcessId = None,
     strict: Strict = False,
     debug: Debug = False,
     json: Json = False,
@@ -39,7 +61,10 @@ def resume(
     if run == continued.AUTO:
         line = "lerax train ENV --name NAME --resume auto"
         raise BadInput("RUN", f"auto may have to begin a run, and has to know which one; `{line}` says it")
-    named = continued.trusted(continued.read(run, out, "RUN"), trust or [])
+    group = continued.find_group(run, out, None)
+    named = continued.trusted(
+        next(iter(group.values()), None) or continued.read(run, out, "RUN"), trust or []
+    )
     begin = functools.partial(
         train,
         env=named.get("env"),
@@ -47,11 +72,17 @@ def resume(
         policy=named.get("policy"),
         steps=steps,
         backend=backend,
+        devices=devices,
         out=out,
         progress=progress,
         resume=run,
         save_every=save_every,
         time_limit=time_limit,
+        profile=profile,
+        distributed=distributed,
+        coordinator=coordinator,
+        num_processes=num_processes,
+        process_id=process_id,
         strict=strict,
         debug=debug,
         json=json,

@@ -49,6 +49,7 @@ class Signals:
         quiet: Whether nothing is to be said.
 
     Attributes:
+        quiet: The same.
         received: The number of the first one, None so far.
         raising: Whether there is nothing to lose: then the first one raises at once.
         phase: What is being done, as far as it says when that will end.
@@ -62,7 +63,7 @@ class Signals:
         self.phase = "importing"
         self.at_once: Callable[[], None] = lambda: None
         self.save: Callable[[], None] = lambda: None
-        self._quiet = quiet
+        self.quiet = quiet
         self._rest: Callable[[Callable[[], None]], None] = lambda stop: stop()
         self._before: dict[int, Any] = {}
 
@@ -107,6 +108,14 @@ class Signals:
             Interrupted: A signal came.
         """
         self.raising = True
+        self.look()
+
+    def look(self) -> None:
+        """A signal that was held raises here, and nowhere else.
+
+        Raises:
+            Interrupted: One came.
+        """
         if self.received is not None:
             raise Interrupted(self.received)
 
@@ -118,7 +127,7 @@ class Signals:
 
     def _listen(self, told: int) -> None:
         """Reads a byte for each signal, until the other end of the pipe is closed."""
-        first, began, answered = 0, 0.0, self._quiet
+        first, began, answered = 0, 0.0, self.quiet
         while True:
             waiting = ANSWER_SECONDS if first and not answered else None
             if not select.select([told], [], [], waiting)[0]:
@@ -150,3 +159,54 @@ class Signals:
         if os.isatty(2):
             os.write(2, SHOW_CURSOR)
         os._exit(128 + number)
+
+
+class SeedSignals:
+    """The command's signals for one of several trainings.
+
+    They come to the main thread; one that trains is told when it looks. Programs are the same for all
+    trainings, so one compiles and the others wait for it.
+
+    Args:
+        signals: The command's.
+        compiling: Held by whoever compiles.
+    """
+
+    raising = False
+
+    def __init__(self, signals: Signals, compiling: threading.Lock):
+        self._signals, self._compiling, self._holds = signals, compiling, False
+        self.at_once: Callable[[], None] = lambda: None
+        self.save: Callable[[], None] = lambda: None
+
+    @property
+    def quiet(self) -> bool:
+        return self._signals.quiet
+
+    @property
+    def received(self) -> int | None:
+        return self._signals.received
+
+    @property
+    def phase(self) -> str:
+        return self._signals.phase
+
+    @phase.setter
+    def phase(self, phase: str) -> None:
+        self._signals.phase = phase
+        if phase == "compiling" and not self._holds:
+            self._holds = self._compiling.acquire()
+        elif phase != "compiling" and self._holds:
+            self._holds = False
+            self._compiling.release()
+
+    def hold(self) -> None:
+        pass
+
+    def release(self) -> None:
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+
+AnySignals = Signals | SeedSignals
+"""As one training sees them."""

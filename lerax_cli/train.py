@@ -1,26 +1,28 @@
 """`lerax train`."""
 
-import contextlib
 import functools
-import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from lerax.errors import NotFiniteWarning
 from lerax.settings import Limits, Setting
 
-from . import continued, naming, options, report, runtime, words
-from .progress import dashboard
-from .signals import Signals
-from .summary import summarize
+from . import continued, naming, options, report, words
+from .carry_out import carry_out
+from .distributed import find as find_place
+from .report import BadInput
 from .values import (
     KEYS,
+    Count,
     Out,
     check_quiet,
+    convert,
     option,
+    read_devices,
+    read_seeds,
     read_setting,
     read_steps,
     read_time,
@@ -33,6 +35,9 @@ DEVICE = Setting("device", "auto", "", Limits(choices=("auto", "cpu", "gpu")))
 SURE_STEPS = range(
     100_000, 2**31
 )  # more than an iteration of any preset has, and no more than can be counted
+# What options.plan takes as it was given.
+PLANNED = ("algo", "policy", "wrap", "steps", "preset", "config", "num_envs", "nan", "video_interval")
+PLANNED += ("save_every", "keep", "devices")
 
 
 Run = Annotated[
@@ -45,6 +50,35 @@ Run = Annotated[
     ),
 ]
 Progress = Annotated[str, option(PROGRESS, "How to show progress.")]
+Device = Annotated[str, option(DEVICE, "What to train on.")]
+Devices = Annotated[
+    Any,
+    typer.Option(
+        metavar="N|all",
+        help="Devices that the environments are divided among: GPUs, or cores of a CPU; 1.",
+        parser=read_devices,
+        autocompletion=words.begin(("all",)),
+    ),
+]
+Distributed = Annotated[
+    bool,
+    typer.Option(
+        "--distributed",
+        help="One training of all tasks that SLURM, Open MPI or Kubernetes has started.",
+    ),
+]
+Coordinator = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Of several processes, where the first is found by the others."),
+]
+NumProcesses = Annotated[
+    int | None,
+    option(Setting("num_processes", 1, "", Limits(at_least=1, at_most=65_536)), "How many there are."),
+]
+ProcessId = Annotated[
+    int | None,
+    option(Setting("process_id", 0, "", Limits(at_least=0, at_most=65_535)), "Which this is, from 0.", "I"),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Steps = Annotated[
     Any,
@@ -90,15 +124,71 @@ TimeLimit = Annotated[
     Any,
     typer.Option(
         metavar="TIME",
-        help="Save and end after so long, such as 2h or 90m; --resume goes on.",
+        help="Save and end after so long, such as 2h or 90m; it can go on later.",
         parser=functools.partial(read_time, "--time-limit"),
+    ),
+]
+Profile = Annotated[
+    bool,
+    typer.Option(
+        "--profile", help="Trace the second to fourth iteration: RUN/profile/, for https://ui.perfetto.dev."
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if there was any warning.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but warnings and errors.")]
 
-
+Env = Annotated[
+    str | None,
+    typer.Argument(
+        help="Environment, see `lerax list-envs`, or a class of your own: MODULE:CLASS or FILE.py:CLASS.",
+        autocompletion=words.envs,
+        show_default=False,
+    ),
+]
+Algo = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Algorithm, see `lerax list-algos --env ENV`; that whose preset reaches its score soonest, "
+        "else ppo.",
+        autocompletion=words.algorithms,
+    ),
+]
+Policy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Policy to train, see `lerax list-policies`; the algorithm's.",
+        autocompletion=words.trainable,
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|none|NAME|FILE.toml",
+        help="Tuned settings: the environment's own, none, another environment's, or a file's; auto.",
+        autocompletion=words.presets,
+    ),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE.toml",
+        help="A config file, as every run leaves one.",
+        autocompletion=words.configs,
+    ),
+]
+Wrap = Annotated[
+    list[Any] | None,
+    typer.Option(
+        metavar="NAME[=VALUE]",
+        help="A wrapper around the environment, see `lerax list-wrappers`, such as frame_stack=4 or "
+        "'clip_reward={low = 0, high = 1}'; may be repeated, the innermost first. `none` for none.",
+        parser=read_wrap,
+        autocompletion=words.wrappers,
+    ),
+]
 EnvPackage = Annotated[
     str | None,
     typer.Option(metavar="PACKAGE", help="Package that registers ENV, which is gymnasium:ID."),
@@ -106,62 +196,26 @@ EnvPackage = Annotated[
 
 
 def train(
-    env: Annotated[
-        str | None,
-        typer.Argument(
-            help="Environment, see `lerax list-envs`, or a class of your own: MODULE:CLASS or FILE.py:CLASS.",
-            autocompletion=words.envs,
-            show_default=False,
-        ),
-    ] = None,
+    env: Env = None,
     env_package: EnvPackage = None,
-    algo: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Algorithm, see `lerax list-algos --env ENV`; that whose preset reaches its score soonest, "
-            "else ppo.",
-            autocompletion=words.algorithms,
-        ),
-    ] = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Policy to train, see `lerax list-policies`; the algorithm's.",
-            autocompletion=words.trainable,
-        ),
-    ] = None,
+    algo: Algo = None,
+    policy: Policy = None,
     steps: Steps = None,
     seed: Annotated[int | None, option(KEYS["seed"], "Seed of all randomness; random.", "S")] = None,
+    seeds: Annotated[
+        Any,
+        typer.Option(
+            metavar="N|3,4|0..9",
+            help="Several seeds side by side, each a run of its own: how many, from --seed on, else from 0, "
+            "or which.",
+            parser=read_seeds,
+        ),
+    ] = None,
     backend: Backend = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|none|NAME",
-            help="Tuned settings: the environment's own, none, or another environment's; auto.",
-            autocompletion=words.presets,
-        ),
-    ] = None,
-    config: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE.toml",
-            help="A config file, as every run leaves one.",
-            autocompletion=words.configs,
-        ),
-    ] = None,
+    preset: Preset = None,
+    config: Config = None,
     set_: Set = None,
-    wrap: Annotated[
-        list[Any] | None,
-        typer.Option(
-            metavar="NAME[=VALUE]",
-            help="A wrapper around the environment, see `lerax list-wrappers`, such as frame_stack=4 or "
-            "'clip_reward={low = 0, high = 1}'; may be repeated, the innermost first. `none` for none.",
-            parser=read_wrap,
-            autocompletion=words.wrappers,
-        ),
-    ] = None,
+    wrap: Wrap = None,
     num_envs: Annotated[
         Any,
         typer.Option(
@@ -173,7 +227,8 @@ def train(
     out: Out = "logs",
     name: Name = None,
     progress: Progress = "auto",
-    device: Annotated[str, option(DEVICE, "What to train on.")] = "auto",
+    device: Device = "auto",
+    devices: Devices = None,
     nan: Annotated[
         str | None, option(KEYS["nan"], "What to do when a loss or a parameter is not finite; stop.")
     ] = None,
@@ -194,136 +249,136 @@ def train(
         int | None, option(KEYS["keep"], "Newest checkpoints that are kept, beside the best; 2.")
     ] = None,
     time_limit: TimeLimit = None,
+    profile: Profile = False,
+    distributed: Distributed = False,
+    coordinator: Coordinator = None,
+    num_processes: NumProcesses = None,
+    process_id: ProcessId = None,
     strict: Strict = False,
     debug: Debug = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Train a policy; prints the path of the run on standard output."""
+    given = locals()  # what the options say, by parameter
+    began = time.monotonic()
     warned = report.Warnings()
     warned.install()
-    check_quiet(quiet, progress)
-    began = time.monotonic()
-    going_on = continued.find(resume, out, name, steps) if resume is not None else None
-    plan = options.plan(
-        naming.of_package(env, env_package),
-        algo=algo,
-        policy=policy,
-        wrap=wrap,
-        steps=steps,
-        seed=seed,
-        backends=backend,
-        preset=preset,
-        config=config,
-        settings=set_ or [],
-        num_envs=num_envs,
-        nan=nan,
-        video_interval=video_interval,
-        warn=warned.say,
-        save_every=save_every,
-        keep=keep,
-        going_on=going_on and going_on.layer,
-    )
-    folder = options.check_place(out, name) if going_on is None else going_on.folder
+    decided = decide(given, warned)
+    plan = decided.plan
+    place = find_place(distributed, coordinator, num_processes, process_id)
+    if place is not None and decided.seeds:
+        raise BadInput(
+            "--distributed", f"not beside several seeds (got {len(decided.seeds)}); give each a job"
+        )
     # Settings can be refused once their classes are imported, and a refusal is one line.
     asked = config or set_ or wrap or backend or policy or num_envs is not None
-    asked = asked or plan.env.source or plan.algorithm.source
+    asked = asked or plan.env.source or plan.algorithm.source or decided.seeds or plan.devices != 1 or place
     checked = not asked and device != "gpu" and plan.steps in SURE_STEPS
     return carry_out(
         plan,
-        folder,
+        decided.folder,
         name,
         warned,
         began,
-        going_on,
+        decided.going_on,
+        seeds=decided.seeds,
+        group=decided.group,
         checked=checked,
         device=device,
+        profile=profile,
         progress=progress,
         time_limit=time_limit,
         strict=strict,
         json=json,
         quiet=quiet,
+        place=place,
     )
 
 
-def carry_out(
-    plan: options.TrainingPlan,
-    folder: Path,
-    name: str | None,
-    warned: report.Warnings,
-    began: float,
-    going_on: continued.Continued | None,
-    *,
-    checked: bool = False,
-    device: str = "auto",
-    progress: str,
-    time_limit: float | None,
-    strict: bool,
-    json: bool,
-    quiet: bool,
-) -> int:
-    """Trains what is planned and says how that ended; returns the exit code.
+class Decided(NamedTuple):
+    """What is to be trained, as far as that can be told without importing JAX.
+
+    Attributes:
+        plan: What each run is to be.
+        folder: The folder that holds the runs.
+        seeds: Those that are trained side by side; none for one run.
+        going_on: The run that goes on, or the first of these.
+        group: The runs that go on, by seed, where there are several.
+    """
+
+    plan: options.TrainingPlan
+    folder: Path
+    seeds: list[int]
+    going_on: continued.Continued | None
+    group: dict[int, continued.Continued]
+
+
+def decide(given: Mapping[str, Any], warned: report.Warnings) -> Decided:
+    """Decides what a command line of `lerax train` means.
 
     Args:
-        plan: What is trained.
-        folder: The folder that holds the runs.
-        name: Name of the run; None for a generated one.
+        given: What its options say, by the names of `train`'s parameters.
         warned: The warnings.
-        began: When the command began, of `time.monotonic`.
-        going_on: The run that goes on, or that a new one branches off from.
-        checked: Whether nothing of it can be refused any more.
-        device: What to train on.
-        progress: How to show progress.
-        time_limit: Seconds after which it saves and ends.
-        strict: Whether any warning makes the exit code 1.
-        json: Whether the outcome is printed as JSON.
-        quiet: Whether nothing but warnings and errors is shown.
+
+    Raises:
+        BadInput: Something is wrong with it.
+        Failure: The run that it names cannot go on.
     """
-    if plan.nan == "off":
-        warned.install(NotFiniteWarning)
-    facts = {"algo": plan.algorithm.name, "env": plan.env.name, "seed": plan.seed} if checked else None
-    algorithm, env = (naming.written(entry.name) for entry in (plan.algorithm, plan.env))
-    title = f"{algorithm if plan.algorithm.source else algorithm.upper()} on {env}"
-    shown = dashboard("off" if quiet else progress, title, facts)
-    with Signals(quiet=quiet) as signals, shown as console:
-        if console is not None:
-            signals.at_once = console.give_back
-            signals.rest_with(console.rest)
-        signals.hold()  # compiled modules crash where an exception ends their import
-        found = runtime.prepare(device, warned.say)
-        from .job import Job  # it imports JAX, which takes seconds: what is refused is refused by now
-
-        until = began + time_limit if time_limit is not None else None
-        with contextlib.redirect_stdout(sys.stderr):  # what an environment prints is no result
-            job = Job(plan, folder, name, found, console, signals, warned, began, going_on, until)
-            complete = going_on is not None and going_on.at is None and going_on.is_complete(plan.steps)
-            outcome = {} if complete else job.run()
-        if going_on is not None and not outcome:
-            return _already(going_on, job.parts.algorithm.falling(), json=json, quiet=quiet)
-    job.tell_losses()
-    if json:
-        report.result_json(outcome)
-    else:
-        if not quiet:
-            summarize(job, outcome)
-        report.result(outcome["run"])
-    if outcome["status"] == "interrupted" and signals.received is not None:
-        return 128 + signals.received
-    if outcome["status"] in ("diverged", "failed") or warned.lost:
-        return 1
-    return 1 if strict and warned.count else 0
+    check_quiet(given["quiet"], given["progress"])
+    resume, out, name, seed = (given[key] for key in ("resume", "out", "name", "seed"))
+    group = continued.find_group(resume, out, name) if resume is not None else {}
+    going_on = next(iter(group.values()), None)
+    if resume is not None and going_on is None:
+        going_on = continued.find(resume, out, name, given["steps"])
+    chosen = which_seeds(given["seeds"], seed, group, going_on)
+    if given["profile"] and chosen:
+        first = f"profile one of them with --seed {chosen[0]}"
+        raise BadInput(
+            "--profile", f"not beside several seeds (got {len(chosen)}), all in one process; {first}"
+        )
+    plan = options.plan(
+        naming.of_package(given["env"], given["env_package"]),
+        seed=chosen[0] if chosen else seed,
+        backends=given["backend"],
+        settings=given["set_"] or [],
+        warn=warned.say,
+        going_on=going_on and going_on.layer,
+        **{key: given[key] for key in PLANNED},
+    )
+    if chosen and plan.devices != 1:
+        raise BadInput(
+            "--devices", f"not beside several seeds (got {plan.devices}), which share the cores already"
+        )
+    folder = options.check_place(out, name) if going_on is None else going_on.folder
+    return Decided(plan, folder, chosen, going_on, group)
 
 
-def _already(run: continued.Continued, falling: list[str], *, json: bool, quiet: bool) -> int:
-    """Says of a run that there is nothing to go on with, and what trains on where its schedules allow it."""
-    if not quiet:
-        further = "--steps +N trains it further"
-        if falling:
-            line = run.branch_line()
-            further = f"{' and '.join(falling)} came to an end with it: `{line}` makes a new run of it"
-        report.say(f"{run.path.name} is complete after {run.run.steps:,} steps; {further}")
-    if json:
-        report.result_json({"run": str(run.path)} | run.run.facts)
-    else:
-        report.result(str(run.path))
-    return 0
+def which_seeds(
+    seeds: Any, seed: int | None, group: dict[int, continued.Continued], going_on: continued.Continued | None
+) -> list[int]:
+    """The seeds that are trained side by side; none for a run by itself.
+
+    Args:
+        seeds: What `--seeds` says.
+        seed: What `--seed` says.
+        group: The runs that go on, by seed.
+        going_on: The first of them, or the only run that goes on.
+
+    Raises:
+        BadInput: The two do not go together, or a training that goes on has others.
+    """
+    if seed is not None and (group or isinstance(seeds, list)):
+        named = "--seeds names them" if seeds is not None else "what goes on has its own"
+        raise BadInput("--seed", f"not beside several seeds (got {seed}): {named}; leave it out")
+    if seeds is None:
+        return list(group)
+    if isinstance(seeds, Count):
+        first = seed or 0
+        last = convert("--seeds", KEYS["seed"], first + seeds - 1)
+        seeds = list(range(first, last + 1))
+    if going_on is not None and set(seeds) != set(group):
+        own = ", ".join(map(str, group)) or str(going_on.layer.keys["seed"])
+        what = f"{going_on.folder if group else going_on.path} has {own} (got {', '.join(map(str, seeds))})"
+        raise BadInput("--seeds", f"{what}; what goes on keeps its seeds: leave it out")
+    return seeds

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -22,7 +23,10 @@ SHORT = {"env": "env", "policy": "policy", "algo": "algorithm"}
 NAME = Setting("name", "", "What is named.", Limits())
 DEFAULT_STEPS = 1_000_000
 OTHERS = (".json", ".yaml", ".yml")  # files that other programs take for configs
+MOST_SEEDS = 1_000
+SEEDS = Setting("seeds", 1, "", Limits(at_least=1, at_most=MOST_SEEDS))
 NAN_CHOICES = ("stop", "warn", "off")
+ALL = "all"
 COUNT = Limits(at_least=1, at_most=2**63 - 1)
 KEYS = {
     key.name: key
@@ -34,6 +38,10 @@ KEYS = {
         Setting("nan", "stop", "What to do about values that are not finite.", Limits(choices=NAN_CHOICES)),
         Setting("video_interval", 0, "Iterations between videos.", Limits(at_least=0, at_most=2**31 - 1)),
         Setting("save_every", "10m", "How often the whole state is saved.", Limits()),
+        Setting("devices", 1, "Devices that training is divided among.", Limits(at_least=1, at_most=65_536)),
+        Setting(
+            "processes", 1, "Processes that training is divided among.", Limits(at_least=1, at_most=65_536)
+        ),
         Setting("keep", 2, "Newest checkpoints that are kept.", Limits(at_least=1, at_most=10_000)),
         Setting("score", 0.0, "Mean return that counts as solved.", Limits()),
     )
@@ -41,6 +49,7 @@ KEYS = {
 
 
 Out = Annotated[str, typer.Option(metavar="DIR", help="Folder that holds the runs.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists already.")]
 
 
 class Given(NamedTuple):
@@ -99,6 +108,42 @@ def read_steps(text: str) -> int:
     """Environment steps from the text of an option: `N`, or `+N` for a run that goes on."""
     steps = read_option("--steps", KEYS["steps"], text)
     return More(steps) if text.strip().startswith("+") else steps
+
+
+class Count(int):
+    """So many seeds, whichever they are."""
+
+
+def read_seeds(text: str) -> list[int] | Count:
+    """Seeds from the text of an option: `5` is how many, `3,4` and `0..9` are which.
+
+    Raises:
+        BadInput: It is none of these, or names one twice.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) == 1 and parts[0].isdecimal():
+        return Count(convert("--seeds", SEEDS, int(text)))
+    found: list[int] = []
+    for part in parts:
+        first, dots, last = part.partition("..")
+        ends = [first, last] if dots else [first]
+        if not all(end.strip().isdecimal() for end in ends):
+            raise BadInput("--seeds", f"not seeds (got {text!r}); give how many, or which: 5 or 3,4 or 0..9")
+        low, high = (read_option("--seeds", KEYS["seed"], end) for end in (ends[0], ends[-1]))
+        if high < low or high - low >= MOST_SEEDS:
+            what = f"not at most {MOST_SEEDS:,} in rising order (got {part!r})"
+            raise BadInput("--seeds", f"{what}; write for example 0..9")
+        found += range(low, high + 1)
+    if len(set(found)) < len(found) or len(found) > MOST_SEEDS:
+        twice = next((seed for seed in found if found.count(seed) > 1), None)
+        what = f"more than {MOST_SEEDS:,}" if twice is None else f"{twice} twice"
+        raise BadInput("--seeds", f"{what} (got {text!r}); name each once")
+    return found
+
+
+def read_devices(text: str) -> int | str:
+    """How many devices, from the text of an option: `all` is all that there are."""
+    return ALL if text.strip() == ALL else read_option("--devices", KEYS["devices"], text)
 
 
 def read_time(where: str, text: str) -> float:
@@ -219,6 +264,15 @@ def read_config(path: str, where: str = "--config") -> Layer:
     Raises:
         BadInput: It cannot be read, or holds what a config does not have.
     """
+    return checked(where, read_file(where, path))
+
+
+def read_file(where: str, path: str) -> dict[str, Any]:
+    """What a TOML file says, of a config or the like.
+
+    Raises:
+        BadInput: It cannot be read.
+    """
     if not path:
         raise BadInput(where, "empty (got ''); give a file")
     said = "" if where == path else f"{path} "
@@ -235,7 +289,7 @@ def read_config(path: str, where: str = "--config") -> Layer:
         if "overwrite a value" in str(error):  # as env = "..." and a table [env]
             hint = "; what has a table is named in it: write name = ... below [env]"
         raise BadInput(where, f"{said}{error}{hint}") from None
-    return checked(where, content)
+    return content
 
 
 def checked(where: str, content: dict[str, Any]) -> Layer:
@@ -283,6 +337,14 @@ def _of_wrong_kind(key: str, value: Any) -> str:
     example = next(iter(TABLES[table].entries))
     wanted = " or ".join(["a name (a str)"] * (key in SHORT) + ["a table"] * (key in TABLES))
     return f'{key}: not {wanted} (got {got}); write name = "{example}" and settings below [{table}]'
+
+
+def check_free(path: str | Path, overwrite: bool) -> None:
+    """Raises: BadInput: There is a folder, or a file that is not to be replaced."""
+    if os.path.isdir(path):
+        raise BadInput("-o", f"a folder (got {str(path)!r}); give a file")
+    if os.path.lexists(path) and not overwrite:
+        raise BadInput("-o", f"it exists already (got {str(path)!r}); replace it with --overwrite")
 
 
 def check_quiet(quiet: bool, progress: str) -> None:

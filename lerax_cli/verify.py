@@ -84,9 +84,11 @@ def _repeat(run: continued.Continued, iterations: int, step: int | None, trust: 
     plan = continued.plan_of(run, trust, warned.say)
     with Signals(quiet=True) as signals:
         signals.hold()
-        device = runtime.prepare("auto", warned.say)
+        device = runtime.prepare("auto", warned.say, devices=plan.devices)
         from .again import Again  # it imports JAX
 
         signals.release()
-        repeated = Again(run, plan, signals).repeat(iterations, step, runtime.circumstances(device))
+        repeated = Again(run, plan, signals).repeat(
+            iterations, step, runtime.circumstances(device, plan.layout)
+        )
     return Checked("replay", repeated.said, repeated.wrong)

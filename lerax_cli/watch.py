@@ -34,16 +34,23 @@ def watch(
     """Show the dashboard of a run from its files, while it trains or afterwards."""
     watched = Watched(naming.find_run("RUN", run, out), progress)
     watched.look()
+    code = 0
     if once or watched.run.status != LIVES:
         watched.console.show_once(watched.run.name)
     else:
         try:
             watched.follow(interval)
         except Interrupted as stop:
-            return stop.code
-    if watched.run.status != LIVES:
+            code = stop.code
+    if count := watched.damaged:
+        lines = f"{count:,} line{'s' * (count > 1)} of its {METRICS}"
+        report.say(f"lerax: warning: {watched.run.path}: {lines} cannot be read and stay out")
+    if not code and watched.run.status != LIVES:
         report.say(f"lerax: {_ending(watched.run)}")
-    return 0
+        if not watched.run.can_go_on:
+            for way in about_run.ways_on(watched.run)[:1]:
+                report.entry("next", way)
+    return code
 
 
 class Watched:
@@ -64,6 +71,11 @@ class Watched:
         self.console.on_training_start(run.total, 0)
         self._reader = RecordReader(run.path / METRICS)
         self._elapsed, self._news_at = 0.0, time.monotonic()
+
+    @property
+    def damaged(self) -> int:
+        """How many lines of its metrics were left out."""
+        return self._reader.damaged
 
     def look(self) -> bool:
         """Takes over what is new in the files; whether anything is.
@@ -123,6 +135,8 @@ def _ending(run: Run) -> str:
         else f"{since(run.heard)} ago"
     )
     why = f" ({run.reason})" if run.reason else ""
-    does = "tells why" if run.status == "diverged" else "goes on with it"
+    lost = run.saved_steps < run.steps
+    goes_on = f"goes on with it from step {run.saved_steps:,}" if lost else "goes on with it"
+    does = "tells why" if run.status == "diverged" else goes_on
     ways = "".join(f"; `{way}` {does}" for way in about_run.ways_on(run)[:1] if run.can_go_on)
     return f"{run.name} {run.status}{why} at step {run.steps:,}, {last}{ways}"

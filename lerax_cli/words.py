@@ -11,7 +11,9 @@ from lerax import registry
 from lerax import runs as found
 from lerax.archive.folder import files_in, steps_of
 from lerax.errors import SettingError
+from lerax.files import SWEEP
 from lerax.names import Kind
+from lerax.runs.loaded import policies_of
 from lerax.settings import REQUIRED, Setting
 
 from .declared import TABLES, WRAP, ours, setting_name
@@ -70,7 +72,7 @@ algorithms = or_file(described(registry.ALGORITHM))
 trainable = or_file(described(registry.POLICY))
 wrapper_names = described(registry.WRAPPER)
 backends = begin(lambda: (*registry.BACKEND.known(), "none"))
-presets = begin(lambda: ("auto", "none", *(name for name in registry.ENVS if registry.presets(name))))
+_preset_names = begin(lambda: ("auto", "none", *(name for name in registry.ENVS if registry.presets(name))))
 
 
 def set_option(incomplete: str) -> list[tuple[str, str]]:
@@ -154,6 +156,38 @@ def runs(incomplete: str) -> list[str]:
     return [*_run_names(incomplete), *_paths(incomplete, lambda path: False, "config.toml")]
 
 
+def runs_and_groups(incomplete: str) -> list[str]:
+    """Runs, and trainings of several seeds, whose paths are folders."""
+    groups = dict.fromkeys(name.partition("/")[0] for name in found.names_in(_folder()) if "/" in name)
+    return [*(name for name in groups if name.startswith(incomplete) and _is_word(name)), *runs(incomplete)]
+
+
+def exportable(incomplete: str) -> list[str]:
+    """What `export` takes: a policy's run or file, and of metrics a training of several seeds, too."""
+    return [*dict.fromkeys([*runs_and_groups(incomplete), *runs_and_policies(incomplete)])]
+
+
+def grouping(incomplete: str) -> list[str]:
+    """The settings in which the runs on the line differ."""
+    from lerax.study.groups import differing, settings_of
+
+    known = []
+    for word in _line()[2:]:
+        with contextlib.suppress(SettingError, OSError):
+            known += [settings_of(run) for run in found.find_all([word], _folder())]
+    return [key for key in dict.fromkeys(("algo", "env", *differing(known))) if key.startswith(incomplete)]
+
+
+def tags(incomplete: str) -> list[str]:
+    """What the runs on the line have logged."""
+    known: dict[str, None] = {}
+    for word in _line()[2:]:
+        with contextlib.suppress(SettingError, OSError):
+            for run in found.find_all([word], _folder())[:1]:
+                known |= dict.fromkeys(found.Metrics(run.path / found.METRICS))
+    return [tag for tag in sorted(known) if tag.startswith(incomplete)]
+
+
 def _run_names(incomplete: str) -> list[str]:
     """The words that stand for a run of the folder of runs."""
     folder = _folder()
@@ -177,20 +211,42 @@ def _is_word(text: str) -> bool:
 
 def policies(incomplete: str) -> list[str]:
     """What can play: a random policy, those of the run, files of policies."""
-    from .policies import known_policies
-
     places = (os.path.join(folder, word) for word in _line() for folder in ("", _folder()))
     run = next((path for path in places if os.path.isfile(os.path.join(path, "config.toml"))), None)
-    names = ["random", *(known_policies(Path(run)) if run else ())]
+    names = ["random", *(policies_of(Path(run)) if run else ())]
     return [
         *(name for name in names if name.startswith(incomplete)),
         *_paths(incomplete, lambda path: path.name.endswith(".eqx")),
     ]
 
 
+def sweeps_in(folder: str) -> list[str]:
+    """The names of the sweeps in a folder."""
+    with contextlib.suppress(OSError):
+        return sorted(path.parent.name for path in Path(folder).glob("*/sweep.toml"))
+    return []
+
+
+def sweeps(incomplete: str) -> list[str]:
+    """Sweeps: by their names, and by their paths."""
+    names = [name for name in sweeps_in(_folder()) if name.startswith(incomplete) and _is_word(name)]
+    return [*names, *_paths(incomplete, lambda path: False, SWEEP)]
+
+
+def sweepable(incomplete: str) -> list[str]:
+    """What `sweep` takes: environments, files, sweeps, and `show`."""
+    files = _paths(incomplete, lambda path: path.suffix == ".toml") if incomplete else []
+    return [*dict.fromkeys([*begin(("show",))(incomplete), *envs(incomplete), *sweeps(incomplete), *files])]
+
+
 def resumable(incomplete: str) -> list[str]:
-    """What `--resume` takes: runs, and `auto`."""
-    return [*begin(("auto",))(incomplete), *runs(incomplete)]
+    """What `--resume` takes: runs, trainings of several seeds, and `auto`."""
+    return [*begin(("auto",))(incomplete), *runs_and_groups(incomplete)]
+
+
+def presets(incomplete: str) -> list[str]:
+    """Names of environments that have some, and TOML files."""
+    return [*_preset_names(incomplete), *(configs(incomplete) if incomplete else ())]
 
 
 def configs(incomplete: str) -> list[str]:

@@ -45,6 +45,7 @@ def pytest_configure(config):
     os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"
     jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
     os.environ.setdefault("XLA_FLAGS", QUICK)
+    jax.config.update("jax_num_cpu_devices", 2)  # trainings are divided among them where they are told to be
     keep_programs(warn=pytest.exit)
 
 

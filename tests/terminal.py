@@ -21,6 +21,8 @@ from typing import Any
 import pyte
 from prefork import Finished, Prefork
 
+from lerax.files import UNFINISHED
+
 LERAX = str(Path(sys.executable).with_name("lerax"))
 SECONDS = 600.0  # far more than anything takes: only a hang gets there
 BRIEF = ("CartPole-v1", "--preset", "none", "--steps", "2048", "--seed", "1")
@@ -33,7 +35,8 @@ READ_LATE = {"JAX_COMPILATION_CACHE_DIR", "HOME", "IMAGEIO_FFMPEG_EXE", "XLA_FLA
 def own_cache(folder: Path) -> Path:
     """A copy of the compilation cache that all tests share, for one that kills or damages."""
     copy = folder / "cache"
-    shutil.copytree(os.environ["JAX_COMPILATION_CACHE_DIR"], copy)
+    unfinished = shutil.ignore_patterns(f"*{UNFINISHED}")  # other tests' processes are writing
+    shutil.copytree(os.environ["JAX_COMPILATION_CACHE_DIR"], copy, ignore=unfinished)
     return copy
 
 
@@ -174,7 +177,7 @@ def trains(cwd: Path) -> bool:
     return any(path.stat().st_size for path in cwd.glob("logs/*/metrics.jsonl"))
 
 
-def wait_for(condition: Callable[[], Any], process: "subprocess.Popen[str]") -> None:
+def wait_for(condition: Callable[[], Any], process: "subprocess.Popen[Any]") -> None:
     """Waits until something is true that a process brings about.
 
     Raises:

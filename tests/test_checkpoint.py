@@ -14,7 +14,7 @@ from jax import random as jr
 from toys import Idle, arrays, assert_bitwise_equal
 
 from lerax import checkpoint
-from lerax.checkpoint import CheckpointError
+from lerax.checkpoint import CheckpointError, MisfitError
 from lerax.policy import MLPActorCriticPolicy
 
 
@@ -221,3 +221,20 @@ def test_saving_over_an_older_file_replaces_it(saved, policy, other):
     checkpoint.save(saved, other)
     assert_bitwise_equal(checkpoint.load(saved, policy), other)
     assert [path.name for path in saved.parent.iterdir()] == ["policy.eqx"]
+
+
+def test_a_number_that_was_an_array_is_an_error(tmp_path):
+    checkpoint.save(tmp_path / "one", {"a": jnp.arange(3.0)})
+    with pytest.raises(MisfitError, match=r"\['a'\] does not fit"):
+        checkpoint.load(tmp_path / "one", {"a": jnp.array(0.0)})
+
+
+def test_a_replay_buffer_with_time_and_environments_in_one_axis_is_read(tmp_path):
+    """As files have it that were written before training could be divided."""
+    rows = jnp.arange(24.0).reshape(6, 4)
+    checkpoint.save(tmp_path / "old", {"rows": rows})
+    loaded = checkpoint.load(tmp_path / "old", {"rows": jnp.zeros((3, 2, 4))})
+    np.testing.assert_array_equal(loaded["rows"], np.arange(24.0).reshape(3, 2, 4))
+    for other in ((2, 2, 4), (3, 2, 5), (24,)):
+        with pytest.raises(MisfitError):
+            checkpoint.load(tmp_path / "old", {"rows": jnp.zeros(other)})

@@ -22,7 +22,7 @@ NUMBER = re.compile(r"(loss|return) +-?\d")
 NO_JAX = """
 import sys, time
 from lerax_cli import app, runtime
-runtime.prepare = lambda *_: {}
+runtime.prepare = lambda *_, **__: {}
 app.run(sys.argv[1:])
 """
 CHART = re.compile("[\u2801-\u28ff]")  # braille with at least one dot
@@ -218,7 +218,7 @@ def test_cursor_is_back_after_a_signal_before_training(tmp_path: Path):
         t.wait_for(lambda: "compiling" in t.text())
         assert t.interrupt() == 130 and not t.screen.cursor.hidden and not t.screen.second
         assert rows(t.text())[-1].startswith("lerax: stopped by a signal")
-        assert terminal.facts(terminal.only_run(tmp_path / "logs"))["status"] == "interrupted"
+        assert not list((tmp_path / "logs").iterdir())
 
 
 def test_cursor_is_back_after_the_second_signal(tmp_path: Path):
@@ -329,7 +329,7 @@ def test_lines_where_a_dashboard_cannot_be(
     assert pairs["total"] == "2048" and "train/loss" in pairs
 
 
-@pytest.mark.parametrize(("arguments", "lines"), [(["--progress", "off"], 4), (["-q"], 0)])
+@pytest.mark.parametrize(("arguments", "lines"), [(["--progress", "off"], 5), (["-q"], 0)])
 def test_nothing_is_shown_when_nothing_is_asked_for(tmp_path: Path, arguments: list[str], lines: int):
     """`--progress off` leaves the summary, `-q` not even that."""
     with Terminal("train", *terminal.BRIEF, *arguments, cwd=tmp_path, size=(200, 30)) as t:

@@ -134,3 +134,13 @@ def test_a_checkpoint_is_no_policy(folder: Path):
 def test_what_cannot_be_is_refused(folder: Path, arguments: list[str], code: int, words: list[str]):
     """In one line, before anything is compiled."""
     refuse(lerax("eval", *arguments, "-q", cwd=folder), code, words)
+
+
+def test_the_next_command_is_one_that_works(folder: Path):
+    """A video that there is already has to be replaced."""
+    line = ("eval", "cart", "--episodes", "1")
+    assert "next        lerax record-video cart\n" in terminal.run(*line, cwd=folder).stderr
+    video = folder / "logs" / "cart" / "videos" / "last.mp4"
+    video.parent.mkdir()
+    video.touch()
+    assert "next        lerax record-video cart --overwrite\n" in terminal.run(*line, cwd=folder).stderr

@@ -176,6 +176,6 @@ def test_every_option_is_tested(tmp_path: Path):
     text = terminal.run("train", "--help", cwd=tmp_path).stdout
     shown = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", text, re.MULTILINE))
     assert {"--algo", "--steps", "--json"} <= shown
-    files = sorted(Path(__file__).parent.glob("test_cli_*.py"))
+    files = sorted(Path(__file__).parent.glob("test_*.py"))
     used = {option for path in files for option in re.findall(r"[\"' ](--[a-z-]+)", path.read_text())}
     assert not shown - used

@@ -100,6 +100,8 @@ def test_strange_ends_of_the_metrics_are_no_harm(tmp_path: Path):
         file.write(b'[]\n\xff\n{"step": "x"}\n{"step": 9999, "episode/ret')
     done = lerax("watch", "mine", cwd=tmp_path)
     assert done.returncode == 0 and "step=1024 " in done.stderr and "episode/return=16" in done.stderr
+    lost = "lerax: warning: logs/mine: 3 lines of its metrics.jsonl cannot be read and stay out"
+    assert done.stderr.splitlines()[1] == lost
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import terminal
 from made_runs import make
+from made_studies import group
 
 from lerax import registry
 from lerax.algorithm import PPO
@@ -31,6 +32,9 @@ WORDS = [
     ("train CartPole-v1 --backend ten", ["tensorboard"]),
     ("train --progress p", ["plain"]),
     ("list-e", ["list-envs"]),
+    ("slurm --array 0-4 tr", ["train"]),
+    ("slurm --array 0-4 train Cart", ["CartPole-v1"]),
+    ("slurm --part", ["--partition"]),
     ("list-algos ", [*registry.ALGORITHMS]),
     ("train --algo pp", ["ppo"]),
     ("list-algos --env Hop", ["Hopper-v5"]),
@@ -64,6 +68,13 @@ WORDS = [
     ("check own_env.py:", ["Own"]),  # behind the colon, and nothing is imported
     ("new ", ["env"]),
     ("eval wal", ["walker"]),
+    ("compare se", ["seeded", "seeded/seed_0", "seeded/seed_1"]),
+    ("compare seeded walker --by ga", ["gamma"]),
+    ("plot se", ["seeded", "seeded/seed_0", "seeded/seed_1"]),
+    ("plot walker --x t", ["time"]),
+    ("plot walker --y ep", ["episode/return"]),
+    ("report se", ["seeded", "seeded/seed_0", "seeded/seed_1"]),
+    ("report walker --y ep", ["episode/return"]),
     ("verify wal", ["walker"]),
     ("replay wal", ["walker"]),
     ("branch wal", ["walker"]),
@@ -85,12 +96,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "mine" / "checkpoints").mkdir(parents=True)
     for name in ("config.toml", "best.eqx", "policy.eqx", "checkpoints/2000.eqx", "checkpoints/10000.eqx"):
         (folder / "mine" / name).touch()
-    (make(folder / "logs", "walker", score=1.0) / "policy.eqx").touch()
+    rows = ({"step": 1, "episode/return": 1.0},)
+    (make(folder / "logs", "walker", score=1.0, rows=rows) / "policy.eqx").touch()
     (folder / "logs" / "walker" / "checkpoints").mkdir()
     (folder / "logs" / "walker" / "checkpoints" / "000000002000.lerax").touch()
     make(folder / "logs", "not one word")
     make(folder / "logs", os.fsdecode(b"wal-\xff"))
     make(folder / "other", "kept-run")
+    group(folder / "logs", "seeded", [1.0, 2.0])
     for name in ("own.eqx", "other.txt"):
         (folder / name).touch()
     (folder / "own_env.py").write_text("import none\nclass Alone: 0\nclass Own(Base): 0\n")

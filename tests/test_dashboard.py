@@ -6,6 +6,7 @@ import pytest
 
 from lerax.backend.chart import History
 from lerax.backend.dashboard import Shown, clock_of, dashboard
+from lerax.backend.seeds import together
 
 NAME = "PPO_MLPActorCriticPolicy_CartPole-v1_20260220_120000"
 TRAIN = ("loss", "policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "learning_rate")
@@ -50,6 +51,18 @@ def test_a_dashboard_fits(size, records, phase):
     assert 2 <= len(text) < size[1]
     assert max(map(len, text)) <= size[0]
     assert phase in text[0]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("seeds", [2, 5])
+def test_the_title_of_several_seeds_is_whole(seeds, width):
+    """What the dots are is left out where there is no room for it."""
+    each = {seed: training() for seed in range(seeds)}
+    whole = together(Shown("cpu", "logs/mine", name="mine"), each, 100_000)
+    (title,) = (line for line in lines(whole, width, 40) if line.startswith(" episode/return: "))
+    kind = "mean" if seeds == 2 else "interquartile mean"
+    dots = ", dots from least to best" if seeds == 2 or width == 80 else ""
+    assert title == f" episode/return: {kind} of the seeds{dots}"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (5, 2), (10, 3)])

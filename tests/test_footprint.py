@@ -60,6 +60,13 @@ def test_the_figure_is_that_of_the_program(settings: Any, policy: dict):
     assert 0.6 < told / planned(algorithm, form(**policy)) < 1.2
 
 
+def test_trainings_side_by_side_leave_a_quarter_free(monkeypatch: pytest.MonkeyPatch):
+    told = sum(footprint.needed(PPO(), ENV, form()).values())
+    for there, fit in ((12 * told, 9), (0, 1)):
+        monkeypatch.setattr(footprint, "available", lambda there=there: there)
+        assert footprint.room(PPO(), ENV, form()) == fit
+
+
 def test_python_gets_it_too(policy):
     """`init` and hence `learn` raise before they compute."""
     with pytest.raises(MemoryError, match=r"needs about [\d,]+ GiB \(network .* are available; lower"):
@@ -109,6 +116,7 @@ def test_the_command_refuses_what_is_too_much(
 def test_what_is_there_is_the_least_of_all_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """The machine, `ulimit -v`, a control group of either version; one without a limit does not count."""
     monkeypatch.setattr(footprint, "GROUPS", tmp_path)
+    monkeypatch.setattr(footprint, "MEMBERSHIP", tmp_path / "cgroup")
     free = footprint.available()
     assert 2**28 < free < 2**50
     for name, text in {
@@ -123,6 +131,14 @@ def test_what_is_there_is_the_least_of_all_limits(monkeypatch: pytest.MonkeyPatc
     (tmp_path / "memory.max").write_text("10")
     assert footprint.available() == 0
     (tmp_path / "memory.max").unlink()
+    for group, most in (("memory/slurm/job_1", 70), ("memory/slurm", 60), ("system.slice/job", 90)):
+        (tmp_path / group).mkdir(parents=True, exist_ok=True)
+        names = ("limit_in_bytes", "usage_in_bytes") if group.startswith("memory") else ("max", "current")
+        for name, text in zip((*names, "stat"), (str(most), "10", "inactive_file 5\n"), strict=True):
+            (tmp_path / group / f"memory.{name}").write_text(text)
+    (tmp_path / "cgroup").write_text("4:cpu,memory:/slurm/job_1/step_0\n0::/system.slice/job\n")
+    assert sorted(footprint._groups()) == [55, 65, 85]  # of a step of a job of SLURM's, and of systemd's
+    (tmp_path / "cgroup").unlink()
     monkeypatch.setattr(resource, "getrlimit", lambda which: (2**63, 2**63))
     used = footprint._address_space()
     assert used is not None and 2**63 - 2**45 < used < 2**63

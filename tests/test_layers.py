@@ -13,16 +13,22 @@ import pytest
 
 # A file imports only from rooms to the left of its own, or from inside its own room.
 ORDER = (
-    "errors interval kinds settings tree files archive checkpoint fingerprint processes render hosted "
-    "backend space distribution statistics env compatibility wrapper network policy learner advantage "
+    "errors interval kinds settings devices tree files archive checkpoint fingerprint cores processes "
+    "provenance render "
+    "hosted backend space distribution statistics env compatibility wrapper network policy learner advantage "
     "schedule collect evaluate benchmark player record check onnx_graph export checkpoints run callback "
-    "algorithm target buffer replay presets class_file names registry gym runs verify branch lerax_cli"
+    "algorithm bench target buffer replay presets class_file names registry named gym runs eject study sweep "
+    "report verify branch lerax_cli"
 ).split()
 # Where a package may be imported: prefixes of paths.
 CONFINED = {
     "typer": ("lerax_cli/",),
     "rich": ("lerax/backend/live.py", "lerax/callback/progress_bar.py"),
+    "matplotlib": ("lerax/study/picture.py",),
+    "optuna": ("lerax/sweep/",),
+    "plotext": ("lerax/study/terminal.py",),
     "lerax_cli": ("lerax_cli/",),
+    "IPython": (),  # nowhere: a kernel has imported it
 }
 ROOT = Path(importlib.util.find_spec("lerax").origin).parent.parent
 FILES = sorted(path for room in ("lerax", "lerax_cli") for path in (ROOT / room).rglob("*.py"))
@@ -107,6 +113,13 @@ def test_the_software_renderer_has_one_door_and_one_caller():
         "lerax.run",
         "lerax.runs",
         "lerax.files",
+        "lerax.report",
+        "lerax.study.compare",
+        "lerax.study.curves",
+        "lerax.study.picture",
+        "lerax.study.statistics",
+        "lerax.study.terminal",
+        "lerax.sweep.plan",
         "lerax.verify",
     ],
 )
@@ -119,7 +132,7 @@ def test_what_the_command_needs_first_leaves_jax_out(module):
 # one that has imported the package around it, as any import of it does first.
 FORKS = """
 import json, os, sys, warnings
-import jax, equinox, optax, numpy
+import jax, equinox, optax, numpy, optuna, scipy.special, typer
 
 def run_each(statements):
     failed = 0

@@ -127,7 +127,7 @@ def test_the_buffer_keeps_what_on_step_is_shown():
     for name in type(rows).__dataclass_fields__:
         kept, shown = getattr(rows, name), getattr(steps, name)
         if shown is not None:
-            kept = np.roll(kept.reshape(12, 2, *kept.shape[1:]), -4, axis=0)
+            kept = np.roll(kept, -4, axis=0)
             np.testing.assert_array_equal(kept, shown[4:], err_msg=name)
     np.testing.assert_array_equal(steps.next_observation[..., 1], steps.action[..., 0])
     assert steps.truncated.any() and not steps.terminal.any()

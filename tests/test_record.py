@@ -256,7 +256,8 @@ def test_a_picture_is_the_middle_of_an_episode(env, random, renderer, tmp_path):
     played = steps_of(env, random, jr.key(1))
     middle = (len(played) - 1) // 2
     np.testing.assert_array_equal(picture_at(tmp_path / "a.png"), pictures(env, [played[middle].state])[0])
-    assert made == ([middle], *SIZE, [("random", len(played) - 1, len(played) - 1, True)])
+    episodes = [("random", len(played) - 1, len(played) - 1, True)]
+    assert made == ([middle], *SIZE, episodes, tmp_path / "a.png")
 
 
 def test_a_picture_after_some_steps_is_the_last_frame_of_such_a_video(env, random, renderer, tmp_path):

@@ -59,8 +59,8 @@ def test_only_whole_lines_are_taken(tmp_path: Path):
     assert reader.read()[0] is False and [*reader.read()[1]] == []
     path.write_text('[1]\n{"step": 1, "a": null}\n{"no": 2}\n{"step": 2, "a"')
     ((step, scalars),) = reader.read()[1]
-    assert step == 1 and math.isnan(scalars["a"])
+    assert step == 1 and math.isnan(scalars["a"]) and reader.damaged == 2
     with open(path, "a") as file:
         file.write(": 3.0}\n")
-    assert [*reader.read()[1]] == [(2, {"a": 3.0})]
+    assert [*reader.read()[1]] == [(2, {"a": 3.0})] and reader.damaged == 2
     assert [step for step, _ in read_records(path)] == [1, 2]

@@ -1,6 +1,7 @@
 """Runs on disk: found by names, listed in whatever state they are, and removed."""
 
 import fcntl
+import json
 import os
 from pathlib import Path
 
@@ -10,7 +11,18 @@ from made_runs import make
 from test_cli_inputs import refuse
 
 from lerax.errors import SettingError
-from lerax.runs import UnknownRun, find, names_in, prunable, read, remove, runs_in
+from lerax.runs import (
+    UnknownRun,
+    find,
+    find_all,
+    find_group,
+    names_in,
+    prunable,
+    read,
+    remove,
+    runs_in,
+    seeds_of,
+)
 
 
 @pytest.fixture
@@ -180,3 +192,38 @@ def test_a_run_that_lives_or_is_locked_is_not_removed(folder: Path):
     lives = make(folder, "lives", status="running")
     assert not remove(read(lives)) and lives.exists()
     assert remove(before) and not before.path.exists()
+
+
+@pytest.fixture
+def group(folder: Path) -> Path:
+    """A training with three seeds among the other runs."""
+    for seed in (10, 2, 0):
+        make(folder / "many", f"seed_{seed}", day=10 + seed, score=float(seed), seed=seed)
+    (folder / "many" / "seeds.json").write_text(json.dumps({"seeds": [0, 2, 10]}))
+    (folder / "many" / "seed_x").mkdir()
+    return folder / "many"
+
+
+def test_seeds_of_one_training_are_runs_with_two_names(folder: Path, group: Path, monkeypatch):
+    names = ["many/seed_0", "many/seed_2", "many/seed_10"]
+    assert [run.name for run in seeds_of(group)] == names
+    assert [run.name for run in runs_in(folder) if run.name in names] == names
+    assert {*names} < {*names_in(folder)}
+    assert find("many/seed_2", folder).path == group / "seed_2"
+    monkeypatch.chdir(group / "seed_10")
+    assert read(".").name == "many/seed_10"
+    with pytest.raises(SettingError, match=r"several seeds.*many/seed_0, many/seed_2, many/seed_10"):
+        find("many", folder)
+    make(folder, "seed_3")
+    assert find("seed_3", folder).name == "seed_3"
+
+
+def test_runs_are_found_together_each_once(folder: Path, group: Path):
+    found = find_all(["pole", "many", "many/seed_2", str(group), "alphab"], folder)
+    assert [run.name for run in found] == ["pole", "many/seed_0", "many/seed_2", "many/seed_10", "alphabet"]
+    assert len(find_all([str(group)], "nowhere")) == 3 and find_all([], folder) == []
+    assert len(find_all(["man"], folder)) == 3 and find_group("ma", folder) == group
+    make(folder, "mane")
+    assert find_group("man", folder) is None is find_group("many/seed_2", folder)
+    with pytest.raises(UnknownRun):
+        find_all(["many", "nobody"], folder)

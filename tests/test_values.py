@@ -152,7 +152,6 @@ COMMANDS = {
     "play": "lerax record-video RUN",
     "enjoy": "lerax record-video RUN",
     "continue": "lerax resume RUN",
-    "plot": "lerax train ENV --backend tensorboard",
     "tensorboard": "lerax train ENV --backend tensorboard",
     "run": "lerax train ENV",
 }

@@ -192,6 +192,13 @@ def test_wandbs_own_variables_decide_what_is_not_given(tmp_path, monkeypatch):
     assert (given.project, given.entity, given.run_group, list(given.tags)) == ("mine", "me", "us", ["c"])
 
 
+def test_seeds_of_one_training_are_a_group(tmp_path: Path):
+    (tmp_path / "many").mkdir()
+    (tmp_path / "many" / "seeds.json").write_text("{}")
+    run = run_of(brief(tmp_path / "many"))
+    assert (run.run_group, run.display_name) == ("many", "many/run")
+
+
 def test_the_project_is_lerax_by_default(tmp_path):
     assert run_of(brief(tmp_path)).project == "lerax"
 

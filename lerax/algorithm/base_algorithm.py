@@ -3,19 +3,21 @@
 import functools
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
+from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar
 
 import equinox as eqx
 import jax
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
+from jax.sharding import Mesh
 from jaxtyping import Array, ArrayLike, Float, Int, Key, PRNGKeyArray
 
 from lerax import tree
 from lerax.callback import AbstractCallback
 from lerax.callback.callback_list import as_callback
-from lerax.collect import Steps, begin_all
+from lerax.collect import Standing, Steps, begin_all
+from lerax.devices import mesh_of
 from lerax.env import AbstractEnvLike
 from lerax.env.contract import check_env, check_values
 from lerax.env.step import check_alive, check_contract
@@ -25,12 +27,13 @@ from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
 from lerax.settings import Limits, Setting, check_count, check_instance, setting_values
 
-from . import footprint, hooks, loop
+from . import divided, footprint, hooks, loop
 from .state import AlgorithmState, LearnerT
 
 P = ParamSpec("P")
 R = TypeVar("R")
 _fitting: set[Hashable] = set()  # forms of algorithms with learners that they have made
+WHOLE_PARTS = ("num_envs", "batch_size")  # settings of which each device has as much as any other
 INIT = 2**31  # folded into the key for the learner's: no iteration has this number
 
 
@@ -97,6 +100,21 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
             `learning_rate` is the name of the learning rate.
         """
 
+    def rollout(
+        self, state: AlgorithmState[LearnerT], *, key: Key[Array, ""]
+    ) -> tuple[Standing, Steps] | None:
+        """The environment steps of an iteration alone, which `lerax.bench` times.
+
+        Args:
+            state: The state before it.
+            key: PRNG key.
+
+        Returns:
+            Where the environments stand then, and the steps, `[time, env]`; by default None, and what the
+            policy's `__call__` takes is timed.
+        """
+        return None
+
     def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
         """Bytes that an iteration holds beside the state, by what they are for; by default none.
 
@@ -105,6 +123,38 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
             policy: The policy, or its form.
         """
         return {}
+
+    def divided(self, count: int) -> "AbstractAlgorithm":
+        """The same algorithm for one of several devices that training is divided among, unchecked.
+
+        By default it cannot be: an iteration has to average over the devices (`lerax.devices.mean`) what all
+        of them need alike, such as gradients.
+
+        Args:
+            count: How many devices there are.
+
+        Raises:
+            SettingError: It cannot be divided.
+        """
+        hint = "define `divided`, with averages from lerax.devices in its iteration, or train on one"
+        raise SettingError("devices", count, wrong=f"{self.name} cannot be divided among devices", hint=hint)
+
+    def check_divided(self, count: int) -> None:
+        """Refuses to be divided among so many devices.
+
+        Args:
+            count: How many devices there are.
+
+        Raises:
+            SettingError: It cannot be divided, or what is divided leaves something over.
+        """
+        here = self.divided(count)
+        for name, part in vars(here).items():
+            if name in WHOLE_PARTS and part * count != (own := getattr(self, name)):
+                wrong = f"cannot be divided among {count} devices"
+                raise SettingError(name, own, f"a multiple of {count}", wrong=wrong)
+        check_again: Any = getattr(here, "__check_init__", lambda: None)
+        check_again()
 
     def num_iterations(self, total_timesteps: int) -> int:
         """Iterations needed for at least `total_timesteps` environment steps.
@@ -157,6 +207,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         *,
         key: PRNGKeyArray,
         total_timesteps: int | None = None,
+        devices: int | Literal["all"] | Mesh | None = None,
     ) -> AlgorithmState:
         """The state before training. Nothing of the arguments is consumed.
 
@@ -166,6 +217,8 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
             key: PRNG key of the training.
             total_timesteps: Environment steps of the whole training, at the end of which falling schedules
                 reach 0, however many `run`s it is cut into. By default those of the first `run`.
+            devices: The devices that training is divided among: how many, `all`, or a mesh of
+                `lerax.devices.mesh_of`. By default it is not divided.
 
         Returns:
             What `run` begins with.
@@ -178,7 +231,9 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         """
         check_env(env)
         check_policy(policy, env)
-        key = tree.typed_key(key)
+        key, mesh = tree.typed_key(key), mesh_of(devices)
+        if mesh is not None:
+            self.check_divided(mesh.size)
         if not tree.is_traced(self, env, policy, key):
             footprint.check(self, env, policy)
         total = 0 if total_timesteps is None else self.num_iterations(total_timesteps)
@@ -186,7 +241,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         if not tree.is_traced(state):
             check_alive(env, state.standing.env_state)
             check_values(env, state.standing.observation)
-        return state
+        return divided.spread(self, state, mesh)
 
     @_of_an_instance
     def template(
@@ -254,6 +309,33 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         return loop.run_from_host(self, state, callback, total)
 
     @_of_an_instance
+    def follow(
+        self,
+        state: AlgorithmState,
+        total_timesteps: int,
+        *,
+        callback: Sequence[AbstractCallback] | AbstractCallback | None = None,
+        received: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """What `run` is to all processes but the first, where training is divided among several.
+
+        Returns when the first one says so, with `lerax.algorithm.together.tell(mesh, Order.LEAVE)`.
+
+        Args:
+            state: The same as in the first process.
+            total_timesteps: Environment steps in all.
+            callback: Callbacks of the same kinds, in the same order, as there; their host methods are not
+                called, and what they emit is dropped.
+            received: The number of a signal that has come to this process, 0 for none; the first handles it.
+
+        Raises:
+            ProcessLostError: Another process has ended.
+        """
+        self._check_own(state)
+        total = self.num_iterations(total_timesteps)
+        loop.follow_from_host(self, state, as_callback(callback), total, received)
+
+    @_of_an_instance
     def learn(
         self,
         env: AbstractEnvLike,
@@ -262,6 +344,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         *,
         key: PRNGKeyArray,
         callback: Sequence[AbstractCallback] | AbstractCallback | None = None,
+        devices: int | Literal["all"] | Mesh | None = None,
     ) -> Any:
         """Trains a policy and returns it: `init`, then `run`.
 
@@ -274,6 +357,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
             total_timesteps: Environment steps, rounded up to whole iterations.
             key: PRNG key of the training; it stays usable.
             callback: One callback or several.
+            devices: The devices that training is divided among, as `init` takes them.
 
         Returns:
             The trained policy.
@@ -281,8 +365,8 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         Raises:
             ValueError: There are fewer steps than one iteration takes.
         """
-        state = self.init(env, policy, key=key, total_timesteps=total_timesteps)
-        return self.run(state, total_timesteps, callback=callback).policy
+        state = self.init(env, policy, key=key, total_timesteps=total_timesteps, devices=devices)
+        return divided.on_one(self.run(state, total_timesteps, callback=callback)).policy
 
     def _check_own(self, state: AlgorithmState) -> None:
         """Refuses a state without values, and one of an algorithm that holds other things."""

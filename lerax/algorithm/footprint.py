@@ -3,6 +3,7 @@
 import contextlib
 import os
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,35 +25,46 @@ else:
 GIB = 2**30
 COPIES = 2  # of what a step changes: before and after it
 REPLAYS = 3  # of a replay buffer: what training began with stays, one changes, and a save copies it
+SHARE = 0.75  # of what is there, where as many trainings as fit are begun: XLA takes up to 1.3 times as much
 SIZES = "buffer_size", "num_envs", "num_steps", "num_epochs"  # settings that decide on memory
 GROUPS = Path("/sys/fs/cgroup")
-GROUP_FILES = (  # limit and use of a control group, of either version
-    ("memory.max", "memory.current", "memory.stat"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
-)
+MEMBERSHIP = Path("/proc/self/cgroup")
+GROUP_FILES = {  # limit and use of a control group: by the controllers that its line in the latter has
+    "": ("", ("memory.max", "memory.current", "memory.stat")),
+    "memory": ("memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat")),
+}
 
 
-def check(algorithm: AbstractAlgorithm, env: AbstractEnvLike, policy: AbstractPolicy) -> None:
+def check(
+    algorithm: AbstractAlgorithm, env: AbstractEnvLike, policy: AbstractPolicy, trainings: int = 1
+) -> None:
     """Refuses a training that does not fit into memory, before anything is compiled.
 
     Args:
         algorithm: The algorithm.
         env: The environment.
         policy: The policy, or its form: a `jax.ShapeDtypeStruct` in place of each array.
+        trainings: How many of these there are at a time.
 
     Raises:
         MemoryError: It does not fit; the message names the parts and their sizes.
     """
-    parts, there = needed(algorithm, env, policy), available()
+    parts, there = needed(algorithm, env, policy), available() // trainings
     total = sum(parts.values())
     if total > there:
         largest = sorted(parts, key=lambda name: -parts[name])
         sizes = ", ".join(f"{name} {_shown(parts[name])}" for name in largest if parts[name] > total / 100)
         lower = ", ".join(name for name in SIZES if hasattr(algorithm, name))
+        each = f" to each of {trainings} at a time" if trainings > 1 else ""
         raise MemoryError(
-            f"needs about {_shown(total)} ({sizes}), {_shown(there)} are available; "
+            f"needs about {_shown(total)} ({sizes}), {_shown(there)} are available{each}; "
             f"lower {lower} or the sizes of the policy"
         )
+
+
+def room(algorithm: AbstractAlgorithm, env: AbstractEnvLike, policy: AbstractPolicy) -> int:
+    """How many such trainings fit into memory at a time, at least one; the arguments are those of `check`."""
+    return max(1, int(SHARE * available()) // sum(needed(algorithm, env, policy).values()))
 
 
 def needed(algorithm: AbstractAlgorithm, env: AbstractEnvLike, policy: AbstractPolicy) -> dict[str, int]:
@@ -89,6 +101,11 @@ def available() -> int:
     told = device.memory_stats()
     if told and "bytes_limit" in told:
         return told["bytes_limit"] - told.get("bytes_in_use", 0)
+    return available_here()
+
+
+def available_here() -> int:
+    """Bytes that can still be had of the machine's memory."""
     limits = [_machine(), _address_space(), *_groups()]
     return max(0, min(limit for limit in limits if limit is not None))
 
@@ -111,11 +128,11 @@ def _address_space() -> int | None:
 
 
 def _groups() -> list[int]:
-    """What the control group of a container or of a job leaves, where it has a limit."""
+    """What the control groups of a container or of a job leave, where they have limits."""
     left = []
-    for names in GROUP_FILES:
+    for folder, names in _memberships():
         try:
-            most, used, stat = ((GROUPS / name).read_text() for name in names)
+            most, used, stat = ((folder / name).read_text() for name in names)
             caches = sum(
                 int(line.split()[1]) for line in stat.splitlines() if line.startswith("inactive_file")
             )
@@ -123,6 +140,23 @@ def _groups() -> list[int]:
         except (OSError, ValueError):  # there is none, or it has no limit ("max")
             continue
     return left
+
+
+def _memberships() -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """The control groups that this process is in, and those that these are in, with the names of their files.
+
+    A container shows its own group as the root, and may call it by a name that is not there.
+    """
+    paths = dict.fromkeys(GROUP_FILES, "/")
+    with contextlib.suppress(OSError):
+        for line in MEMBERSHIP.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            paths |= {name: path for name in controllers.split(",") if name in GROUP_FILES}
+    for name, path in paths.items():
+        root, files = GROUP_FILES[name]
+        inner = Path(path.lstrip("/"))
+        for part in (inner, *inner.parents) if path != "/" else (inner,):
+            yield GROUPS / root / part, files
 
 
 def _shown(count: int) -> str:

@@ -18,6 +18,7 @@ from lerax.collect import Steps
 from lerax.errors import LeraxWarning, SettingTypeError
 from lerax.learner import Log, Maybe
 
+from . import divided
 from .state import AlgorithmState
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def iterate(
     key = iteration_key(state)
     step_key, hook_key, stop_key = (jr.fold_in(key, HOOKS + i) for i in range(3))
     before = state
-    state, steps, log = _given(algorithm, algorithm.iteration(state, key=key))
+    state, steps, log = _given(algorithm, divided.iteration(algorithm, state, key=key))
     state = dataclasses.replace(state, iteration_count=state.iteration_count + 1)
     if steps is not None and overrides(callback, "on_step"):
         own = _step_hooks(algorithm, before, callback, steps, step_key)
@@ -54,6 +55,7 @@ def iterate(
         go_on = callback.continue_training(dataclasses.replace(ctx, state=callback_state), key=stop_key)
     state = dataclasses.replace(state, callback_state=callback_state)
     failed = jax.vmap(state.env.has_failed)(state.standing.env_state)
+    state = divided.laid_out(algorithm, state)
     return tree.strongly_typed(state), jnp.asarray(go_on, bool) & ~jnp.any(failed)
 
 

@@ -9,6 +9,8 @@ import dataclasses
 import functools
 import time
 import warnings
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -17,9 +19,10 @@ import numpy as np
 from jax import lax
 from jax import numpy as jnp
 from jax import random as jr
+from jax.sharding import Mesh
 from jaxtyping import Array, ArrayLike, Bool, Int
 
-from lerax import tree
+from lerax import devices, tree
 from lerax.callback.base_callback import OwnState
 from lerax.callback.callback_list import CallbackList, overrides
 from lerax.callback.outbox import Collector, sending
@@ -27,8 +30,10 @@ from lerax.collect import Standing, begin_all
 from lerax.errors import LeraxWarning
 from lerax.hosted import EpisodesLostError, HostedEnvError
 
+from . import divided, together
 from .hooks import end, iterate, start, warn_of_lost
 from .state import AlgorithmState
+from .together import Order
 
 if TYPE_CHECKING:
     from .base_algorithm import AbstractAlgorithm
@@ -39,6 +44,7 @@ BEGIN_ANEW = 2**31 + 7  # folded into an iteration's key, beside those of the ho
 CHUNK_SECONDS = 0.25  # how often the host gets a word in
 CHUNK_RECORDS = 1024  # most iterations in a chunk
 CHUNK_BYTES = 2**24  # most memory that a chunk's records may take
+DONATE = "all-except-first"  # of a chunk's arguments: the state
 
 
 def run_traced(
@@ -74,51 +80,89 @@ def run_from_host(
 ) -> AlgorithmState:
     """The whole training in compiled chunks; `chunk_length` fixes their length, which time chooses else."""
     fixed = tree.settings_as_data((algorithm, callback))  # once, for all that is called below
+    mesh = devices.found_in(state)
+    on = functools.partial(together.among, mesh)
     last = np.int32(total)
     callback.on_phase("compiling")
     state = going_on(algorithm, state)
     before = state
-    state, records, collector = _start(fixed, state, last)
+    with on():
+        state, records, collector = started(fixed, state, last)
     warn_of_lost(before, state)
     collector.deliver(_fetch(records, 1), np.array([time.monotonic()]))
     done, go_on, length = int(state.iteration_count), True, chunk_length or 1
-    # A chunk of no iterations compiles the program and changes nothing.
-    state, records, _, _, collector = _chunk(fixed, state, np.int32(0))
-    capacity = collector.capacity
+    with on():
+        lane = joining.get()(fixed, state)
+    del state  # among others a lane has a copy
     callback.on_phase("training")
     outgoing: list[tuple[Collector, dict[str, np.ndarray], np.ndarray]] = []
-    _on_host_now(callback, state, done)
+    if callback.due_now():
+        _on_host(callback.on_host_now, lane.state, mesh, done)
     try:
         while done < total and go_on and not callback.stop_requested():
             due = callback.next_due(done)
-            length = min(length, capacity, total - done, *([due - done] if due else []))
+            length = min(length, lane.capacity, total - done, *([due - done] if due else []))
             began = time.monotonic()
-            state, records, count, going, collector = _chunk(fixed, state, np.int32(length))
+            together.tell(mesh, Order.ITERATE, length)
+            with on():
+                lane.begin(length)
             _deliver(outgoing)  # the last chunk's records, while this one runs
-            made, go_on = int(jax.block_until_ready(count)), bool(going)
+            with on():
+                made, go_on = lane.wait()
             times = np.linspace(began, time.monotonic(), made + 1)[1:]
-            outgoing.append((collector, _fetch(records, made), times))
+            outgoing.append((*lane.records(made), times))
             done += made
             if due == done or callback.due_now():
                 _deliver(outgoing)
-                callback.on_host(state, _own(state), done)
+                _on_host(callback.on_host, lane.state, mesh, done)
                 callback.on_phase("training")
             seconds = (times[-1] - began) / made
             length = chunk_length or max(1, min(8 * length, int(CHUNK_SECONDS / seconds)))
     finally:
         _deliver(outgoing)
+    state = lane.leave()
     if overrides(callback, "on_training_end"):
-        state, records, collector = _end(fixed, state, last)
+        together.tell(mesh, Order.END)
+        with on():
+            state, records, collector = _end(fixed, state, last)
         collector.deliver(_fetch(records, 1), np.array([time.monotonic()]))
     callback.on_phase("ending")
-    _on_host_now(callback, state, done)
+    if callback.due_now():
+        _on_host(callback.on_host_now, state, mesh, done)
     if isinstance(fault := state.env.fault(state.standing.env_state), HostedEnvError):
         fault.state = state
         raise fault
     return state
 
 
-def going_on(algorithm: AbstractAlgorithm, state: AlgorithmState) -> AlgorithmState:
+def follow_from_host(
+    algorithm: AbstractAlgorithm,
+    state: AlgorithmState,
+    callback: CallbackList,
+    total: int,
+    received: Callable[[], int],
+) -> None:
+    """What the other processes do while the first one runs `run_from_host`, until that lets them go."""
+    fixed, last = tree.settings_as_data((algorithm, callback)), np.int32(total)
+    mesh = devices.found_in(state)
+    assert mesh is not None, "follow_from_host: a state that is divided among devices"
+    on = functools.partial(together.among, mesh)
+    with on():
+        state = started(fixed, state, last)[0]
+        state = _chunk(fixed, state, np.int32(0))[0]
+    while (said := together.told(mesh, received))[0] is not Order.LEAVE:
+        if said[0] is Order.SHOW:
+            together.gathered(state, mesh)
+            continue
+        with on():
+            if said[0] is Order.ITERATE:
+                state, _, count, *_ = _chunk(fixed, state, np.int32(said[1]))
+                jax.block_until_ready(count)
+            else:
+                state = _end(fixed, state, last)[0]
+
+
+def going_on(algorithm: AbstractAlgorithm, state: AlgorithmState, *, warn: bool = True) -> AlgorithmState:
     """The state with episodes that can go on: new ones where those of an environment outside of JAX are lost.
 
     Raises:
@@ -126,9 +170,11 @@ def going_on(algorithm: AbstractAlgorithm, state: AlgorithmState) -> AlgorithmSt
     """
     fault = state.env.fault(state.standing.env_state)
     if isinstance(fault, EpisodesLostError):
-        warnings.warn(str(fault), LeraxWarning, stacklevel=4)
+        if warn:
+            warnings.warn(str(fault), LeraxWarning, stacklevel=4)
         standing = _begin_anew(state.env, state.policy, state.key, state.iteration_count, algorithm.num_envs)
-        state = dataclasses.replace(state, standing=standing)
+        mesh = devices.found_in(state)
+        state = divided.spread(algorithm, dataclasses.replace(state, standing=standing), mesh)
         fault = state.env.fault(standing.env_state)
     if fault is not None:
         raise fault
@@ -141,17 +187,16 @@ def _begin_anew(env: Any, policy: Any, key: Array, iteration: Array, num_envs: i
     return tree.strongly_typed(begin_all(env, policy, jr.split(key, (num_envs, 3))))
 
 
-def _own(state: AlgorithmState) -> OwnState:
-    return OwnState(state.callback_state, state.callback_step_state)
-
-
-def _on_host_now(callback: CallbackList, state: AlgorithmState, done: int) -> None:
-    if callback.due_now():
-        callback.on_host_now(state, _own(state), done)
+def _on_host(hook: Callable[..., None], state: AlgorithmState, mesh: Mesh | None, done: int) -> None:
+    shown = together.shown(state, mesh)
+    hook(shown, OwnState(shown.callback_state, shown.callback_step_state), done)
 
 
 @tree.compiled
-def _start(fixed: Any, state: AlgorithmState, total: Any) -> Any:
+def started(
+    fixed: Any, state: AlgorithmState, total: Any
+) -> tuple[AlgorithmState, dict[str, Array], Collector]:
+    """What the first chunk begins with, a copy of the state with the callbacks' states in it; and records."""
     return _collected(start, fixed, tree.copy_arrays(state), total)
 
 
@@ -164,13 +209,12 @@ def _collected(hook: Any, fixed: Any, state: AlgorithmState, total: Any) -> Any:
     algorithm, callback = fixed
     collector = Collector()
     with collector.collecting():
-        state = hook(algorithm, state, callback, total)
-        packed = collector.packed()
+        state = divided.laid_out(algorithm, hook(algorithm, state, callback, total))
+        packed = divided.whole(collector.packed())
     return state, jax.tree.map(lambda vector: vector[None], packed), collector
 
 
-@functools.partial(tree.compiled, donate="all-except-first")
-def _chunk(
+def chunk(
     fixed: Any, state: AlgorithmState, length: Int[ArrayLike, ""]
 ) -> tuple[AlgorithmState, dict[str, Array], Int[Array, ""], Bool[Array, ""], Collector]:
     """At most `length` iterations: state, records, how many were made, whether to go on, the records' key."""
@@ -182,9 +226,24 @@ def _chunk(
     def iteration(arrays: Any) -> Any:
         with collector.collecting():
             state, go_on = iterate(algorithm, eqx.combine(arrays, static), callback)
-            return eqx.filter(state, eqx.is_array), collector.packed(), go_on
+            return eqx.filter(state, eqx.is_array), divided.whole(collector.packed()), go_on
 
-    record = jax.eval_shape(iteration, arrays)[1]
+    arrays, records, made, go_on = repeated(iteration, arrays, length, collector)
+    return eqx.combine(arrays, static), records, made, go_on, collector
+
+
+def repeated(
+    iteration: Callable[[Any], Any], arrays: Any, length: Int[ArrayLike, ""], collector: Collector
+) -> tuple[Any, dict[str, Array], Int[Array, ""], Bool[Array, "..."]]:
+    """At most `length` iterations, until one says that it is the last: of one training, or of several lanes.
+
+    Args:
+        iteration: From arrays to arrays, what it emits, and whether to go on.
+        arrays: What it begins with.
+        length: The most iterations.
+        collector: Is told for how many there is room.
+    """
+    _, record, going = jax.eval_shape(iteration, arrays)
     size = sum(vector.size * vector.dtype.itemsize for vector in record.values())
     collector.capacity = max(1, min(CHUNK_RECORDS, CHUNK_BYTES // max(size, 1)))
     records = {
@@ -201,11 +260,53 @@ def _chunk(
         return made + 1, arrays, records, go_on
 
     made, arrays, records, go_on = lax.while_loop(
-        lambda carry: (carry[0] < length) & carry[3],
+        lambda carry: (carry[0] < length) & jnp.all(carry[3]),
         body,
-        (jnp.array(0, jnp.int32), arrays, records, jnp.array(True)),
+        (jnp.array(0, jnp.int32), arrays, records, jnp.ones(going.shape, bool)),
     )
-    return eqx.combine(arrays, static), records, made, go_on, collector
+    return arrays, records, made, go_on
+
+
+_chunk = tree.compiled(chunk, donate=DONATE)
+
+
+class Alone:
+    """A training by itself: its program, and its state, of which each chunk takes the memory.
+
+    Args:
+        fixed: Algorithm and callback.
+        state: What it begins with.
+
+    Attributes:
+        capacity: Iterations that a chunk has room for.
+        state: The state after the last chunk.
+    """
+
+    def __init__(self, fixed: Any, state: AlgorithmState):
+        self._fixed, self.state = fixed, state
+        self.begin(0)  # compiles the program and changes nothing
+        self.capacity = self._collector.capacity
+
+    def begin(self, length: int) -> None:
+        """Begins a chunk of at most so many iterations."""
+        begun = _chunk(self._fixed, self.state, np.int32(length))
+        self.state, self._records, self._made, self._going, self._collector = begun
+
+    def wait(self) -> tuple[int, bool]:
+        """How many iterations the chunk has made, and whether to go on."""
+        return int(jax.block_until_ready(self._made)), bool(self._going)
+
+    def records(self, made: int) -> tuple[Collector, dict[str, np.ndarray]]:
+        """What its iterations have emitted."""
+        return self._collector, _fetch(self._records, made)
+
+    def leave(self) -> AlgorithmState:
+        """The state, once there is no other chunk."""
+        return self.state
+
+
+joining: ContextVar[Callable[[Any, AlgorithmState], Any]] = ContextVar("joining", default=Alone)
+"""What a training of this thread is driven by: `Alone`, or a lane among others (`lanes.py`)."""
 
 
 def _fetch(records: dict[str, Array], count: int) -> dict[str, np.ndarray]:

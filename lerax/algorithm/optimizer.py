@@ -8,6 +8,8 @@ import optax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from lerax import devices
+
 Rate = float | Float[Array, ""]
 
 
@@ -62,7 +64,7 @@ def descend(
     *,
     max_norm: Rate | None = None,
 ) -> tuple[Float[Array, " parameters"], PyTree, Float[Array, ""]]:
-    """One step of an optimizer.
+    """One step of an optimizer, by the mean of the devices' gradients.
 
     Args:
         optimizer: The optimizer.
@@ -74,6 +76,7 @@ def descend(
     Returns:
         The parameters then, what the optimizer holds then, and the gradient's norm before scaling.
     """
+    gradient = devices.mean(gradient)
     norm = jnp.linalg.norm(gradient)
     if max_norm is not None:
         gradient = gradient * jnp.minimum(1.0, max_norm / (norm + 1e-9))

@@ -46,30 +46,45 @@ def sparkline(points: Sequence[tuple[float, float]], width: int) -> str:
     return "".join(BARS[round((mean - low) / (high - low) * (len(BARS) - 1))] for mean in means)
 
 
-def chart(points: Sequence[tuple[float, float]], width: int, height: int) -> list[str]:
+def chart(
+    points: Sequence[tuple[float, float]],
+    width: int,
+    height: int,
+    band: Sequence[tuple[float, float]] | None = None,
+) -> list[str]:
     """A curve as lines of braille characters, with its lowest and highest value at the left.
 
     Args:
         points: (x, y) in order of x, as a `History` keeps them.
         width: Characters in a line, labels included.
         height: Lines.
+        band: The lowest and the highest y around each point, drawn as single dots.
 
     Returns:
         The lines; none ends in blanks.
     """
     if not points:
         return [""] * height
-    low, high = min(y for _, y in points), max(y for _, y in points)
+    low = min(y for y, _ in band) if band else min(y for _, y in points)
+    high = max(y for _, y in band) if band else max(y for _, y in points)
     labels = [f"{value:.5g}" for value in (high, (high + low) / 2, low)]
     margin = max(len(label) for label in labels)
     columns, rows = 2 * max(width - margin - 2, 1), 4 * height
-    heights = _resample(points, columns)
     cells = [[0] * (columns // 2) for _ in range(height)]
+    row_of = lambda y: round((high - y) / (high - low) * (rows - 1)) if high > low else rows // 2
+    if band:
+        edges = ([(x, pair[i]) for (x, _), pair in zip(points, band, strict=True)] for i in (0, 1))
+        for column, (least, most) in enumerate(
+            zip(*(resampled(edge, columns) for edge in edges), strict=True)
+        ):
+            if least is not None and most is not None and column % 2 == 0:
+                for row in range(row_of(most), row_of(least) + 1):
+                    cells[row // 4][column // 2] |= DOTS[row % 4][0] if row % 2 == 0 else 0
     before: int | None = None
-    for column, value in enumerate(heights):
+    for column, value in enumerate(resampled(points, columns)):
         if value is None:
             continue
-        at = round((high - value) / (high - low) * (rows - 1)) if high > low else rows // 2
+        at = row_of(value)
         start, stop = sorted((at, at if before is None else before))
         for row in range(start, stop + 1):  # a vertical stroke joins distant neighbours
             cells[row // 4][column // 2] |= DOTS[row % 4][column % 2]
@@ -82,7 +97,7 @@ def chart(points: Sequence[tuple[float, float]], width: int, height: int) -> lis
     return [f"{left.get(i, ''):>{margin}} ┤{row}" for i, row in enumerate(drawn)]
 
 
-def _resample(points: Sequence[tuple[float, float]], columns: int) -> list[float | None]:
+def resampled(points: Sequence[tuple[float, float]], columns: int) -> list[float | None]:
     """The mean y of the points that fall into each of `columns` equal parts of the x range."""
     first, last = points[0][0], points[-1][0]
     sums, counts = [0.0] * columns, [0] * columns

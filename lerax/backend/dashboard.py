@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .chart import History, chart, sparkline
 
@@ -23,7 +24,13 @@ GENERATED = re.compile(r"([^_]+)_.+_([^_]+)_(\d{8})_(\d{6}.*)")  # algorithm, po
 Line = list[tuple[str, str]]
 """Pieces of text, each with the name of its style."""
 STARTING = "starting"
-ENDS = {"finished": "green", "interrupted": "yellow", "paused": "yellow", "ended": "yellow"}
+ENDS = {
+    "finished": "green",
+    "interrupted": "yellow",
+    "paused": "yellow",
+    "pruned": "yellow",
+    "ended": "yellow",
+}
 ENDS |= {"diverged": "red", "failed": "red", "died": "red"}
 """How a run can have ended, and the colour of it."""
 
@@ -43,10 +50,14 @@ class Shown:
         phase_began: When the phase began.
         scalars: The latest value of each tag.
         curves: All values of each tag.
+        curve: What is drawn; by default the curve of the episodes' returns.
+        band: The least and the most around each point of it.
+        caption: What stands above it.
+        unit: What is counted by `step` and `total`.
     """
 
-    device: str
-    files: str
+    device: str = ""
+    files: str = ""
     name: str = ""
     phase: str = STARTING
     step: int = 0
@@ -55,9 +66,20 @@ class Shown:
     phase_began: float = 0.0
     scalars: dict[str, float] = field(default_factory=dict)
     curves: dict[str, History] = field(default_factory=dict)
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    band: list[tuple[float, float]] = field(default_factory=list)
+    caption: str = CURVE
+    unit: str = "steps"
 
 
-def dashboard(shown: Shown, width: int, height: int, now: float, said: Sequence[str] = ()) -> list[Line]:
+def dashboard(
+    shown: Shown,
+    width: int,
+    height: int,
+    now: float,
+    said: Sequence[str] = (),
+    rows: Sequence[Line] | None = None,
+) -> list[Line]:
     """The lines for a terminal of `width` columns and `height` lines, the last of which stays free.
 
     Lines that are too long are to be cut. Where there is little room, what matters most is shown.
@@ -68,6 +90,7 @@ def dashboard(shown: Shown, width: int, height: int, now: float, said: Sequence[
         height: Lines.
         now: The time, on the clock of `shown`.
         said: Warnings and the like that came in between, the latest last.
+        rows: What stands in place of the latest values.
     """
     roomy = width >= ROOMY[0] and height >= ROOMY[1]
     rule: list[Line] = [[("─" * width, "dim")]] if roomy else []
@@ -76,8 +99,9 @@ def dashboard(shown: Shown, width: int, height: int, now: float, said: Sequence[
     count = min(len(said), SAID if roomy else 1, free)
     notes: list[Line] = [[(f" {line}", "yellow")] for line in said[len(said) - count :]]
     free -= len(notes)
-    least = CHART[0] + 1 if _curve(shown) else 0  # with its title
-    table = _table(shown, width, free - least if free >= least + 3 else free)
+    least = CHART[0] + 1 if curve_of(shown) else 0  # with its title
+    room = free - least if free >= least + 3 else free
+    table = _table(shown, width, room) if rows is None else _cut(rows, room)
     plot = _plot(shown, width, free - len(table))
     lines = [_title(shown, width, now), *rule, _bar(shown, width, now), *rule, *plot, *table, *files, *notes]
     return lines[: max(height - 1, 1)]
@@ -104,17 +128,36 @@ def _names(name: str) -> list[str]:
     return [name, name.rpartition(" ")[2]]
 
 
-def _bar(shown: Shown, width: int, now: float) -> Line:
-    """How much is done, and as much of times, steps and speed as fits."""
+class Measures(NamedTuple):
+    """How far a run is: a part of 1, and words, each "" where it is not known."""
+
+    part: float
+    percent: str
+    gone: str
+    left: str
+    steps: str
+    speed: str
+
+
+def measures(shown: Shown, now: float) -> Measures:
+    """How far a run is, at a time on its clock."""
     part = min(shown.step / shown.total, 1.0) if shown.total else 0.0
     rate = shown.scalars.get(RATE, 0.0)
-    gone = clock_of(now - shown.began)
     going = rate > 0 and shown.step < shown.total and shown.phase not in ENDS
-    left = clock_of((shown.total - shown.step) / rate) if going else ""
     of = f" of {shown.total:,}" if shown.total else ""
-    steps = f"{shown.step:,}{of} steps" if shown.step or of else ""
-    speed = f"{short(rate)}/s" if rate > 0 else ""
-    percent = f"{int(100 * part):3}%" if shown.total else ""
+    return Measures(
+        part,
+        percent=f"{int(100 * part):3}%" if shown.total else "",
+        gone=clock_of(now - shown.began),
+        left=clock_of((shown.total - shown.step) / rate) if going else "",
+        steps=f"{shown.step:,}{of} {shown.unit}" if shown.step or of else "",
+        speed=f"{short(rate)}/s" if rate > 0 else "",
+    )
+
+
+def _bar(shown: Shown, width: int, now: float) -> Line:
+    """How much is done, and as much of times, steps and speed as fits."""
+    part, percent, gone, left, steps, speed = measures(shown, now)
     forms = (
         (percent, f"{gone} elapsed", left and f"{left} left", steps, speed),
         (percent, f"{gone} + {left}" if left else gone, steps, speed),
@@ -131,15 +174,19 @@ def _bar(shown: Shown, width: int, now: float) -> Line:
 
 def _plot(shown: Shown, width: int, room: int) -> list[Line]:
     """The curve of the return in at most `room` lines; nothing where there is no curve, or no room."""
-    points = _curve(shown)
+    points = curve_of(shown)
     if not points or room < CHART[0] + 1:
         return []
-    lines = chart(points, width - 2, min(room - 1, CHART[1]))
-    return [[(f" {CURVE}", "bold")], *[[(f" {line}", "green")] for line in lines]]
+    lines = chart(points, width - 2, min(room - 1, CHART[1]), shown.band or None)
+    captions = (shown.caption, shown.caption.partition(", ")[0])
+    caption = next((form for form in captions if len(form) < width), captions[-1])
+    return [[(f" {caption}", "bold")], *[[(f" {line}", "green")] for line in lines]]
 
 
-def _curve(shown: Shown) -> list[tuple[float, float]]:
-    """A copy: while it is drawn, another thread goes on with it."""
+def curve_of(shown: Shown) -> list[tuple[float, float]]:
+    """What is drawn large. A copy: while it is drawn, another thread goes on with it."""
+    if shown.curve:
+        return shown.curve
     return shown.curves[CURVE].points.copy() if CURVE in shown.curves else []
 
 
@@ -147,7 +194,7 @@ def _table(shown: Shown, width: int, room: int) -> list[Line]:
     """The latest values, each with its trend, in as many columns as fit and at most `room` lines. Every group
     begins a line."""
     scalars = shown.scalars.copy()
-    groups = list(_groups(scalars, narrow=width < ROOMY[0]))
+    groups = list(groups_of(scalars, narrow=width < ROOMY[0]))
     names = {tag: tag for group in groups for tag in group}
     longest, value = max(map(len, names), default=0), VALUE
     if longest + VALUE + 3 > width:
@@ -166,8 +213,21 @@ def _table(shown: Shown, width: int, room: int) -> list[Line]:
         return [(f" {_fit(names[tag], label)}", ""), (number, "bold"), (f"{bars:<{max(trend, 0)}} ", "blue")]
 
     rows = [group[i : i + columns] for group in groups for i in range(0, len(group), columns)]
+    return [[piece for tag in row for piece in cell(tag)] for row in what_matters(rows, room)]
+
+
+def what_matters(rows: Sequence[list[str]], room: int) -> list[list[str]]:
+    """So many rows of tags as there is room for, in their order: those that matter most."""
     kept = sorted(sorted(range(len(rows)), key=lambda i: min(map(_rank, rows[i])))[: max(room, 0)])
-    return [[piece for tag in rows[i] for piece in cell(tag)] for i in kept]
+    return [rows[i] for i in kept]
+
+
+def _cut(rows: Sequence[Line], room: int) -> list[Line]:
+    """So many of the rows as there is room for; the last line says how many more there are."""
+    if len(rows) <= room:
+        return list(rows)
+    shown = max(room - 1, 0)
+    return [*rows[:shown], *([[(f" and {len(rows) - shown} more", "dim")]] if room > 0 else [])]
 
 
 def _rank(tag: str) -> int:
@@ -175,7 +235,7 @@ def _rank(tag: str) -> int:
     return next((i for i, end in enumerate(MATTERS) if tag.endswith(end)), len(MATTERS))
 
 
-def _groups(scalars: dict[str, float], *, narrow: bool) -> Iterator[list[str]]:
+def groups_of(scalars: dict[str, float], *, narrow: bool) -> Iterator[list[str]]:
     """Tags by prefix, always in the same order; the evaluation's come last, since they appear last."""
     tags = sorted(scalars, key=lambda tag: not tag.endswith(FIRST))
     by_prefix: dict[str, list[str]] = {"episode": [], "time": [], "train": []}

@@ -67,6 +67,9 @@ class RecordReader:
 
     Args:
         path: The file; it need not be there yet.
+
+    Attributes:
+        damaged: How many lines were left out.
     """
 
     def __init__(self, path: Path):
@@ -100,23 +103,25 @@ class RecordReader:
         return anew, self._records(file)
 
     def _begin(self) -> None:
-        self._at, self._row = (
-            0,
-            dict[str, Any](),
-        )  # where the last line that was read begins, and what it says
+        # Where the last line that was read begins, what it says, and how many before it were left out.
+        self._at, self._row, self._strange = 0, dict[str, Any](), 0
+        self.damaged = 0
 
     def _records(self, file: BinaryIO) -> Iterator[Record]:
         with file:
             file.seek(at := self._at)
+            self.damaged = self._strange
             for line in file:
                 if not line.endswith(b"\n"):  # it is being written, or was torn by a kill
                     return
                 if row := _row(line):
                     before = self._row if self._row.get("step") == row["step"] else {"step": row["step"]}
                     new = {tag: _value(x) for tag, x in row.items() if tag not in before}
-                    self._at, self._row = at, row
+                    self._at, self._row, self._strange = at, row, self.damaged
                     if new:
                         yield row["step"], new
+                else:
+                    self.damaged += bool(line.strip())
                 at += len(line)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from lerax.errors import SettingError
+from lerax.files import SEEDS
 
 from .base import AbstractLoggingBackend
 from .wandb_process import CLOSE_SECONDS, OFFLINE, WandbProcess
@@ -58,7 +59,7 @@ class WandbBackend(AbstractLoggingBackend):
         project: The project; `lerax` by default.
         config: Hyperparameters to log beside the training's own.
         entity: User or team.
-        group: Name of a group of runs.
+        group: Name of a group of runs; by default that of the training whose seeds the runs are.
         tags: Tags of the run.
         mode: `online`, `offline`, `shared` or `disabled`; by default online with an API key and a terminal,
             else offline.
@@ -183,12 +184,13 @@ class WandbBackend(AbstractLoggingBackend):
         if run_id != stored:
             kept.write_text(run_id + "\n", "ascii")
             (self._folder / SENT).unlink(missing_ok=True)
+        training = self.log_dir.resolve().name if (self.log_dir / SEEDS).is_file() else None
         return SETTINGS | {
             "project": self.project,
             "entity": self.entity,
-            "run_group": self.group,
+            "run_group": self.group or training,
             "run_tags": self.tags or None,
-            "run_name": name,
+            "run_name": f"{training}/{name}" if training else name,
             "run_id": run_id,
             "resume": self._resume or ("allow" if stored else None),
             "root_dir": str(self._folder.parent.resolve()),

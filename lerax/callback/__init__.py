@@ -28,6 +28,7 @@ from .logging import LoggingCallback as LoggingCallback
 from .outbox import emit as emit
 from .outbox import register as register
 from .outbox import unregister as unregister
+from .profile import ProfileCallback as ProfileCallback
 from .progress_bar import ProgressBarCallback as ProgressBarCallback
 from .saving import CheckpointCallback as CheckpointCallback
 from .stop import StopOnInterrupt as StopOnInterrupt

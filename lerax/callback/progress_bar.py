@@ -1,7 +1,8 @@
-"""ProgressBarCallback: how far training is, in the terminal."""
+"""ProgressBarCallback: how far training is, in the terminal or a notebook."""
 
 import atexit
 import sys
+import time
 from typing import Any, cast
 
 import equinox as eqx
@@ -10,6 +11,8 @@ import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Int, Key
 
+from lerax.backend import notebook
+from lerax.backend.dashboard import Shown
 from lerax.env import AbstractEnvLike
 from lerax.files import is_terminal
 from lerax.policy import AbstractPolicy
@@ -22,6 +25,8 @@ from .records import TrainingStart
 
 class ProgressBarCallback(AbstractCallback):
     """Shows a Rich progress bar on standard error, in environment steps; without a terminal, nothing.
+
+    In a notebook the cell shows it, as HTML.
 
     A `ConsoleBackend` in a `LoggingCallback` shows more. Build it outside of any `jax.jit`; training may be
     inside.
@@ -84,6 +89,8 @@ class _Bar:
         self._per_iteration = 1
         self._progress: Any = None
         self._task: Any = None
+        self._shown = Shown(name=title, phase="training")  # in a notebook
+        self._display: notebook.Display | None = None
 
     def receive(
         self, message: "TrainingStart | _Done", times: np.ndarray, running: np.ndarray | None
@@ -94,6 +101,9 @@ class _Bar:
             self._per_iteration = message.steps_per_iteration
             total = self._total or int(np.max(message.total)) * self._per_iteration
             self._start(total, done * self._per_iteration)
+        elif self._display is not None:
+            self._shown.step = done * self._per_iteration
+            self._display.update()
         elif self._progress is not None:
             self._progress.update(self._task, completed=done * self._per_iteration)
         if isinstance(message, _Done) and message.is_last:
@@ -101,6 +111,9 @@ class _Bar:
 
     def stop(self) -> None:
         """Draws the bar for the last time and gives the cursor back."""
+        if self._display is not None:
+            self._display.finish()
+            self._display = None
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
@@ -108,8 +121,18 @@ class _Bar:
 
     def _start(self, total: int, done: int) -> None:
         self.stop()
-        if not is_terminal(sys.stderr):
-            return
+        if notebook.shell() is not None:
+            self._shown.total, self._shown.step, self._shown.began = total, done, time.monotonic()
+            self._display = notebook.Display(self._bundle)
+            self._display.update()
+        elif is_terminal(sys.stderr):
+            self._start_in_terminal(total, done)
+
+    def _bundle(self) -> notebook.Bundle:
+        html = notebook.titled(self._shown.name, notebook.bar(self._shown, time.monotonic()))
+        return {"text/html": html, "text/plain": f"{self._shown.step} of {self._shown.total} steps"}
+
+    def _start_in_terminal(self, total: int, done: int) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,

@@ -4,26 +4,24 @@ They are pure functions, and so they are environments like ours: https://github.
 """
 
 import dataclasses
-import difflib
 import functools
 import importlib
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import equinox as eqx
-import jax
 import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax import tree
-from lerax.errors import SettingError, SettingTypeError
+from lerax.errors import SettingTypeError
 from lerax.render import AbstractRenderer, Color, PygameRenderer, RenderError, Transform
-from lerax.settings import changed_settings, check_settings, setting
+from lerax.settings import changed_settings, check_settings
 from lerax.space import AbstractSpace, Box, Dict, Discrete, Tuple
 
 from .base_env import AbstractEnv, AbstractEnvState
-from .task_class import class_of
+from .task_class import check_id, class_of, fields_of
 
 PREFIX = "gymnax:"
 INSTALL = "pip install 'lerax[gymnax]'"
@@ -111,7 +109,7 @@ class AbstractGymnaxTask(AbstractEnv[GymnaxState]):
 
     def _state(self, seen: PyTree, theirs: PyTree, reward: Any, over: Any) -> GymnaxState:
         reward, over = jnp.asarray(reward, jnp.float32), jnp.asarray(over, jnp.bool_)
-        state = GymnaxState(_narrow(theirs), _as_in(self.observation_space, seen), reward, over)
+        state = GymnaxState(tree.narrow(theirs), _as_in(self.observation_space, seen), reward, over)
         return tree.strongly_typed(state)
 
     def observation(self, state: GymnaxState, *, key: Key[Array, ""] | None = None) -> PyTree:
@@ -182,41 +180,21 @@ def task_class(id: str) -> type[AbstractGymnaxTask]:
         ImportError: gymnax, what it needs or the module is not installed.
     """
     task = _made(id, ())
-    defaults = task.default_params
-    theirs = {field.name: getattr(defaults, field.name) for field in dataclasses.fields(defaults)}
+    defaults, base = task.default_params, AbstractGymnaxTask
+    theirs = {field.name: _plain(getattr(defaults, field.name)) for field in dataclasses.fields(defaults)}
     taken = inspect.signature(type(task)).parameters.items()
-    own = {name: one.default for name, one in taken if name not in theirs}
-    said = {LIMIT: "Steps after which an episode is truncated."}
-    parameters = {
-        name: _setting(name, value, said.get(name, "A parameter of the task."))
-        for name, value in theirs.items()
-    }
-    arguments = {
-        name: _setting(name, value, "An argument of the task's class.", static=True)
-        for name, value in own.items()
-    }
-    fields = {name: field for name, field in (parameters | arguments).items() if field is not None}
-    return class_of(
-        AbstractGymnaxTask,
-        id,
-        "gymnax",
-        fields,
-        arguments=tuple(name for name in fields if name in arguments),
-        parameters=tuple(name for name in fields if name in parameters),
-    )
+    own = {name: _plain(one.default) for name, one in taken if name not in theirs}
+    parameters = fields_of(base, theirs, "A parameter of the task.", static=None)
+    if LIMIT in parameters:
+        said = "Steps after which an episode is truncated."
+        parameters |= fields_of(base, {LIMIT: theirs[LIMIT]}, said, at_least=1)
+    arguments = fields_of(base, own, "An argument of the task's class.")
+    fields, names = parameters | arguments, {"arguments": tuple(arguments), "parameters": tuple(parameters)}
+    return class_of(base, id, "gymnax", fields, **names)
 
 
-def _setting(name: str, default: Any, help: str, static: bool | None = None) -> Any:
-    """The setting of a parameter or an argument; None for one that no plain value stands for."""
-    default = default.tolist() if hasattr(default, "tolist") else default
-    default = tuple(default) if isinstance(default, list) else default
-    least = 1 if name == LIMIT else None
-    try:
-        field = setting(default, help, kw_only=True, static=static, at_least=least)
-        converted = field.metadata["setting"].convert(default)
-    except (SettingError, KeyError):
-        return None
-    return field if converted == default and not hasattr(AbstractGymnaxTask, name) else None
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _gymnax() -> Any:
@@ -233,11 +211,7 @@ def _made(id: str, arguments: tuple[tuple[str, Any], ...]) -> Any:
     module, _, name = id.rpartition(":")
     if module:
         importlib.import_module(module)
-    if name not in gymnax.registered_envs:
-        near = difflib.get_close_matches(name, gymnax.registered_envs, 3, 0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else ""
-        allowed = "" if near else ", ".join(gymnax.registered_envs)
-        raise SettingError("id", name, allowed, wrong="gymnax has no such task", hint=hint)
+    check_id("gymnax", name, gymnax.registered_envs)
     return gymnax.make(name, **dict(arguments))[0]
 
 
@@ -262,20 +236,7 @@ def space_of(space: Any) -> AbstractSpace:
     raise SettingTypeError("space", space, "Box, Discrete, Dict, Tuple", wrong="there is none for it")
 
 
-def _narrow(values: PyTree) -> PyTree:
-    """The same numbers as arrays of 32 bits, booleans and keys as they are."""
-
-    def one(leaf: Any) -> Array:
-        array = jnp.asarray(leaf)
-        for kind, dtype in ((jnp.floating, jnp.float32), (jnp.signedinteger, jnp.int32)):
-            if jnp.issubdtype(array.dtype, kind):
-                return array.astype(dtype)
-        return array
-
-    return jax.tree.map(one, values)
-
-
 def _as_in(space: AbstractSpace, value: PyTree) -> PyTree:
     """An observation in the types of its space: gymnax gives whole numbers in some boxes."""
-    value = _narrow(dict(value) if isinstance(space, Dict) else value)
+    value = tree.narrow(dict(value) if isinstance(space, Dict) else value)
     return value.astype(jnp.float32) if isinstance(space, Box) else value

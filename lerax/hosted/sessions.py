@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int, Shaped
 
+from lerax import cores
+
 from .faults import EpisodesLostError, Fault
 from .instances import GOES_ON, Kind, Rows, held
 from .members import AbstractMember, InProcess, OnThread
 from .words import FLAGS, HEAD, SESSION, SLOT, WAITING, Words
 
-KEPT = 4  # sessions: of a training, an evaluation and a video, and one more
+KEPT = 4  # sessions of each training: its own, of an evaluation and a video, and one more
 MAKE_SECONDS = 300.0  # for environments to be made
 
 
@@ -144,7 +146,7 @@ class Sessions:
         number = secrets.randbits(32)  # that of another process means nothing here
         with self._lock:
             self._open[number] = session
-            while len(self._open) > KEPT:
+            while len(self._open) > KEPT * cores.trainings():
                 self._open.popitem(last=False)[1].close()
         rows[:] = 0
         rows[:, SESSION], rows[:, SLOT] = number, np.arange(len(rows))

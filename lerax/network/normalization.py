@@ -5,7 +5,7 @@ from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from lerax import tree
+from lerax import devices, tree
 
 
 class LayerNorm(eqx.Module):
@@ -88,7 +88,7 @@ class BatchRenorm(eqx.Module):
         self, batch: Float[Array, "batch size"]
     ) -> tuple[Float[Array, " size"], Float[Array, " size"], "BatchRenorm"]:
         """The same to normalise a batch by itself, and the layer with the moving averages after it."""
-        mean, variance = jnp.mean(batch, 0), jnp.var(batch, 0)
+        mean, variance = devices.moments(batch, axis=0)
         deviation, moments = jnp.sqrt(variance + self.epsilon), self.moments
         moving = jnp.sqrt(moments.variance + self.epsilon)
         r = jnp.clip(deviation / moving, 1 / self.most_scale, self.most_scale)

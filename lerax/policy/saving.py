@@ -14,7 +14,7 @@ from lerax import checkpoint
 from lerax.checkpoint import MisfitError
 from lerax.env import AbstractEnvLike
 from lerax.fingerprint import difference, digest, form_of
-from lerax.settings import from_plain, plain, setting_values, settings_of
+from lerax.settings import plain, read_settings, setting_values, settings_of
 
 Policy = TypeVar("Policy", bound=eqx.Module)
 
@@ -46,10 +46,10 @@ def settings_in(cls: type, metadata: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: The class has not all of them, or one is out of range.
     """
-    declared, saved = settings_of(cls), metadata.get("settings", {})
-    if not (isinstance(saved, dict) and saved.keys() <= declared.keys()):
+    saved = metadata.get("settings", {})
+    if not (isinstance(saved, dict) and saved.keys() <= settings_of(cls).keys()):
         raise ValueError(f"settings that {cls.__name__} does not have (got {saved})")
-    return {name: declared[name].convert(from_plain(declared[name], value)) for name, value in saved.items()}
+    return read_settings(cls, saved)
 
 
 def deserialize(

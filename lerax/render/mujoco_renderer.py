@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -137,6 +137,17 @@ class HeadlessMujocoRenderer(AbstractFrameSource):
     def as_array(self) -> np.ndarray:
         self._opened()
         return self._frame.copy()
+
+
+def draw_data(renderer: Any, data: MjData, name: str) -> None:
+    """Draws a simulation with what an environment's `render` was given.
+
+    Raises:
+        RenderError: It is no renderer of MuJoCo's scenes.
+    """
+    if not hasattr(renderer, "render_data"):
+        raise RenderError(f"{name} is drawn by a HeadlessMujocoRenderer (got {type(renderer).__name__})")
+    renderer.render_data(data)
 
 
 @runtime_checkable

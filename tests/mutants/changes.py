@@ -41,6 +41,26 @@ def misplaced(root: Path) -> list[str]:
     return wrong
 
 
+RATE = "test_notebook::test_it_is_sent_at_a_bounded_rate_and_the_last_state_always"
+NOTEBOOK_CURVE = "test_notebook::test_a_curve_that_rises_is_drawn_rising"
+ROOM = "test_cli_report::test_videos_stay_under_the_limit_and_those_left_out_are_said"
+SCREEN = "test_cli_report::test_a_screen_is_as_wide_as_a_terminal"
+TEXTS = "test_cli_report::test_what_files_say_is_text"
+CURVE = "test_study_curves::test_lines_are_interquartile_means_and_bands_hold_them"
+SMOOTHED = "test_study_curves::test_smoothing_is_a_mean_over_a_window_and_is_said"
+HALF = "test_study_curves::test_a_line_goes_as_far_as_half_of_its_runs"
+KEPT = "test_study_curves::test_along_time_an_ended_run_keeps_its_last_value"
+SCALED_SCORES = "test_study_compare::test_several_environments_are_scaled_and_weigh_the_same"
+MORE_RUNS = "test_study_compare::test_how_many_more_seeds_are_counted_for_each"
+PROFILE = "test_study_compare::test_two_trainings_compared"
+RECOMMENDED = "test_bench::test_the_smallest_number_near_the_best_speed_is_recommended"
+TIMED = "test_bench::test_parts_are_differences_of_times"
+IQM = "test_study_statistics::test_the_interquartile_mean_is_scipys"
+IMPROVED = "test_study_statistics::test_improvement_and_profile_are_those_of_rliable"
+DRAWN = "test_study_statistics::test_an_interval_is_that_of_all_ways_to_draw"
+WELCH = "test_study_statistics::test_welch_is_scipys"
+TOLD_APART = "test_study_statistics::test_so_many_runs_tell_them_apart_as_often_as_is_said"
+PUBLISHED = "test_study_statistics::test_runs_needed_are_those_of_published_tables"
 AVERAGES = "test_moving_averages::test_logged_averages_equal_numpys"
 ESTIMATORS = "test_moving::test_estimators_of_one_environment_are_sums_of_its_rewards"
 BOUNDED = "test_distribution_forms::test_squashed_between_bounds_is_a_change_of_variables"
@@ -94,6 +114,12 @@ FORBIDDEN = "test_off_policy::test_no_forbidden_action_is_done"
 FALLS = "test_off_policy::test_epsilon_and_learning_rate_follow_their_schedules"
 TOO_LARGE = "test_off_policy::test_a_buffer_that_does_not_fit_into_memory_is_refused_before_it_is_made"
 
+MORE_TRIALS = "test_sweep::test_more_trials_go_on_with_the_same_sweep"
+ROUNDS = "test_sweep::test_what_does_badly_is_pruned"
+DEATHS = "test_sweep::test_a_trial_whose_process_dies_again_and_again_is_given_up"
+DRAWN = "test_sweep::test_settings_of_random_trials_depend_on_their_number_alone"
+SWEPT_SCORE = "test_sweep::test_a_score_is_that_of_the_study"
+RANKED = "test_sweep::test_the_ranking_and_what_matters"
 CHANGES = [
     change("advantage", "1.0 - terminals", "1.0 - dones", GAE),
     change("advantage", "gae_lambda * (1.0 - dones", "gae_lambda * (1.0 - terminals", GAE),
@@ -105,7 +131,7 @@ CHANGES = [
     change("algorithm/on_policy/ppo", "jnp.maximum(error", "jnp.minimum(error", LOSS),
     change("algorithm/on_policy/actor_critic", "entropy_loss = -jnp", "entropy_loss = jnp", LOSS),
     change("algorithm/on_policy/actor_critic", "0.5 * jnp.mean(squared", "jnp.mean(squared", LOSS),
-    change("algorithm/on_policy/batch", "(jnp.std(x) + 1e-8)", "(jnp.var(x) + 1e-8)", LOSS),
+    change("algorithm/on_policy/batch", "(jnp.sqrt(variance) + 1e-8)", "(variance + 1e-8)", LOSS),
     change("algorithm/on_policy/ppo", "ratio - 1 - log_ratio", "-log_ratio", LOSS),
     change("algorithm/on_policy/ppo", "self.clip_schedule, self", "'constant', self", LOSS),
     change(
@@ -166,8 +192,8 @@ CHANGES = [
     change("algorithm/on_policy/update", "jnp.sum(column * made) /", "jnp.sum(column) / 20 +", TARGET_KL),
     change(
         "algorithm/on_policy/batch",
-        "jnp.mean(weight * x**2)",
-        "jnp.mean(x**2)",
+        "average(weight * x**2)",
+        "average(x**2)",
         "test_on_policy::test_weights_count_in_mean_and_deviation",
     ),
     change("algorithm/on_policy/pqn", "where=mask,", "where=None,", Q_RETURNS),
@@ -205,8 +231,8 @@ CHANGES = [
     ),
     change(
         "algorithm/on_policy/batch",
-        "1.0 - jnp.var(returns - values)",
-        "jnp.var(returns - values)",
+        "1.0 - rest /",
+        "rest /",
         "test_advantage::test_explained_variance",
     ),
     change("algorithm/on_policy/base", "(self.learning_rate_schedule,", "('constant',", RATES),
@@ -918,6 +944,8 @@ CHANGES = [
         "whole // 60",
         "test_dashboard::test_a_clock_has_hours_minutes_and_seconds",
     ),
+    change("backend/notebook", "self._sent + SECONDS", "self._sent - SECONDS", RATE),
+    change("backend/notebook", "(high - y) / (high - low)", "(y - low) / (high - low)", NOTEBOOK_CURVE),
     change("callback/run_log", "iterations * self._steps.per_iteration", "iterations", TIMES),
     change("callback/records", "times - self._began", "times", TIMES),
     change("callback/records", "times.item(-1) - self._last, ", "times.item(-1) - self._began, ", TIMES),
@@ -1078,7 +1106,9 @@ CHANGES = [
         "algorithm/off_policy/networks", "(1 - tau) * slow + tau * fast", "slow + tau * (fast - slow)", COPIED
     ),
     change("algorithm/off_policy/networks", "(1 - tau) * slow + tau", "tau * slow + (1 - tau)", SLOWLY),
-    change("algorithm/off_policy/base", "-(-self.learning_starts //", "(self.learning_starts //", OFTEN),
+    change(
+        "algorithm/off_policy/base", "-(-self.learning_starts // self", "(self.learning_starts // self", OFTEN
+    ),
     change("algorithm/off_policy/base", "& (buffer.size >= self.n_step)", "", OFTEN),
     change("algorithm/off_policy/base", "full | (buffer.size", "(buffer.size", OFTEN),
     change("algorithm/off_policy/base", "number=number + xs[0]", "number=number", OFTEN),
@@ -1145,4 +1175,41 @@ CHANGES = [
     change("algorithm/off_policy/crossq", "with_rest_of(policy, after)", "policy", CROSSQ),
     change("algorithm/off_policy/crossq", "% self.policy_delay == 0", "% self.delay == 1", LATE),
     change("algorithm/off_policy/crossq", "b1=0.5", "b1=0.9", ADAM),
+    change("bench", "NEAR * self.best", "1.0 * self.best", RECOMMENDED),
+    change("bench", "watched - acted", "watched - simulated", TIMED),
+    change("bench", "statistics.median(part), 0.0", "statistics.mean(part), 0.0", TIMED),
+    change("study/statistics", "count // 4 : count - count // 4", "count // 4 : count", IQM),
+    change("study/statistics", "0.5 * (one == two)", "1.0 * (one == two)", IMPROVED),
+    change("study/statistics", "(one > two) +", "(one >= two) +", IMPROVED),
+    change("study/statistics", "task > np.asarray(taus)", "task >= np.asarray(taus)", IMPROVED),
+    change("study/statistics", "(1 - confidence) / 2, (1 +", "1 - confidence, (1 +", DRAWN),
+    change("study/statistics", "float(2 * special.stdtr", "float(special.stdtr", WELCH),
+    change("study/statistics", "np.array([runs - 1 for", "np.array([runs for", WELCH),
+    change("study/statistics", "np.sqrt(squares.sum()) / tasks", "np.sqrt(squares.sum())", TOLD_APART),
+    change("study/statistics", "1 - significance / 2", "1 - significance", PUBLISHED),
+    change("study/statistics", "float(found[0] + 1 - found[1])", "float(1 - found[0])", PUBLISHED),
+    change("study/curves", "x - window / 2", "x - window", SMOOTHED),
+    change("study/curves", "(last - first)", "(last - first + 1)", SMOOTHED),
+    change("study/curves", "there.sum(axis=-1) * 2 >= len(some)", "there.all(axis=-1)", HALF),
+    change("study/curves", "if one >= max(last) - near", "if one >= max(last)", HALF),
+    change("study/curves", "if axis == TIME else (lambda", "if axis == STEPS else (lambda", KEPT),
+    change("study/curves", "interval(iqm, [runs]", "interval(iqm, [runs[:, :2]]", CURVE),
+    change("study/compare", "(np.array(scores) - low)", "np.array(scores)", SCALED_SCORES),
+    change("study/compare", "max(needed - count, 0)", "needed", MORE_RUNS),
+    change("study/compare", "math.floor(low / step)", "math.ceil(low / step) + 1", PROFILE),
+    change("report/videos", "room -= size", "room -= 0", ROOM),
+    change("report/videos", "size = path.stat().st_size * GROWS", "size = path.stat().st_size", ROOM),
+    change("report/screen", "at += wide", "at += len(text)", SCREEN),
+    change("report/plain", 'one.encode("unicode_escape").decode()', "one", TEXTS),
+    change("report/page", "return html.escape(printable(text))", "return printable(text)", TEXTS),
+    change(
+        "sweep/study", "if len(trials) < self.plan.trials", "if len(trials) <= self.plan.trials", MORE_TRIALS
+    ),
+    change("sweep/study", "if one <= part * LAST_ROUND", "if one < part * LAST_ROUND / 3", ROUNDS),
+    change("sweep/study", "due <= max(known, default=0)", "due < max(known, default=0)", ROUNDS),
+    change("sweep/study", "count >= MOST_DEATHS", "count > MOST_DEATHS", DEATHS),
+    change("sweep/study", '"count"] + 1', '"count"] + 2', DEATHS),
+    change("sweep/study", "repr((self.plan.seeds[0], number))", "repr(self.plan.seeds[0])", DRAWN),
+    change("sweep/trial", "interval(statistic, [found])", "interval(mean, [found])", SWEPT_SCORE),
+    change("sweep/ranking", "-(row.score or 0.0)", "(row.score or 0.0)", RANKED),
 ]

@@ -161,6 +161,10 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
     def steps_per_iteration(self) -> int:
         return self.num_envs * self.num_steps
 
+    def divided(self, count: int) -> AbstractAlgorithm:
+        parts = {name: getattr(self, name) // count for name in ("num_envs", "buffer_size", "batch_size")}
+        return tree.with_fields(self, parts | {"learning_starts": -(-self.learning_starts // count)})
+
     def init_learner(
         self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]
     ) -> OffPolicyLearner[NetworksT]:
@@ -197,6 +201,15 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
         rate = scheduled(self.learning_rate_schedule, self.learning_rate, self.progress(state))
         log = means(log) | self.logged(learner.networks) | {"learning_rate": rate}
         return state.after(standing, _seen_more(learner, steps)), steps, log
+
+    def rollout(
+        self, state: AlgorithmState[OffPolicyLearner[NetworksT]], *, key: Key[Array, ""]
+    ) -> tuple[Standing, Steps]:
+        one = lambda standing, key: self._collect(state.env, state.learner, standing, key)
+        standing, steps = tree.scan(
+            one, state.standing, jr.split(key, self.num_steps // self.train_frequency)
+        )
+        return standing, jax.tree.map(lambda x: x.reshape(self.num_steps, *x.shape[2:]), steps)
 
     def logged(self, networks: NetworksT) -> Log:
         """Scalars to log of the networks after an iteration."""

@@ -53,30 +53,32 @@ class ReplayBuffer(eqx.Module):
     dtype: pictures of bytes stay bytes.
 
     Attributes:
-        rows: The steps by dtype, those of the environments at one time beside each other.
+        rows: The steps by dtype.
         head: Where the next steps go, counted in steps of each environment.
         size: How many steps of each environment there are.
     """
 
-    rows: dict[str, Shaped[Array, "row width"]]
+    rows: dict[str, Shaped[Array, "time env width"]]
     head: Int[Array, ""]
     size: Int[Array, ""]
     packing: tree.Packing = eqx.field(static=True)
-    num_envs: int = eqx.field(static=True)
 
     @classmethod
     def empty(cls, like: Row, num_steps: int, num_envs: int) -> "ReplayBuffer":
         """A ring for `num_steps` steps of each environment; `like` is one step, or its form."""
         packing = tree.Packing(like)
-        rows = {
-            name: jnp.zeros((num_steps * num_envs, width), name) for name, width in packing.widths.items()
-        }
-        return cls(rows, jnp.array(0, jnp.int32), jnp.array(0, jnp.int32), packing, num_envs)
+        rows = {name: jnp.zeros((num_steps, num_envs, width), name) for name, width in packing.widths.items()}
+        return cls(rows, jnp.array(0, jnp.int32), jnp.array(0, jnp.int32), packing)
+
+    @property
+    def num_envs(self) -> int:
+        """How many environments there are."""
+        return next(iter(self.rows.values())).shape[1]
 
     @property
     def capacity(self) -> int:
         """Steps of each environment that it holds."""
-        return next(iter(self.rows.values())).shape[0] // self.num_envs
+        return next(iter(self.rows.values())).shape[0]
 
     def added(self, steps: Steps | Row) -> "ReplayBuffer":
         """The buffer with more steps `[time, env]` in place of the oldest.
@@ -86,15 +88,13 @@ class ReplayBuffer(eqx.Module):
         count = steps.reward.shape[0]
         assert self.capacity % count == 0, "ReplayBuffer: steps must divide the capacity"
         row = Row(**{name: getattr(steps, name) for name in Row.__dataclass_fields__})
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), row)
-        new = tree.Packing(flat, batch_axes=1).pack(flat)
-        start = self.head * self.num_envs
+        new = tree.Packing(row, batch_axes=2).pack(row)
         rows = {
-            name: lax.dynamic_update_slice_in_dim(held, new[name].astype(held.dtype), start, 0)
+            name: lax.dynamic_update_slice_in_dim(held, new[name].astype(held.dtype), self.head, 0)
             for name, held in self.rows.items()
         }
         head, size = (self.head + count) % self.capacity, jnp.minimum(self.size + count, self.capacity)
-        return ReplayBuffer(rows, head, size, self.packing, self.num_envs)
+        return ReplayBuffer(rows, head, size, self.packing)
 
     def sample(
         self, batch_size: int, *, n_step: int, gamma: float | Float[Array, ""], key: Key[Array, ""]
@@ -112,7 +112,8 @@ class ReplayBuffer(eqx.Module):
         first = self.head - self.size + number // self.num_envs
         times = (first[:, None] + jnp.arange(n_step, dtype=jnp.int32)) % self.capacity
         places = times * self.num_envs + (number % self.num_envs)[:, None]
-        row: Row = self.packing.unpack({name: held[places] for name, held in self.rows.items()})
+        flat = {name: held.reshape(-1, held.shape[-1]) for name, held in self.rows.items()}
+        row: Row = self.packing.unpack({name: held[places] for name, held in flat.items()})
         done = row.terminal | row.truncated
         before = jnp.cumsum(done, axis=1, dtype=jnp.int32) - done  # ends before this step
         weight = jnp.asarray(gamma, jnp.float32) ** jnp.arange(n_step, dtype=jnp.float32)

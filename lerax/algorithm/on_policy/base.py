@@ -141,6 +141,9 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
     def steps_per_iteration(self) -> int:
         return self.num_envs * self.num_steps
 
+    def divided(self, count: int) -> AbstractAlgorithm:
+        return tree.with_fields(self, {"num_envs": self.num_envs // count})
+
     def init_learner(
         self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]
     ) -> OnPolicyLearner:
@@ -192,6 +195,12 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
         explained = explained_variance(batch.value, batch.returns)
         log = log | told | {"explained_variance": explained, "learning_rate": rate}
         return state.after(standing, learner), steps, log
+
+    def rollout(
+        self, state: AlgorithmState[OnPolicyLearner], *, key: Key[Array, ""]
+    ) -> tuple[Standing, Steps]:
+        policy, _ = self.exploring(state.learner.policy, self.progress(state))
+        return self._collect(state.env, policy, state.standing, key)
 
     def _collect(
         self, env: AbstractEnvLike, policy: Any, standing: Standing, key: Key[Array, ""]

@@ -9,7 +9,7 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from lerax import tree
+from lerax import devices, tree
 from lerax.collect import Standing, Steps
 from lerax.policy import AbstractActorCriticPolicy
 
@@ -92,15 +92,17 @@ def normalized(
 ) -> Float[Array, "*batch"]:
     """The same numbers with mean 0 and deviation 1, each weighted; weights have the mean 1."""
     if weight is None:
-        return (x - jnp.mean(x)) / (jnp.std(x) + 1e-8)
-    x = x - jnp.mean(weight * x)
-    return x / (jnp.sqrt(jnp.mean(weight * x**2)) + 1e-8)
+        center, variance = devices.moments(x)
+        return (x - center) / (jnp.sqrt(variance) + 1e-8)
+    average = lambda x: devices.mean(jnp.mean(x))
+    x = x - average(weight * x)
+    return x / (jnp.sqrt(average(weight * x**2)) + 1e-8)
 
 
 def explained_variance(values: Float[Array, " n"], returns: Float[Array, " n"]) -> Float[Array, ""]:
     """The part of the returns' variance that the values explain; 0 where there is no variance."""
-    total = jnp.var(returns)
-    return jnp.where(total > 0, 1.0 - jnp.var(returns - values) / jnp.where(total > 0, total, 1.0), 0.0)
+    total, rest = devices.moments(returns)[1], devices.moments(returns - values)[1]
+    return jnp.where(total > 0, 1.0 - rest / jnp.where(total > 0, total, 1.0), 0.0)
 
 
 def shuffles(key: Key[Array, ""], count: int, size: int) -> Int[Array, "{count} {size}"]:

@@ -6,6 +6,7 @@ from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
 
+from lerax import devices
 from lerax.advantage import gae
 from lerax.collect import Steps
 from lerax.settings import setting
@@ -61,4 +62,5 @@ class REINFORCE(AbstractActorCriticAlgorithm):
             reward, nothing, nothing, steps.done, steps.done, gamma=self.gamma, gae_lambda=self.gae_lambda
         )
         whole = lax.cummax(steps.done.astype(jnp.float32), axis=0, reverse=True)
-        return returns, returns, whole / jnp.maximum(jnp.mean(whole), 1.0 / whole.size)
+        size = whole.size * devices.count()
+        return returns, returns, whole / jnp.maximum(devices.mean(jnp.mean(whole)), 1.0 / size)

@@ -9,7 +9,7 @@ from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from lerax import tree
+from lerax import devices, tree
 
 from ..optimizer import Rate, descend
 
@@ -61,7 +61,7 @@ def descend_minibatches(
     def step_unless(carry: tuple[State, Bool[Array, ""]], rows: Int[Array, " sample"]) -> Any:
         def go(state: State) -> Any:
             after, log = step(state, rows)
-            over = enough(log)
+            over = enough(devices.mean(log))
             return tree.where(over, state, after), over, log
 
         def rest(state: State) -> Any:

@@ -8,15 +8,14 @@ import gymnasium
 from lerax.errors import SettingError
 from lerax.hosted.gymnasium import ATARI, Make, action_of, arguments_of, facts_of, spec_of
 from lerax.hosted.instances import Kind
-from lerax.settings import changed_settings, setting, settings_of
+from lerax.settings import changed_settings, setting
 from lerax.space import AbstractSpace, from_gymnasium
 
 from ..hosted import AbstractHostedEnv, forms_of
-from ..task_class import class_of
+from ..task_class import class_of, fields_of
 
 PREFIX = "gymnasium:"
 FPS = 30.0  # where an environment does not say
-ANY = "bool or int or float or str or none"  # of an argument whose default does not tell its kind
 PREPROCESS = "preprocess"
 
 
@@ -83,32 +82,10 @@ def task_class(id: str) -> type[AbstractGymnasiumTask]:
         gymnasium.error.Error: There is none.
         ImportError: The module cannot be imported, or what it needs is not installed.
     """
-    found = {name: _argument(name, default) for name, default in arguments_of(spec_of(id)).items()}
-    fields = {name: field for name, field in found.items() if field is not None}
+    said = "An argument of the environment."
+    fields = fields_of(AbstractGymnasiumTask, arguments_of(spec_of(id)), said)
     if id.startswith(ATARI):
         said = "Grey pictures of 84 x 84 pixels, four at once, each action held for four frames."
         fields[PREPROCESS] = setting(True, said, kw_only=True)
     arguments = tuple(name for name in fields if name != PREPROCESS)
     return class_of(AbstractGymnasiumTask, id, "Gymnasium", fields, arguments=arguments)
-
-
-def _argument(name: str, default: Any) -> Any:
-    """The setting of an argument; None for one that no plain value stands for."""
-    if hasattr(AbstractGymnasiumTask, name) or name in settings_of(AbstractGymnasiumTask):
-        return None  # it is one of ours
-    plain = isinstance(default, bool | int | float | str)
-    kinds = [type(default).__name__] if plain else []
-    if isinstance(default, tuple | list) and default:
-        default = tuple(default)
-        kinds = ["interval"] if len(default) == 2 else []
-        of = type(default[0]).__name__
-        kinds.append("list of int or list of float" if of == "int" else f"list of {of}")
-    for kind in kinds or ([ANY] if default is None else []):
-        try:
-            field = setting(default, "An argument of the environment.", kind=kind, kw_only=True, static=True)
-            declared = field.metadata["setting"]
-            if declared._replace(name=name).convert(default) == default:
-                return field
-        except (SettingError, KeyError):
-            continue
-    return None

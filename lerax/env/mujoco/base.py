@@ -15,7 +15,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from lerax import tree
 from lerax.env.timed import AbstractTimedEnv, AbstractTimedState, time_limit
 from lerax.errors import SettingTypeError
-from lerax.render import HeadlessMujocoRenderer, RenderError
+from lerax.render import HeadlessMujocoRenderer
+from lerax.render.mujoco_renderer import draw_data
 from lerax.render.mujoco_types import MjData, MjModel, MjvCamera
 from lerax.settings import REQUIRED, check_settings, data_of, setting, settings_of
 from lerax.space import Box
@@ -221,11 +222,7 @@ class AbstractMujocoEnv(AbstractTimedEnv[MujocoState]):
         return loaded(self).physics.data(np.asarray(state.row))
 
     def render(self, state: MujocoState, renderer: Any) -> None:
-        if not hasattr(renderer, "render_data"):
-            raise RenderError(
-                f"{self.name} is drawn by a HeadlessMujocoRenderer (got {type(renderer).__name__})"
-            )
-        renderer.render_data(self.mujoco_data(state))
+        draw_data(renderer, self.mujoco_data(state), self.name)
 
     def default_renderer(self) -> HeadlessMujocoRenderer:
         return HeadlessMujocoRenderer(self.mujoco_model, camera=self.mujoco_camera)

@@ -6,15 +6,17 @@ travels through JAX's float32 programs as uint32 words, bit for bit: rounded to 
 drift within a few hundred steps.
 """
 
+import contextlib
 import functools
 import math
-import os
 import threading
+from collections.abc import Iterator
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
+from lerax import cores
 from lerax.render.mujoco_types import MjData, MjModel
 
 from .data import Data, Tracked
@@ -45,7 +47,7 @@ class Native:
     Args:
         task: The environment.
         model: Its `mujoco.MjModel`.
-        threads: How many to step with; 0 for one per core that this process may use.
+        threads: How many to step with; 0 for one per core that a training has.
 
     Attributes:
         shapes: The fields that are read of a simulation, and their shapes.
@@ -57,7 +59,7 @@ class Native:
 
     def __init__(self, task: Task, model: MjModel, threads: int = 0):
         self._mujoco, self._task, self._model = engine(), task, model
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads
         mujoco = self._mujoco
         self._kind = carried(model)
         data = mujoco.MjData(model)
@@ -73,7 +75,7 @@ class Native:
         self.ends: list[int] = np.cumsum(sizes).tolist()
         self._others = list(zip(self.shapes, self.ends, strict=False))[2:]  # than positions and velocities
         self._lock = threading.Lock()
-        self._simulations: dict[int, Batched | Threaded] = {}
+        self._free: dict[int, list[Batched | Threaded]] = {}  # simulations that nobody uses, by their number
         self.key = model_bytes(model) + repr((task, self.row_size, mujoco.__version__)).encode()
 
     def begin(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
@@ -87,8 +89,7 @@ class Native:
         begun[:], read[:] = rows, 0
         fresh = np.flatnonzero(rows[:, -1])
         if fresh.size:
-            with self._lock, np.errstate(all="ignore"):
-                simulations = self._of_size(len(rows))
+            with self._of_size(len(rows)) as simulations:
                 simulations.state[fresh] = self._template
                 data, nq = simulations.data, self._model.nq
                 offsets = rows[fresh].view(np.float32)[:, : nq + self._model.nv]
@@ -109,8 +110,7 @@ class Native:
         """
         rows, stepped, read = inputs[0].view(np.float64), outputs[0].view(np.float64), outputs[1]
         size = len(self._template)
-        with self._lock, np.errstate(all="ignore"):
-            simulations = self._of_size(len(rows))
+        with self._of_size(len(rows)) as simulations:
             simulations.state[:] = rows[:, :size]
             simulations.controls[:] = inputs[1]
             failed = simulations.step(self._task.frame_skip)
@@ -146,17 +146,21 @@ class Native:
             read[:, start:end].reshape(field.shape)[...] = field
             start = end
 
-    def _of_size(self, count: int) -> Batched | Threaded:
-        """Scratch simulations, as many as there are rows."""
-        if count not in self._simulations:
-            if len(self._simulations) == KEPT_SIZES:
-                del self._simulations[next(iter(self._simulations))]
+    @contextlib.contextmanager
+    def _of_size(self, count: int) -> Iterator[Batched | Threaded]:
+        """Scratch simulations, as many as there are rows: for each of several trainings its own."""
+        with self._lock:
+            if count not in self._free and len(self._free) == KEPT_SIZES:
+                del self._free[next(iter(self._free))]
+            free = self._free.setdefault(count, [])
+            simulations = free.pop() if free else None
+        if simulations is None:
             kind = Threaded if set(AFTER_STEP) & set(self._task.fields) else Batched
-            threads, size = min(count, self._threads), len(self._template)
-            self._simulations[count] = kind(
-                self._model, count, threads, self.shapes, self._task.frame_skip, size
-            )
-        return self._simulations[count]
+            threads, size = min(count, self._threads or cores.share()), len(self._template)
+            simulations = kind(self._model, count, threads, self.shapes, self._task.frame_skip, size)
+        with np.errstate(all="ignore"):
+            yield simulations
+        free.append(simulations)  # not where it failed: then nobody knows what is in it
 
 
 def fields_of(task: Task) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
-"""Runs on disk: what there is in a folder of them, which one is meant, and which can go."""
+"""A run on disk, whatever state it is in."""
 
 import contextlib
 import json
 import math
 import os
-import shutil
+import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -14,24 +14,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .errors import SettingError
-from .files import parse_toml, try_lock
-from .names import nearest
-from .run import LONGEST_LINE, read_facts
+from lerax.archive.folder import files_in, steps_of
+from lerax.files import SEEDS, parse_toml, try_lock
+from lerax.run import LONGEST_LINE, read_facts
 
-LATEST, BEST = "latest", "best:"
 FACTS, CONFIG, LOCK, METRICS = "run.json", "config.toml", "run.lock", "metrics.jsonl"
 LIVES, UNKNOWN = "running", "unknown"
-ENDED = ("finished", "interrupted", "paused", "diverged", "failed", "died")
-OVER = ("finished", "diverged", "failed")  # which nobody is likely to go on with
+ENDED = ("finished", "interrupted", "paused", "pruned", "diverged", "failed", "died")
+OVER = ("finished", "pruned", "diverged", "failed")  # which nobody is likely to go on with
 STATUSES = (LIVES, *ENDED, UNKNOWN)
 """What the status of a run can be; `unknown` where `run.json` is missing or damaged."""
+SEED = re.compile(r"seed_([0-9]+)")
 SCORES = ("eval/return", "episode/return")  # tags, the better first
-NAMED = 8  # of many candidates, those that a message names
-
-
-class UnknownRun(SettingError):
-    """There is no such run; the message says which names come close."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +44,10 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What it is called: the directory's name."""
-        return self.path.name or self.path.resolve().name
+        """What it is called: the directory's name, that of a seed behind the one that holds all of them."""
+        path = self.path if self.path.name not in ("", "..") else self.path.resolve()
+        is_seed = SEED.fullmatch(path.name) and is_group(path.parent)
+        return f"{path.parent.name}/{path.name}" if is_seed else path.name
 
     @property
     def status(self) -> str:
@@ -71,7 +67,14 @@ class Run:
     @property
     def steps(self) -> int:
         """Environment steps done."""
-        return int(_number(self.facts.get("steps")) or 0)
+        return int(number(self.facts.get("steps")) or 0)
+
+    @property
+    def saved_steps(self) -> int:
+        """Environment steps at its newest checkpoint; 0 where there is none."""
+        with contextlib.suppress(OSError):  # a folder that may not be read
+            return max(map(steps_of, files_in(self.path / "checkpoints")), default=0)
+        return 0
 
     @property
     def began(self) -> float:
@@ -92,19 +95,27 @@ class Run:
     @cached_property
     def total(self) -> int:
         """Environment steps of the whole training, in whole iterations; 0 where that is not known."""
-        if told := int(_number(self.facts.get("total_steps")) or 0):
+        if told := int(number(self.facts.get("total_steps")) or 0):
             return told
         with contextlib.suppress(OSError, ValueError):
             head = _start(self.path / CONFIG).partition(b"\n[")[0]  # all of it would take ten times as long
-            return int(_number(parse_toml(head.decode()).get("steps")) or 0)
+            return int(number(parse_toml(head.decode()).get("steps")) or 0)
         return 0
 
     @cached_property
     def score(self) -> float | None:
         """Mean return of its evaluation, else of its last episodes; None where there is neither."""
+        return self.last(*SCORES) if self.evaluated is None else self.evaluated
+
+    @property
+    def evaluated(self) -> float | None:
+        """Mean return of the evaluation at its end; None where there was none."""
         evaluation = self.facts.get("evaluation")
-        found = _number(evaluation.get("mean_return")) if isinstance(evaluation, dict) else None
-        return _last_score(self.path / METRICS) if found is None else found
+        return number(evaluation.get("mean_return")) if isinstance(evaluation, dict) else None
+
+    def last(self, *tags: str) -> float | None:
+        """The last that was logged of a tag, of several in a line the first; None where it is far back."""
+        return _last_of(self.path / METRICS, tags)
 
     @cached_property
     def size(self) -> int:
@@ -131,7 +142,7 @@ class Run:
             return None
         if self.status == LIVES:
             return time.time() - self.began
-        done = _number(self.facts.get("seconds"))
+        done = number(self.facts.get("seconds"))
         return max(self.heard - self.began, 0.0) if done is None else done
 
     @property
@@ -162,58 +173,9 @@ def is_run(path: str | Path) -> bool:
     return any(os.path.isfile(os.path.join(path, name)) for name in (FACTS, CONFIG))
 
 
-def runs_in(folder: str | Path) -> list[Run]:
-    """The runs in a folder, in the order in which they began; none where there is no such folder.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    return sorted(map(read, _paths_in(folder)), key=_in_order)
-
-
-def names_in(folder: str | Path) -> list[str]:
-    """The names of the runs in a folder; none where it cannot be read."""
-    with contextlib.suppress(OSError):
-        return sorted(path.name for path in _paths_in(folder))
-    return []
-
-
-def find(text: str, folder: str | Path = "logs") -> Run:
-    """The run that is meant.
-
-    Args:
-        text: The path of its directory; or, of the runs in the folder, its name, the beginning of just one
-            name, `latest` for the one that began last, or `best:ENV` for the finished one of that environment
-            that has the best score.
-        folder: The folder that holds the runs.
-
-    Raises:
-        UnknownRun: There is none.
-        SettingError: There are several, or none of them is what is asked for.
-        OSError: The folder cannot be read.
-    """
-    if text == LATEST:
-        if not (found := runs_in(folder)):
-            raise _refused(text, f"there is no run in {folder}")
-        return found[-1]
-    if text.startswith(BEST):
-        return _best(text, folder)
-    if text and is_run(text):
-        return read(text)
-    names = names_in(folder)
-    meant = [name for name in names if name == text] or [
-        name for name in names if text and name.startswith(text)
-    ]
-    if len(meant) == 1:
-        return read(Path(folder) / meant[0])
-    if meant:
-        more = f" and {len(meant) - NAMED} more" if len(meant) > NAMED else ""
-        raise _refused(text, f"{len(meant)} runs begin so", ", ".join(meant[:NAMED]) + more)
-    if text and os.path.isdir(text):
-        raise _refused(text, f"not the directory of a run: it has no {CONFIG} and no {FACTS}")
-    near = nearest(text, names)
-    hint = f"did you mean {' or '.join(near)}?" if near else _what_there_is(len(names), folder)
-    raise UnknownRun("run", text, wrong="no such run", hint=hint)
+def is_group(path: str | Path) -> bool:
+    """Whether a path is the directory of one training with several seeds, each of them a run in it."""
+    return os.path.isfile(os.path.join(path, SEEDS))
 
 
 def size_of(path: str | Path) -> int:
@@ -221,49 +183,6 @@ def size_of(path: str | Path) -> int:
     facts = os.lstat(path)
     inside = _walk(path) if stat.S_ISDIR(facts.st_mode) else ()
     return facts.st_blocks * 512 + sum(one.st_blocks * 512 for one in inside)
-
-
-def prunable(
-    runs: Sequence[Run], *, keep_best: int = 0, older_than: float = 0.0, statuses: Sequence[str] = ENDED
-) -> list[Run]:
-    """The runs that can go: no link, and none that lives.
-
-    Args:
-        runs: All there are.
-        keep_best: Of each environment, so many of the best score stay.
-        older_than: Seconds since the last sign of life.
-        statuses: The status of those that may go.
-    """
-    now, kept = time.time(), set()
-    for env in {run.env for run in runs}:
-        scored = [run for run in runs if run.env == env and run.score is not None]
-        best = sorted(scored, key=lambda run: run.score or 0.0, reverse=True)[:keep_best]
-        kept |= {run.path for run in best}
-    return [
-        run
-        for run in runs
-        if run.status in statuses
-        and run.status != LIVES
-        and run.path not in kept
-        and now - run.heard >= older_than
-        and not run.path.is_symlink()
-    ]
-
-
-def remove(run: Run) -> bool:
-    """Removes a run with all it has; links in it go, what they lead to stays.
-
-    Returns:
-        Whether it is gone; not where it lives, or is a link.
-
-    Raises:
-        OSError: Something of it cannot be removed.
-    """
-    with held(run.path) as free:
-        if not free or run.path.is_symlink() or read(run.path).status == LIVES:
-            return False
-        shutil.rmtree(run.path)
-    return True
 
 
 @contextlib.contextmanager
@@ -283,38 +202,6 @@ def held(path: Path) -> Iterator[bool]:
         os.close(file)
 
 
-def _best(text: str, folder: str | Path) -> Run:
-    env = text.removeprefix(BEST)
-    finished = [run for run in runs_in(folder) if run.status == "finished" and run.score is not None]
-    meant = [run for run in finished if run.env.casefold() == env.casefold()]
-    if not meant:
-        envs = dict.fromkeys(run.env for run in finished)
-        hint = f"finished in {folder}: {', '.join(envs)}" if envs else f"there is none in {folder}"
-        raise _refused(text, f"no finished run of {env or 'no environment'}", hint)
-    return max(meant, key=lambda run: (run.score or 0.0, run.began))
-
-
-def _refused(text: str, wrong: str, hint: str = "") -> SettingError:
-    return SettingError("run", text, wrong=wrong, hint=hint)
-
-
-def _what_there_is(count: int, folder: str | Path) -> str:
-    return f"`lerax runs --out {folder}` lists {count}" if count else f"there is no run in {folder}"
-
-
-def _in_order(run: Run) -> tuple[float, int, str]:
-    """Runs that began in one second have names that differ in a number: 9 before 10."""
-    return run.began, len(run.name), run.name
-
-
-def _paths_in(folder: str | Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            return [Path(entry.path) for entry in entries if is_run(entry.path)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
 def _walk(folder: str | Path) -> Iterator[os.stat_result]:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -329,8 +216,8 @@ def _start(path: Path) -> bytes:
         return file.read(LONGEST_LINE)
 
 
-def _last_score(path: Path) -> float | None:
-    """The last score in a `metrics.jsonl`, as far as it is near the end."""
+def _last_of(path: Path, tags: Sequence[str]) -> float | None:
+    """The last number of some tags in a `metrics.jsonl`, as far as it is near the end."""
     lines: list[bytes] = []
     with contextlib.suppress(OSError), open(path, "rb") as file:
         file.seek(-min(file.seek(0, os.SEEK_END), LONGEST_LINE), os.SEEK_END)
@@ -338,13 +225,13 @@ def _last_score(path: Path) -> float | None:
     for line in reversed(lines):
         with contextlib.suppress(ValueError, RecursionError):
             row = json.loads(line)
-            found = [_number(row.get(tag)) for tag in SCORES] if isinstance(row, dict) else []
-            if scores := [one for one in found if one is not None]:
-                return scores[0]
+            found = [number(row.get(tag)) for tag in tags] if isinstance(row, dict) else []
+            if numbers := [one for one in found if one is not None]:
+                return numbers[0]
     return None
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
     """A number that is finite; None for anything else."""
     with contextlib.suppress(OverflowError):
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):

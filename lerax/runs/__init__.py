@@ -1,0 +1,34 @@
+"""Runs on disk: what there is in a folder of them, which one is meant, what is in it, and which can go."""
+
+from .loaded import LoadedRun as LoadedRun
+from .loaded import load_run as load_run
+from .loaded import load_runs as load_runs
+from .metrics import Metrics as Metrics
+from .removal import prunable as prunable
+from .removal import remove as remove
+from .run import CONFIG as CONFIG
+from .run import ENDED as ENDED
+from .run import FACTS as FACTS
+from .run import LIVES as LIVES
+from .run import LOCK as LOCK
+from .run import METRICS as METRICS
+from .run import OVER as OVER
+from .run import STATUSES as STATUSES
+from .run import UNKNOWN as UNKNOWN
+from .run import Run as Run
+from .run import held as held
+from .run import is_group as is_group
+from .run import is_run as is_run
+from .run import read as read
+from .run import size_of as size_of
+from .search import BEST as BEST
+from .search import LATEST as LATEST
+from .search import UnknownRun as UnknownRun
+from .search import find as find
+from .search import find_all as find_all
+from .search import find_group as find_group
+from .search import names_in as names_in
+from .search import runs_in as runs_in
+from .search import seeds_of as seeds_of
+from .tables import table as table
+from .tables import write_table as write_table
