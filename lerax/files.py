@@ -9,11 +9,12 @@ import os
 import secrets
 import select
 import stat
+import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 LARGEST_TEXT = 2**16  # bytes; what people write has thousands
 LONGEST_LINE = 2_000  # characters; a key of many parts takes tomllib the square of their number
@@ -28,6 +29,9 @@ MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32"} | {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
+
+_making = threading.Lock()
+_unfinished: set[Path] = set()  # of this process
 
 Content = bytes | Callable[[BinaryIO], object]
 """All that a file holds, or what writes it; that ends at the end of the file."""
@@ -130,11 +134,14 @@ class Unfinished:
         self._final = final
         for _ in range(3):
             self.path = final.with_name(f".{final.name}.{secrets.token_hex(4)}{UNFINISHED}")
-            self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            with _making:
+                _unfinished.add(self.path)
+                self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             with contextlib.suppress(OSError):  # a file system without locks: nobody removes it
                 fcntl.flock(self.file, fcntl.LOCK_EX)
             if os.fstat(self.file).st_nlink:
                 return
+            _unfinished.discard(self.path)
             os.close(self.file)  # another process took it for abandoned before it was locked
 
     def publish(self, *, durable: bool = True) -> None:
@@ -148,7 +155,8 @@ class Unfinished:
         """
         if durable:
             os.fsync(self.file)
-        os.replace(self.path, self._final)
+        with _making:
+            os.replace(self.path, self._final)
         if durable:
             sync_folder(self._final.parent)
 
@@ -156,10 +164,31 @@ class Unfinished:
         return self
 
     def __exit__(self, *_) -> None:
+        _unfinished.discard(self.path)
         try:
             self.path.unlink(missing_ok=True)
         finally:
             os.close(self.file)
+
+
+def end_at_once(code: int, seconds: float = 1.0) -> NoReturn:
+    """Ends the process whatever its threads are doing, and leaves none of their files half-written.
+
+    Args:
+        code: Its exit code.
+        seconds: That this may take; a disk may hang.
+    """
+    remove = threading.Thread(target=_remove_unfinished, daemon=True)
+    remove.start()
+    remove.join(seconds)
+    os._exit(code)
+
+
+def _remove_unfinished() -> None:
+    _making.acquire()  # for good: no thread begins another one, or misses the name of its own
+    for path in tuple(_unfinished):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:
@@ -198,7 +227,7 @@ def write_atomically(path: Path, data: Content, *, durable: bool = True) -> None
         OSError: It cannot be written; what was there before is still there.
     """
     with naming(path), Unfinished(path) as unfinished:
-        with open(unfinished.path, "wb") as file:
+        with open(unfinished.file, "wb", closefd=False) as file:
             data(file) if callable(data) else file.write(data)
         unfinished.publish(durable=durable)
 

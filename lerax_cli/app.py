@@ -11,6 +11,7 @@ from typer._completion_classes import completion_init
 from typer.completion import shell_completion
 
 from lerax import __version__
+from lerax.files import end_at_once
 
 from . import distributed
 from .parsing import Answer, Group
@@ -57,7 +58,7 @@ def main() -> None:
     # After a signal: what XLA still compiles, for half a minute maybe, is not waited for. And no process of
     # several waits for the others where something went wrong.
     if code > 128 or (code and distributed.count() > 1):
-        os._exit(code)
+        end_at_once(code)
     sys.exit(code or lost)
 
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from lerax.files import end_at_once
+
 from . import report
 from .report import BadInput, Failure
 
@@ -188,7 +190,7 @@ def _leave(abandon: Callable[[], None]) -> None:
         abandon()
         report.say(f"lerax: error: --distributed: {LOST}; {GO_ON}")
     finally:
-        os._exit(1)
+        end_at_once(1)
 
 
 def count() -> int:

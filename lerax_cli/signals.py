@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from lerax.files import end_at_once
+
 from . import report
 from .report import Interrupted
 
@@ -158,7 +160,7 @@ class Signals:
         last.join(LAST_SECONDS)
         if os.isatty(2):
             os.write(2, SHOW_CURSOR)
-        os._exit(128 + number)
+        end_at_once(128 + number)
 
 
 class SeedSignals:

@@ -38,8 +38,8 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(file, monkeyp
     """P2."""
 
     class Full:
-        def __init__(self, path, mode):
-            self.file = open(path, mode)
+        def __init__(self, *arguments, **options):
+            self.file = open(*arguments, **options)
 
         def __enter__(self):
             return self
@@ -144,6 +144,35 @@ def test_files_of_one_process_do_not_remove_each_other(tmp_path):
         second.publish()
         assert first.path.exists()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+MANY = """
+import sys, threading, time
+from pathlib import Path
+from lerax.files import Reserve, end_at_once, write_atomically
+
+def write(number):
+    while True:
+        write_atomically(Path(sys.argv[1]) / f"{number}", bytes(9000), durable=False)
+        reserve = Reserve(Path(sys.argv[1]) / f"{number}", 9000)
+        reserve.write(bytes(9000))
+
+for number in range(8):
+    threading.Thread(target=write, args=(number,), daemon=True).start()
+time.sleep(float(sys.argv[2]))
+end_at_once(3)
+"""
+
+
+def test_a_process_that_ends_at_once_leaves_nothing_half_written(tmp_path):
+    """Whatever its threads write in that moment; and none of them says that its file is gone."""
+    environment = os.environ | {"PYTHONPATH": str(Path(lerax.files.__file__).parent.parent)}
+    for repetition in range(5):
+        command = [sys.executable, "-c", MANY, str(tmp_path), str(0.05 + 0.003 * repetition)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+        assert {path.stat().st_size for path in tmp_path.iterdir()} == {9000}
+        assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_a_file_that_was_taken_for_abandoned_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
