@@ -1,6 +1,7 @@
 """Runs the command as a user does: in a process, or in a terminal whose screen can be read."""
 
 import contextlib
+import errno
 import fcntl
 import functools
 import json
@@ -190,6 +191,19 @@ def wait_for(condition: Callable[[], Any], process: "subprocess.Popen[Any]") -> 
         if time.monotonic() > end:
             raise TimeoutError("what was waited for has not happened")
         time.sleep(0.01)
+
+
+def read_all(master: int) -> bytes:
+    """All that a pseudo-terminal was told, whose other end is closed; closes this one."""
+    data = b""
+    try:
+        while more := os.read(master, 65536):
+            data += more
+    except OSError as error:
+        assert error.errno == errno.EIO, error
+    finally:
+        os.close(master)
+    return data
 
 
 class Screen(pyte.HistoryScreen):

@@ -93,14 +93,11 @@ def test_nobody_reads_a_table(tmp_path: Path, command: str, end: str):
 def test_result_is_escaped_in_a_terminal_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """There a name could steer it; a file or a pipe gets the bytes as they are."""
     master, slave = os.openpty()
-    try:
-        with open(slave, "w", closefd=False) as stream:
-            monkeypatch.setattr(sys, "stdout", stream)
-            report.result("caf\udce9\x1b[2J\u00a0")
-            monkeypatch.undo()
-        assert os.read(master, 100) == b"caf\\udce9\\x1b[2J\\xa0\r\n"
-    finally:
-        os.close(master), os.close(slave)
+    with open(slave, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        report.result("caf\udce9\x1b[2J\u00a0")
+        monkeypatch.undo()
+    assert terminal.read_all(master) == b"caf\\udce9\\x1b[2J\\xa0\r\n"
     with open(tmp_path / "file", "w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         report.result("caf\udce9\x1b[2J\u00a0")
@@ -246,5 +243,4 @@ def test_what_is_to_be_copied_is_not_wrapped_where_it_fits(monkeypatch, columns:
     with os.fdopen(slave, "w") as stream, monkeypatch.context() as patched:
         patched.setattr(sys, "stderr", stream)
         report.entry("repeat", "lerax train")
-    assert os.read(master, 1000).decode().replace("\r\n", "\n") == f"{shown}\n"
-    os.close(master)
+    assert terminal.read_all(master).decode().replace("\r\n", "\n") == f"{shown}\n"
