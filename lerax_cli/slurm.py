@@ -20,11 +20,13 @@ from . import naming, options, report, sweep
 from .continued import AUTO
 from .parsing import WORDS
 from .report import BadInput, Failure
-from .train import decide, train
+from .train import decide, refuse_seeds, train
 from .values import KEYS, convert, option
 
 CPUS = Setting("cpus", 4, "", Limits(at_least=1, at_most=2**16))
 GPUS = Setting("gpus", 0, "", Limits(at_least=0, at_most=2**10))
+NODES = Setting("nodes", 1, "", Limits(at_least=1, at_most=2**16))
+TASKS = Setting("tasks_per_node", 1, "", Limits(at_least=1, at_most=2**10))
 SIGNAL_SECONDS = 90  # before the time is up: what trains saves within seconds, SLURM may be a minute early
 LEAST_SECONDS = 300  # of a job: less would be starts and nothing else
 WORD = re.compile(r"[\w.,:+=@%/\[\]-]+", re.ASCII)  # what stands behind an option of sbatch as it is
@@ -33,7 +35,7 @@ MEM = re.compile(r"\d+[KMGT]?", re.ASCII)
 ARRAY = re.compile(r"\d+(-\d+(:\d+)?)?(,\d+(-\d+(:\d+)?)?)*(%[1-9]\d*)?", re.ASCII)
 TASK = "$SLURM_ARRAY_TASK_ID"
 SBATCH = "sbatch"
-OF_PROCESSES = ("distributed", "coordinator", "num_processes", "process_id")
+OF_PROCESSES = ("coordinator", "num_processes", "process_id")
 REPLACED = ("--name", "--resume")  # by those of the job
 
 SCRIPT = """\
@@ -42,12 +44,12 @@ SCRIPT = """\
 
 cd -- {folder} || exit 1
 
-# Not with srun: a SIGTERM makes it kill what it has started, before that is saved.
+# {why}
 {command} &
 training=$!
 time_is_up=
-trap 'time_is_up=1; kill -TERM "$training" 2>/dev/null' USR1  # {seconds} s before the end: it saves, and ends
-trap 'kill -TERM "$training" 2>/dev/null' TERM  # a preemption or scancel: this shell waits for it
+trap 'time_is_up=1; {end}' USR1  # {seconds} s before the end: it saves, and ends
+trap '{pass_on}' TERM  # a preemption or scancel: this shell waits for it
 
 while kill -0 "$training" 2>/dev/null; do
     wait "$training"  # which a trap ends early
@@ -60,6 +62,16 @@ if [ -n "$time_is_up" ] && [ "$code" = 143 ]; then
 fi
 exit "$code"
 """
+WHY_ALONE = "Not with srun: a SIGTERM makes it kill what it has started, before that is saved."
+WHY_SRUN = "A SIGTERM makes srun kill its tasks before they have saved: SLURM itself tells these."
+# --wait=0: no WaitTime of the cluster's, after which those are killed that outlive the first that has ended.
+SRUN = "srun --kill-on-bad-exit=1 --wait=0 --cpus-per-task={cpus} "
+TO_ALONE = 'kill -TERM "$training" 2>/dev/null'
+TO_TASKS = "scancel --signal=TERM {job}"  # which leaves out this shell and srun
+# A preemption and scancel signal the tasks, too; from here it would be a second time, maybe late enough to
+# end what is being saved. An srun that gets it as well has nothing killed then: slurmctld turns that down,
+# unless the job is running.
+TASKS_KNOW = ":"
 
 
 def read_duration(text: str) -> str:
@@ -100,11 +112,13 @@ def read_sbatch(text: str) -> str:
 
 
 class Job(NamedTuple):
-    """What a job asks for, as `lerax slurm`'s options say."""
+    """What a job asks for, as `lerax slurm`'s options say; tasks are those of a node."""
 
     time: str
     partition: str | None
     account: str | None
+    nodes: int
+    tasks: int
     gpus: int
     cpus: int
     mem: str
@@ -112,8 +126,19 @@ class Job(NamedTuple):
     sbatch: list[str]
     submit: bool
 
+    @property
+    def several(self) -> str:
+        """The options that ask for more than one task; nothing for one."""
+        asked = {"--nodes": self.nodes, "--tasks-per-node": self.tasks}
+        return " ".join(f"{option} {number}" for option, number in asked.items() if number > 1)
+
     def directives(self, name: str) -> list[str]:
         """The options of sbatch, those of the user last, which count."""
+        # GPUs by the node: with --gpus-per-task each task would see its own alone, which NCCL pays for.
+        tasks = {"ntasks": 1, "cpus-per-task": self.cpus, "mem": self.mem, "gpus": self.gpus or None}
+        if self.several:
+            own = {"ntasks-per-node": self.tasks, "gpus-per-node": self.tasks * self.gpus or None}
+            tasks = own | {key: tasks[key] for key in ("cpus-per-task", "mem")}
         asked = {
             "job-name": re.sub(r"[^\w.=+-]", "-", name, flags=re.ASCII),  # a folder's may be anything
             "partition": self.partition,
@@ -121,11 +146,8 @@ class Job(NamedTuple):
             "array": self.array,
             "output": "%x-%A_%a.log" if self.array else "%x-%j.log",
             "open-mode": "append",  # one log for all starts
-            "nodes": 1,
-            "ntasks": 1,
-            "cpus-per-task": self.cpus,
-            "mem": self.mem,
-            "gpus": self.gpus or None,
+            "nodes": self.nodes,
+            **tasks,
             "time": self.time,
             "signal": f"B:USR1@{SIGNAL_SECONDS}",
         }
@@ -142,10 +164,14 @@ class Job(NamedTuple):
         lerax, _ = python("-m", "lerax_cli")
         # A task of an array by its number: the id of one of them is that of the array, too.
         job = f'"${{SLURM_ARRAY_JOB_ID}}_{TASK}"' if self.array else '"$SLURM_JOB_ID"'
+        to_tasks = TO_TASKS.format(job=job)
         return SCRIPT.format(
             directives="\n".join(f"#SBATCH {one}" for one in self.directives(name)),
             folder=quote(os.getcwd()),
-            command=f"{join(lerax)} {command}",
+            why=WHY_SRUN if self.several else WHY_ALONE,
+            command=f"{SRUN.format(cpus=self.cpus) if self.several else ''}{join(lerax)} {command}",
+            end=to_tasks if self.several else TO_ALONE,
+            pass_on=TASKS_KNOW if self.several else TO_ALONE,
             seconds=SIGNAL_SECONDS,
             job=job,
         )
@@ -169,11 +195,13 @@ def slurm(
         str | None,
         typer.Option(metavar="NAME", help="Account.", parser=_matching("--account", WORD, "lab")),
     ] = None,
-    gpus: Annotated[int, option(GPUS, "GPUs.")] = 0,
-    cpus: Annotated[int, option(CPUS, "Cores.")] = 4,
+    nodes: Annotated[int, option(NODES, "Nodes, for train --distributed.")] = 1,
+    tasks_per_node: Annotated[int, option(TASKS, "Tasks on each, for train --distributed.")] = 1,
+    gpus: Annotated[int, option(GPUS, "GPUs of each task.")] = 0,
+    cpus: Annotated[int, option(CPUS, "Cores of each task.")] = 4,
     mem: Annotated[
         str,
-        typer.Option(metavar="SIZE", help="Memory.", parser=_matching("--mem", MEM, "8G")),
+        typer.Option(metavar="SIZE", help="Memory of each node.", parser=_matching("--mem", MEM, "8G")),
     ] = "4G",
     array: Annotated[
         str | None,
@@ -196,7 +224,9 @@ def slurm(
     """Print a SLURM job script that trains, and starts again until all is complete; --submit submits it."""
     if context.invoked_subcommand is None:
         raise BadInput("COMMAND", "missing; `lerax slurm --time 04:00:00 train CartPole-v1`")
-    context.obj = Job(time, partition, account, gpus, cpus, mem, array, sbatch or [], submit)
+    context.obj = Job(
+        time, partition, account, nodes, tasks_per_node, gpus, cpus, mem, array, sbatch or [], submit
+    )
 
 
 def _job_of(command: Callable[..., int], plan: Callable[[Job, dict[str, Any], list[str]], str]) -> Any:
@@ -227,9 +257,7 @@ def _job_of(command: Callable[..., int], plan: Callable[[Job, dict[str, Any], li
 def _train(job: Job, given: dict[str, Any], words: list[str]) -> str:
     """The script of a training: a run, or one for each seed of the array."""
     resume, name = given["resume"], given["name"]
-    if any(given[key] not in (None, False) for key in OF_PROCESSES):
-        own = "give sbatch a script with `srun lerax train ... --distributed --resume auto`"
-        raise BadInput("--distributed", f"a job of `lerax slurm` has one task; for several, {own}")
+    _check_processes(job, given)
     if resume == "latest":
         raise BadInput("--resume", "another may be the latest when the job starts (got 'latest'); name it")
     if job.array:
@@ -248,14 +276,39 @@ def _train(job: Job, given: dict[str, Any], words: list[str]) -> str:
     if job.array:
         first["seed"] = convert("--array", KEYS["seed"], int(re.split("[-,%]", job.array)[0]))
     own = f"{name}-{first['seed']}" if name and first else name
-    plan = decide(given | first | {"name": own, "resume": AUTO if name else None}, warned).plan
+    decided = decide(given | first | {"name": own, "resume": AUTO if name else None}, warned)
+    plan = decided.plan
+    if job.several:
+        refuse_seeds(decided.seeds)
     name = name or generated_name(naming.label(plan.algorithm.name), naming.label(plan.env.name))
     named = f'"{name}-{TASK}" --seed "{TASK}"' if job.array else name
     return job.script(name, f"train --name {named} --resume {AUTO} {join(_without(words))}")
 
 
+def _check_processes(job: Job, given: dict[str, Any]) -> None:
+    """Several tasks are one training, and one training has several tasks."""
+    for key in OF_PROCESSES:
+        if given[key] is not None:
+            raise BadInput(
+                f"--{key.replace('_', '-')}", f"SLURM says it to the tasks (got {given[key]}); leave it out"
+            )
+    if given["distributed"] and not job.several:
+        raise BadInput(
+            "--distributed",
+            "of one task; give --nodes or --tasks-per-node before the command, or leave it out",
+        )
+    if job.several and not given["distributed"]:
+        raise BadInput(job.several.split()[0], f"more than one task (got {job.several}): add --distributed")
+    if job.tasks > 1 and job.gpus and given["devices"] == "all":
+        raise BadInput(
+            "--devices", f"the tasks of a node see all of its GPUs (got 'all'); --devices {job.gpus} for each"
+        )
+
+
 def _sweep(job: Job, given: dict[str, Any], words: list[str]) -> str:
     """The script of a sweep, which each task of the array joins: by its name, or as the same line."""
+    if job.several:
+        raise BadInput(job.several.split()[0], f"a sweep's job has one task (got {job.several}); use --array")
     if given["what"] == sweep.SHOW:
         raise BadInput("show", "trains nothing; `lerax sweep show SWEEP` needs no job")
     warned = report.Warnings()

@@ -267,10 +267,8 @@ def train(
     decided = decide(given, warned)
     plan = decided.plan
     place = find_place(distributed, coordinator, num_processes, process_id)
-    if place is not None and decided.seeds:
-        raise BadInput(
-            "--distributed", f"not beside several seeds (got {len(decided.seeds)}); give each a job"
-        )
+    if place is not None:
+        refuse_seeds(decided.seeds)
     # Settings can be refused once their classes are imported, and a refusal is one line.
     asked = config or set_ or wrap or backend or policy or num_envs is not None
     asked = asked or plan.env.source or plan.algorithm.source or decided.seeds or plan.devices != 1 or place
@@ -352,6 +350,12 @@ def decide(given: Mapping[str, Any], warned: report.Warnings) -> Decided:
         )
     folder = options.check_place(out, name) if going_on is None else going_on.folder
     return Decided(plan, folder, chosen, going_on, group)
+
+
+def refuse_seeds(seeds: list[int]) -> None:
+    """Refuses several seeds beside several processes."""
+    if seeds:
+        raise BadInput("--distributed", f"not beside several seeds (got {len(seeds)}); give each a job")
 
 
 def which_seeds(

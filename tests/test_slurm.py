@@ -1,6 +1,7 @@
 """`lerax slurm` under a stand-in for SLURM: scripts run to their end, through a preemption and a limit."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import in_process
 import pytest
 import terminal
 from slurm.cluster import FIRST_ID, Cluster, Job
-from test_cli_resume import TRAIN, check_same, saved
+from test_cli_resume import TRAIN, check_same, learned, saved
 
 from lerax.run import read_facts
 from lerax_cli import slurm_checks
@@ -19,6 +20,7 @@ from lerax_cli.slurm_checks import slurm_checks as all_checks
 SEED = TRAIN.index("--seed")
 ASKED = (*TRAIN[:SEED], *TRAIN[SEED + 2 :], "--save-every", "1d")  # so that checkpoints come of signals alone
 TINY = ("train", "CartPole-v1", "--steps", "2048")
+TASKS = ("--tasks-per-node", "2", "--cpus", "1")
 
 
 @pytest.fixture
@@ -75,6 +77,35 @@ def test_a_job_is_preempted_and_comes_to_its_limit_and_ends_as_if_nothing_had_be
     check_same(run, tmp_path / "logs" / "whole")
 
 
+def test_a_job_of_several_tasks_is_one_training_that_goes_on_after_a_preemption_and_a_limit(
+    tmp_path: Path, cluster: Cluster
+):
+    """Bitwise what one process learns with two devices, as two processes do that nothing ends."""
+    training = (*ASKED, "--seed", "1", "--set", "num_epochs=1")
+    job = ("--name", "job", "--distributed")
+    assert submit(cluster, *TASKS, *training, *job, cwd=tmp_path).returncode == 0
+    run = tmp_path / "logs" / "job"
+    with cluster.started(FIRST_ID) as first:
+        until_it_trains(run, first)
+        assert first.preempt() == 143
+    assert terminal.facts(run)["status"] == "interrupted" and saved(run)[-1] > 0
+    with cluster.started(FIRST_ID) as second:
+        until_it_trains(run, second)
+        second.time_is_nearly_up()
+        assert second.end() == 143
+    assert (cluster.queue()[FIRST_ID]["state"], cluster.queue()[FIRST_ID]["restarts"]) == ("PENDING", 2)
+    with cluster.started(FIRST_ID) as last:
+        assert last.end() == 0
+    facts = terminal.facts(run)
+    assert [one["status"] for one in facts["sessions"]] == ["interrupted", "interrupted"]
+    assert facts["status"] == "finished" and cluster.queue()[FIRST_ID]["state"] == "COMPLETED"
+    log = (tmp_path / f"job-{FIRST_ID}.log").read_text()
+    assert log.splitlines().count("logs/job") == 3, log
+    whole = terminal.whole(*training, "--name", "whole", "--devices", "2", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    assert learned(run) == learned(tmp_path / "logs" / "whole")
+
+
 def test_a_job_that_fails_is_not_started_again(tmp_path: Path, cluster: Cluster):
     """It ends with the training's own exit code."""
     assert submit(cluster, *TINY, "--name", "taken", cwd=tmp_path).returncode == 0
@@ -94,8 +125,9 @@ def test_a_job_that_fails_is_not_started_again(tmp_path: Path, cluster: Cluster)
         ("--array", "0-4%2", "--gpus", "1", "--partition", "gpu", "--sbatch", "--qos=long", *TINY),
         (*TINY, "--seeds", "3", "--set", "policy.activation=relu", "--out", "a folder's"),
         ("--array", "1-2", "sweep", "CartPole-v1", "--try", "gamma=0.9,0.99", "--steps", "2048"),
+        ("--nodes", "2", "--array", "0-2", *TINY, "--distributed"),
     ],
-    ids=["one", "array", "seeds", "sweep"],
+    ids=["one", "array", "seeds", "sweep", "tasks"],
 )
 def test_scripts_pass_shellcheck(tmp_path: Path, cluster: Cluster, arguments: tuple[str, ...]):
     """Also where folders have names that a shell would take apart; and sbatch knows all that they ask for."""
@@ -139,6 +171,24 @@ def test_a_run_is_named_for_all_starts_of_its_job(tmp_path: Path):
     assert f'--name "mine-{task}" --seed "{task}" --resume auto' in line("--array=1", *TINY, "--name", "mine")
 
 
+def test_a_job_of_several_tasks_says_what_each_has_and_tells_the_tasks_alone(tmp_path: Path):
+    """Those of a node see all of its GPUs; of an array's job those of this task of it are meant."""
+    asked = ("--nodes", "3", "--tasks-per-node", "4", "--gpus", "2", "--cpus", "6", "--mem", "9G")
+    words = ("--array", "5", *TINY, "--distributed", "--devices", "2", "--name", "big")
+    lines = in_process.run("slurm", *asked, *words, cwd=tmp_path).stdout.splitlines()
+    wanted = ("nodes=3", "ntasks-per-node=4", "gpus-per-node=8", "cpus-per-task=6", "mem=9G")
+    assert {f"#SBATCH --{one}" for one in wanted} <= set(lines)
+    assert not [line for line in lines if re.match("#SBATCH --(ntasks|gpus)=", line)]
+    (start,) = (line for line in lines if line.startswith("srun "))
+    assert start.startswith(f"srun --kill-on-bad-exit=1 --wait=0 --cpus-per-task=6 {sys.executable} ")
+    task = "$SLURM_ARRAY_TASK_ID"
+    named = f'train --name "big-{task}" --seed "{task}" --resume auto'
+    assert start.endswith(f"{named} CartPole-v1 --steps 2048 --distributed --devices 2 &")
+    this = f'"${{SLURM_ARRAY_JOB_ID}}_{task}"'
+    assert any(f"scancel --signal=TERM {this}' USR1" in line for line in lines)
+    assert not [line for line in lines if "kill -TERM" in line]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -152,7 +202,17 @@ def test_a_run_is_named_for_all_starts_of_its_job(tmp_path: Path):
         ((*TINY, "--resume", "latest"), "--resume: another may be the latest"),
         ((*TINY, "--resume", "nothing"), "--resume"),
         ((*TINY, "--name", "../x"), "--name: not a name"),
-        ((*TINY, "--distributed"), "--distributed: a job of `lerax slurm` has one task"),
+        ((*TINY, "--distributed"), "--distributed: of one task; give --nodes or --tasks-per-node"),
+        (("--nodes", "2", *TINY), "--nodes: more than one task (got --nodes 2): add --distributed"),
+        ((*TASKS, *TINY), "--tasks-per-node: more than one task (got --tasks-per-node 2): add"),
+        ((*TASKS, *TINY, "--distributed", "--seeds", "2"), "--distributed: not beside several seeds (got 2)"),
+        ((*TASKS, *TINY, "--distributed", "--num-processes", "2"), "--num-processes: SLURM says it"),
+        ((*TINY, "--coordinator", "node1:9"), "--coordinator: SLURM says it to the tasks (got node1:9)"),
+        (
+            (*TASKS, "--gpus", "2", *TINY, "--distributed", "--devices", "all"),
+            "--devices: the tasks of a node see all of its GPUs (got 'all'); --devices 2",
+        ),
+        ((*TASKS, "sweep", "CartPole-v1", "--try", "gamma=0.9,1"), "--tasks-per-node: a sweep's job has one"),
         (("--array", "0-2", *TINY, "--seed", "1"), "--seed: not beside --array"),
         (("--array", "0-2", *TINY, "--seeds", "2"), "--seeds: not beside --array"),
         (("--array", "0-2", *TINY, "--resume", "old"), "--resume: not beside --array"),

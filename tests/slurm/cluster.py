@@ -1,7 +1,8 @@
-"""A stand-in for SLURM, for one node, after the manual pages of sbatch, srun, scontrol and slurm.conf.
+"""A stand-in for SLURM, for one node, after the manual pages of its commands and slurm.conf, and the source.
 
-`sbatch`, `srun` and `scontrol` beside this file are what stands on PATH; they know jobs from the folder
-STANDIN_SLURM. A test is the rest of SLURM: it starts jobs, says that their time is nearly up, preempts them.
+`sbatch`, `srun`, `scancel` and `scontrol` beside this file are what stands on PATH; they know jobs from the
+folder STANDIN_SLURM. A test is the rest of SLURM: it starts jobs, says that their time is nearly up, preempts
+them.
 """
 
 import contextlib
@@ -10,8 +11,10 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,8 +27,9 @@ GRACE_SECONDS = 30.0  # slurm.conf's KillWait, a partition's GraceTime: between 
 WITH_VALUE = {
     **{"job-name": "J", "partition": "p", "account": "A", "array": "a", "output": "o", "nodes": "N"},
     **{"ntasks": "n", "cpus-per-task": "c", "gpus": "G", "time": "t", "chdir": "D", "qos": "q"},
-    **dict.fromkeys(("mem", "signal", "open-mode", "gres"), ""),
+    **dict.fromkeys(("mem", "signal", "open-mode", "gres", "ntasks-per-node", "gpus-per-node"), ""),
 }
+OF_SRUN = re.compile("--(kill-on-bad-exit|wait|cpus-per-task)=(.+)")
 FLAGS = ("requeue", "no-requeue", "parsable")
 
 
@@ -97,8 +101,84 @@ def sbatch() -> None:
 
 
 def srun() -> None:
-    """Says its version; nothing here starts steps with it."""
-    sys.exit(print(VERSION) if sys.argv[1:] == ["--version"] else 1)
+    """Starts a step: a command as the tasks of a job, each as a child of SLURM's and not of the script's.
+
+    It ends with the highest exit code of them all. SIGTERM and SIGHUP have it ask for their end by SIGKILL,
+    which is turned down where the job runs no more: after a preemption or scancel. SIGINT says how they are,
+    other signals are passed on.
+    """
+    if sys.argv[1:] == ["--version"]:
+        sys.exit(print(VERSION))
+    words = sys.argv[1:]
+    asked: dict[str, str] = {}
+    while found := OF_SRUN.fullmatch(words[0]):
+        asked[found[1]] = found[2]
+        del words[0]
+    number = int(os.environ["SLURM_JOB_ID"])
+    path = Path(os.environ[FOLDER]) / f"{number}.json"
+    count = int(os.environ["SLURM_NTASKS_PER_NODE"])
+    step = {
+        **{"SLURM_STEP_ID": 0, "SLURM_STEPID": 0, "SLURM_STEP_NODELIST": socket.gethostname()},
+        **{"SLURM_NTASKS": count, "SLURM_STEP_NUM_TASKS": count, "SLURM_STEP_TASKS_PER_NODE": count},
+        **{"SLURM_STEP_NUM_NODES": 1, "SLURM_CPUS_PER_TASK": asked["cpus-per-task"]},
+    }
+    tasks = [
+        subprocess.Popen(
+            words,
+            env={key: str(value) for key, value in (os.environ | step | own).items()},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        for own in ({"SLURM_PROCID": at, "SLURM_LOCALID": at} for at in range(count))
+    ]
+    path.with_suffix(".step").write_text(json.dumps([task.pid for task in tasks]))
+
+    def answer(number: int, frame: Any) -> None:
+        if number in (signal.SIGTERM, signal.SIGHUP):
+            print("srun: forcing job termination", file=sys.stderr)
+            if json.loads(path.read_text())["state"] == "RUNNING":
+                to_tasks(path, signal.SIGKILL)
+        elif number not in (signal.SIGINT, signal.SIGCONT):
+            to_tasks(path, number)
+
+    for name in ("INT", "TERM", "HUP", "CONT", "USR1", "USR2"):
+        signal.signal(getattr(signal, f"SIG{name}"), answer)
+    told = 0.0
+    while None in (codes := [task.poll() for task in tasks]):
+        if any(codes) and not told and asked.get("kill-on-bad-exit") == "1":
+            told = time.monotonic()
+            to_tasks(path, signal.SIGTERM)
+        if told and time.monotonic() > told + GRACE_SECONDS:
+            to_tasks(path, signal.SIGKILL)
+        time.sleep(0.02)
+    path.with_suffix(".step").unlink()
+    sys.exit(max(code if code >= 0 else 128 - code for code in codes if code is not None))
+
+
+def to_tasks(path: Path, number: int) -> None:
+    """Sends a signal to the tasks of a job's step, if it has one."""
+    with contextlib.suppress(FileNotFoundError):
+        for pid in json.loads(path.with_suffix(".step").read_text()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+
+def end(path: Path, pid: int) -> None:
+    """SIGCONT and SIGTERM to all of a job that runs no more: tasks, its script and what that has started."""
+    for number in (signal.SIGCONT, signal.SIGTERM):
+        to_tasks(path, number)
+        os.killpg(pid, number)
+
+
+def named(command: str, name: str) -> list[tuple[Path, dict[str, Any]]]:
+    """The jobs that a name is of: `JOB`, `ARRAY_TASK`, or an array's number for all of its tasks."""
+    number, _, task = name.partition("_")
+    jobs = [(path, json.loads(path.read_text())) for path in Path(os.environ[FOLDER]).glob("*.json")]
+    of_array = lambda job: job["array"] == int(number) and (not task or job["task"] == int(task))
+    meant = [(path, job) for path, job in jobs if of_array(job) or (not task and job["id"] == int(number))]
+    if not meant:
+        fail(command, f"Invalid job id specified for job {name}")
+    return meant
 
 
 def scontrol() -> None:
@@ -108,16 +188,22 @@ def scontrol() -> None:
     command, name = sys.argv[1:]
     assert command == "requeue", command
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it belongs to the job itself
-    number, _, task = name.partition("_")
-    jobs = [(path, json.loads(path.read_text())) for path in Path(os.environ[FOLDER]).glob("*.json")]
-    of_array = lambda job: job["array"] == int(number) and (not task or job["task"] == int(task))
-    meant = [(path, job) for path, job in jobs if of_array(job) or (not task and job["id"] == int(number))]
-    if not meant:
-        fail("scontrol", f"Invalid job id specified for job {name}")
-    for path, job in meant:
+    for path, job in named("scontrol", name):
         path.write_text(json.dumps(job | {"state": "REQUEUED"}))
         if job["state"] == "RUNNING":
-            os.killpg(job["pid"], signal.SIGTERM)
+            end(path, job["pid"])
+
+
+def scancel() -> None:
+    """`scancel --signal=SIGNAL JOB`, to tasks and not to the script; or `scancel JOB`, which ends all."""
+    *options, name = sys.argv[1:]
+    for path, job in named("scancel", name):
+        if options:
+            number = signal.Signals[f"SIG{options[0].removeprefix('--signal=')}"]
+            to_tasks(path, number)
+        else:
+            path.write_text(json.dumps(job | {"state": "CANCELLED"}))
+            end(path, job["pid"])
 
 
 class Job:
@@ -130,6 +216,7 @@ class Job:
         script = path.with_suffix(".sh")
         script.write_text(facts["script"])
         script.chmod(0o755)
+        of_node = "ntasks-per-node"
         of_task = {"SLURM_ARRAY_JOB_ID": facts["array"], "SLURM_ARRAY_TASK_ID": facts["task"]}
         variables = {
             **(of_task if facts["task"] is not None else {}),
@@ -137,6 +224,7 @@ class Job:
             "SLURM_JOB_ID": facts["id"],
             "SLURM_JOB_NAME": asked["job-name"],
             "SLURM_CPUS_PER_TASK": asked["cpus-per-task"],
+            **({"SLURM_NTASKS_PER_NODE": asked[of_node]} if of_node in asked else {}),
         }
         words = {"%x": asked["job-name"], "%j": facts["id"], "%A": facts["array"], "%a": facts["task"]}
         log = re.sub("%[xjAa]", lambda found: str(words[found[0]]), asked["output"])
@@ -161,10 +249,9 @@ class Job:
 
     def preempt(self) -> int:
         """SIGCONT and SIGTERM to all, SIGKILL after the grace; with --requeue it is in the queue again."""
-        for number in (signal.SIGCONT, signal.SIGTERM):
-            os.killpg(self.process.pid, number)
         assert "requeue" in self.asked
         self._write(state="REQUEUED")
+        end(self._path, self.process.pid)
         return self.end()
 
     def end(self) -> int:
@@ -172,14 +259,17 @@ class Job:
         code = self.process.wait(GRACE_SECONDS)
         now = json.loads(self._path.read_text())
         requeued = now["state"] == "REQUEUED"
+        ended = now["state"] if now["state"] == "CANCELLED" else "FAILED" if code else "COMPLETED"
         self._write(
-            state="PENDING" if requeued else "FAILED" if code else "COMPLETED",
+            state="PENDING" if requeued else ended,
             restarts=now["restarts"] + requeued,
         )
         return code
 
     def kill(self) -> None:
         """Kills what is left of it."""
+        to_tasks(self._path, signal.SIGKILL)
+        self._path.with_suffix(".step").unlink(missing_ok=True)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
