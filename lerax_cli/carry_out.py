@@ -96,7 +96,7 @@ def carry_out(
         until = began + time_limit if time_limit is not None else None
         stdout = report.without_greetings(place is not None)
         with contextlib.redirect_stdout(sys.stderr), stdout:  # what an environment prints is no result
-            make: Any = functools.partial(Job, profile=profile)
+            make: Any = functools.partial(Job, profile=profile, placed="" if place is None else place.options)
             trainings = 1
             if seeds:
                 from .side_by_side import SideBySide, to_fit

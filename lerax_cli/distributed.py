@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from shlex import quote
 from typing import Any, NamedTuple
 
 from lerax.files import end_at_once
@@ -42,6 +43,14 @@ class Place(NamedTuple):
     def leads(self) -> bool:
         """Whether it is the first."""
         return self.number == 0
+
+    @property
+    def options(self) -> str:
+        """The options that say it again: that a launcher is asked, or all of them, with this number."""
+        told = "" if self.coordinator is None else f" --coordinator {quote(self.coordinator)}"
+        if told and self.of is not None and self.local is None:
+            return f"{told} --num-processes {self.of} --process-id {self.number}"
+        return f" --distributed{told}"
 
     def gpus(self, devices: int | str, environ: Mapping[str, str] = os.environ) -> list[int]:
         """The numbers of its GPUs, where it sees those of others, too; none where it may have all it sees.

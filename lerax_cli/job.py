@@ -67,6 +67,7 @@ class Job:
         until: When the time is up, of `time.monotonic`; None for never.
         profile: Whether some iterations are traced.
         prune: Asked whether training is not worth going on with; None where nobody knows.
+        placed: The options that place this process among others, as they stand behind a command.
     """
 
     def __init__(
@@ -84,10 +85,12 @@ class Job:
         *,
         profile: bool = False,
         prune: Callable[[], bool] | None = None,
+        placed: str = "",
     ):
         self.signals, self.warned, self.console = signals, warned, console
         self.device, self.out, self.name, self.began = device, out, name, began
         self.going_on, self.limit = going_on, TimeLimit(until, prune)
+        self.placed = placed
         self.videos: VideoCounts | None = None
         self.profile: ProfileCallback | None = None
         self._profiles = profile

@@ -46,12 +46,11 @@ def summarize(job: "Job", outcome: dict[str, Any]) -> None:
         say(f"policy      {path / POLICY}")
     stopped = ("interrupted", "paused", "pruned", *(["failed"] if POLICY in job.saved else []))
     if outcome["status"] in stopped:
-        report.entry("go on", f"lerax resume {quote(str(path))}{trusting(names)}")
+        report.entry("go on", f"lerax resume {quote(str(path))}{trusting(names)}{job.placed}")
     if source := job.directory.facts.get("branched_from"):
         report.entry("branched", f"from {source['path']} at step {source['step']:,}")
     else:
-        again = training_again(names, path / "config.toml")
-        report.entry("repeat", again + " --distributed" * (plan.processes != 1))
+        report.entry("repeat", training_again(names, path / "config.toml") + job.placed)
     if "tensorboard" in plan.backends:
         made = 0 if job.videos is None else job.videos.made
         samples = f" --samples_per_plugin images={made}" if made > TENSORBOARD_IMAGES else ""

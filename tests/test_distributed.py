@@ -1,6 +1,7 @@
 """One training of several processes: how they find each other, and what they do together."""
 
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -51,6 +52,19 @@ KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "JOB_COMPLETION_INDEX": "0"
 def test_launchers_tell_of_more_than_one_task(environ: dict[str, str], place: Place | None):
     assert distributed.find(True, environ=environ) == place
     assert distributed.find(False, environ=environ) is None
+
+
+@pytest.mark.parametrize(
+    ("place", "options"),
+    [
+        (Place(1, 2, local=0), "--distributed"),
+        (Place(0), "--distributed"),  # of Kubernetes
+        (Place(3, 4, "node1:9", 1, 2), "--distributed --coordinator node1:9"),
+        (Place(1, 2, "[::1]:9"), "--coordinator '[::1]:9' --num-processes 2 --process-id 1"),
+    ],
+)
+def test_a_place_says_how_it_is_taken_again(place: Place, options: str):
+    assert place.options == f" {options}"
 
 
 @pytest.mark.parametrize(
@@ -198,6 +212,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (code, output, errors), follower = both.finish()
     assert (code, output) == (0, "logs/whole\n"), errors
     assert "finished after 40,960 steps" in errors
+    assert re.search(
+        "repeat +lerax .*config.toml --coordinator .* --num-processes 2 --process-id 0\n", errors
+    )
     assert follower == (0, "", "")
     return folder
 
