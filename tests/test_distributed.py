@@ -14,6 +14,7 @@ import terminal
 from jax.experimental import multihost_utils
 from test_cli_resume import check_same, learned, saved
 
+from lerax.algorithm import together
 from lerax_cli import distributed, joining
 from lerax_cli.distributed import Place
 from lerax_cli.report import BadInput, Failure
@@ -164,6 +165,30 @@ def test_processes_that_would_train_something_else_are_refused(
     monkeypatch.setattr(multihost_utils, "process_allgather", others)
     with pytest.raises(Failure, match=f"--distributed: process 1 has other {what} than the first; start all"):
         joining.agreed(Parts(steps=1), 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_signal_of_another_process_is_heard_where_the_first_ignores_it(
+    monkeypatch: pytest.MonkeyPatch, ignored: bool
+):
+    heard: list[int] = []
+    hear = lambda number, frame: heard.append(number)
+    said = (together.Order.ITERATE, 1, signal.SIGHUP)
+    monkeypatch.setattr(together.devices, "is_shared", lambda mesh: True)
+    monkeypatch.setattr(together, "_exchange", lambda *told: said)
+    handlers = {signal.SIGHUP: signal.SIG_IGN if ignored else hear, signal.SIGTERM: hear}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        together.tell(None, together.Order.ITERATE, 1)
+        assert heard == [signal.SIGHUP]
+        together.tell(None, together.Order.SHOW)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # of a program that leaves it to Python
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        together.tell(None, together.Order.ITERATE, 1)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert heard == [signal.SIGHUP]
 
 
 class Together:

@@ -42,6 +42,7 @@ def tell(mesh: Mesh | None, order: Order, number: int = 0) -> None:
     """Tells the other processes of a mesh what comes; before iterations, a signal of theirs is handled here.
 
     It is handled as if it had come, but for whoever counts how often: it comes to all processes as a rule.
+    One that this process ignores, as background jobs of a shell do SIGINT, goes to the handler of SIGTERM.
 
     Args:
         mesh: The devices; where they are one process's, or None, there is nobody to be told.
@@ -54,8 +55,10 @@ def tell(mesh: Mesh | None, order: Order, number: int = 0) -> None:
     if not devices.is_shared(mesh):
         return
     received = _exchange(mesh, order, number, 0)[2]
-    if received and order is Order.ITERATE and callable(handler := signal.getsignal(received)):
-        handler(received, None)
+    if received and order is Order.ITERATE:
+        handlers = (signal.getsignal(number) for number in (received, signal.SIGTERM))
+        if (handler := next(filter(callable, handlers), None)) is not None:
+            handler(received, None)
 
 
 def told(mesh: Mesh, received: Callable[[], int]) -> tuple[Order, int]:
