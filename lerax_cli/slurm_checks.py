@@ -11,7 +11,7 @@ from pathlib import Path
 from lerax import cores
 from lerax.files import try_lock
 
-from . import runtime
+from . import distributed, runtime
 from .checks import Check
 
 MIB = 2**20
@@ -82,6 +82,10 @@ def _job() -> str:
     if "SLURM_JOB_ID" not in os.environ:
         raise OSError("this is no job: SLURM_JOB_ID is not set")
     said = f"job {os.environ['SLURM_JOB_ID']}"
+    if (tasks := _number("SLURM_STEP_NUM_TASKS") or 1) > 1:
+        if missing := [name for name in distributed.SLURM if name not in os.environ]:
+            raise OSError(f"{missing[0]} is not set: the {tasks} tasks would not find each other")
+        said += f", task {_number('SLURM_PROCID')} of {tasks} on {os.environ['SLURM_STEP_NODELIST']}"
     if restarts := _number("SLURM_RESTART_COUNT"):
         said += f", put back into the queue {restarts} times"
     end = _number("SLURM_JOB_END_TIME")

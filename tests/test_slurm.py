@@ -20,6 +20,7 @@ from lerax_cli.slurm_checks import slurm_checks as all_checks
 SEED = TRAIN.index("--seed")
 ASKED = (*TRAIN[:SEED], *TRAIN[SEED + 2 :], "--save-every", "1d")  # so that checkpoints come of signals alone
 TINY = ("train", "CartPole-v1", "--steps", "2048")
+TASK_OF_TWO = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "0", "SLURM_NTASKS": "2"}
 TASKS = ("--tasks-per-node", "2", "--cpus", "1")
 
 
@@ -284,6 +285,7 @@ def test_doctor_finds_the_commands_and_says_that_it_is_no_job(node: pytest.Monke
             {"SLURM_RESTART_COUNT": "2", "SLURM_JOB_END_TIME": "0"},
             "job 1, put back into the queue 2 times",
         ),
+        ("job", TASK_OF_TWO | {"SLURM_STEP_NODELIST": "node[1-2]"}, "job 1, task 1 of 2 on node[1-2]"),
         ("cores", {"SLURM_CPUS_PER_TASK": "4", "SLURM_CPUS_ON_NODE": "4"}, "may use 4 cores"),
         ("cores", {"SLURM_CPUS_PER_TASK": "3", "SLURM_CPUS_ON_NODE": "4"}, "asked for 3"),
         ("memory", {"SLURM_MEM_PER_NODE": "1"}, "asked for 1 MiB"),
@@ -302,6 +304,7 @@ def test_doctor_holds_what_a_job_has_against_what_it_asked_for(
 @pytest.mark.parametrize(
     ("name", "variables", "said"),
     [
+        ("job", TASK_OF_TWO, "SLURM_STEP_NODELIST is not set: the 2 tasks would not find each other"),
         ("cores", {"SLURM_CPUS_PER_TASK": "8", "SLURM_CPUS_ON_NODE": "8"}, "may use 4 cores"),
         ("cores", {"SLURM_CPUS_ON_NODE": "2"}, "those of other jobs"),
         (
