@@ -9,12 +9,13 @@ import os
 import secrets
 import select
 import stat
-import threading
 import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
+
+from . import ending
 
 LARGEST_TEXT = 2**16  # bytes; what people write has thousands
 LONGEST_LINE = 2_000  # characters; a key of many parts takes tomllib the square of their number
@@ -29,9 +30,6 @@ MARKS = {codecs.BOM_UTF32_LE: "UTF-32", codecs.BOM_UTF32_BE: "UTF-32"} | {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
-
-_making = threading.Lock()
-_unfinished: set[Path] = set()  # of this process
 
 Content = bytes | Callable[[BinaryIO], object]
 """All that a file holds, or what writes it; that ends at the end of the file."""
@@ -134,14 +132,14 @@ class Unfinished:
         self._final = final
         for _ in range(3):
             self.path = final.with_name(f".{final.name}.{secrets.token_hex(4)}{UNFINISHED}")
-            with _making:
-                _unfinished.add(self.path)
+            with ending.making:
+                ending.unfinished.add(self.path)
                 self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             with contextlib.suppress(OSError):  # a file system without locks: nobody removes it
                 fcntl.flock(self.file, fcntl.LOCK_EX)
             if os.fstat(self.file).st_nlink:
                 return
-            _unfinished.discard(self.path)
+            ending.unfinished.discard(self.path)
             os.close(self.file)  # another process took it for abandoned before it was locked
 
     def publish(self, *, durable: bool = True) -> None:
@@ -155,7 +153,7 @@ class Unfinished:
         """
         if durable:
             os.fsync(self.file)
-        with _making:
+        with ending.making:
             os.replace(self.path, self._final)
         if durable:
             sync_folder(self._final.parent)
@@ -164,31 +162,11 @@ class Unfinished:
         return self
 
     def __exit__(self, *_) -> None:
-        _unfinished.discard(self.path)
+        ending.unfinished.discard(self.path)
         try:
             self.path.unlink(missing_ok=True)
         finally:
             os.close(self.file)
-
-
-def end_at_once(code: int, seconds: float = 1.0) -> NoReturn:
-    """Ends the process whatever its threads are doing, and leaves none of their files half-written.
-
-    Args:
-        code: Its exit code.
-        seconds: That this may take; a disk may hang.
-    """
-    remove = threading.Thread(target=_remove_unfinished, daemon=True)
-    remove.start()
-    remove.join(seconds)
-    os._exit(code)
-
-
-def _remove_unfinished() -> None:
-    _making.acquire()  # for good: no thread begins another one, or misses the name of its own
-    for path in tuple(_unfinished):
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:

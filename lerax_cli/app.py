@@ -11,7 +11,7 @@ from typer._completion_classes import completion_init
 from typer.completion import shell_completion
 
 from lerax import __version__
-from lerax.files import end_at_once
+from lerax.ending import end_at_once
 
 from . import distributed
 from .parsing import Answer, Group

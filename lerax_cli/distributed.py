@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from shlex import quote
 from typing import Any, NamedTuple
 
-from lerax.files import end_at_once
+from lerax.ending import end_at_once
 
 from . import report
 from .report import BadInput, Failure

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from lerax.files import end_at_once
+from lerax.ending import end_at_once
 
 from . import report
 from .report import Interrupted

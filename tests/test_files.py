@@ -149,7 +149,8 @@ def test_files_of_one_process_do_not_remove_each_other(tmp_path):
 MANY = """
 import sys, threading, time
 from pathlib import Path
-from lerax.files import Reserve, end_at_once, write_atomically
+from lerax.files import Reserve, write_atomically
+from lerax.ending import end_at_once
 
 def write(number):
     while True:

@@ -13,7 +13,7 @@ import pytest
 
 # A file imports only from rooms to the left of its own, or from inside its own room.
 ORDER = (
-    "errors interval kinds settings devices tree files archive checkpoint fingerprint cores processes "
+    "errors interval kinds settings devices tree ending files archive checkpoint fingerprint cores processes "
     "provenance render "
     "hosted backend space distribution statistics env compatibility wrapper network policy learner advantage "
     "schedule collect evaluate benchmark player record check onnx_graph export checkpoints run callback "
