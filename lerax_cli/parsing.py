@@ -1,6 +1,7 @@
 """The parser: the commands, what it refuses beside what Typer does, and what it says of words of others."""
 
 import importlib
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import typer
@@ -162,6 +163,18 @@ RECORDING = {
     **dict.fromkeys(("--model", "--checkpoint", "--load", "--run"), "--policy FILE, or a run instead of ENV"),
     "--algo": "a policy's file says what it is: --policy FILE",
 }
+
+
+def without(words: Sequence[str], options: Sequence[str], flags: Sequence[str] = ()) -> list[str]:
+    """A command's words without some options and what stands behind them, and without some flags."""
+    kept: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word in options:
+            next(left, None)
+        elif word not in flags and not word.startswith(tuple(f"{option}=" for option in options)):
+            kept.append(word)
+    return kept
 
 
 class Command(TyperCommand):

@@ -13,6 +13,7 @@ from typing import IO, Any
 from lerax.errors import LossWarning
 
 LOSSES_BYTES = 2048  # of a run's losses in run.json, for which room is kept
+ERROR = "lerax: error: "  # what the one line of an error begins with
 SHORTEST = 12  # characters of a name that is cut
 HALF = 500  # characters of a long line of error that are kept, at each end
 

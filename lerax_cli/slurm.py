@@ -18,7 +18,7 @@ from lerax.settings import Limits, Setting
 
 from . import naming, options, report, sweep
 from .continued import AUTO
-from .parsing import WORDS
+from .parsing import WORDS, without
 from .report import BadInput, Failure
 from .train import decide, refuse_seeds, train
 from .values import KEYS, convert, option
@@ -248,7 +248,8 @@ def _job_of(command: Callable[..., int], plan: Callable[[Job, dict[str, Any], li
 
     own = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     signature = inspect.signature(command)
-    make.__signature__ = signature.replace(parameters=[own, *signature.parameters.values()])  # type: ignore
+    others = [one for name, one in signature.parameters.items() if name != own.name]
+    make.__signature__ = signature.replace(parameters=[own, *others])  # type: ignore
     make.__annotations__ = {"context": typer.Context, **command.__annotations__}
     make.__doc__ = f"Write a job of `lerax {command.__name__}`, whose options it has."
     return make
@@ -282,7 +283,7 @@ def _train(job: Job, given: dict[str, Any], words: list[str]) -> str:
         refuse_seeds(decided.seeds)
     name = name or generated_name(naming.label(plan.algorithm.name), naming.label(plan.env.name))
     named = f'"{name}-{TASK}" --seed "{TASK}"' if job.array else name
-    return job.script(name, f"train --name {named} --resume {AUTO} {join(_without(words))}")
+    return job.script(name, f"train --name {named} --resume {AUTO} {join(without(words, REPLACED))}")
 
 
 def _check_processes(job: Job, given: dict[str, Any]) -> None:
@@ -315,22 +316,10 @@ def _sweep(job: Job, given: dict[str, Any], words: list[str]) -> str:
     warned.install()
     options.check_place(given["out"], given["name"], taken=True)
     source, wanted = sweep.decide(given, warned)
-    sweep.check_optuna()
+    sweep.check_installed(given["ray"])
     own = source.folder.absolute().name if source.folder else given["name"]
     labels = (naming.label(entry.name) for entry in (wanted.base.algorithm, wanted.base.env))
     return job.script(own or generated_name("sweep", *labels), join(["sweep", *words]))
-
-
-def _without(words: list[str]) -> list[str]:
-    """A command's words without `--name` and `--resume`, and what stands behind them."""
-    kept: list[str] = []
-    left = iter(words)
-    for word in left:
-        if word in REPLACED:
-            next(left, None)
-        elif not word.startswith(tuple(f"{option}=" for option in REPLACED)):
-            kept.append(word)
-    return kept
 
 
 def _submit(script: str) -> str:

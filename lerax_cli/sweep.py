@@ -1,6 +1,7 @@
 """`lerax sweep`."""
 
 import importlib.util
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from lerax.settings import Limits, Setting
 from lerax.sweep.plan import GOALS, PRUNERS, SAMPLERS
 
 from . import naming, report, swept, words
+from .parsing import WORDS
 from .report import BadInput, Failure
 from .train import (
     DEVICE,
@@ -34,12 +37,24 @@ from .values import KEYS, check_quiet, option, read_seeds, read_steps, read_valu
 
 # What options.plan takes as it was given.
 PLANNED = ("algo", "policy", "steps", "preset", "num_envs", "wrap", "nan", "save_every")
+COUNT = Setting("count", 0, "", Limits(at_least=0, at_most=swept.MOST_TRIALS))
 SHOW = "show"
 SHOWN = 20  # trials of a ranking
 INSTALL = "Optuna is missing; pip install 'lerax[sweep]'"
+ADDRESS = re.compile(r"local|auto|[\w.-]+:[0-9]{1,5}|\[[0-9a-fA-F:.]+\]:[0-9]{1,5}", re.ASCII)
+OF_RAY = ("ray", "pandas", "pyarrow")  # without the latter two there is no ray.tune
+INSTALL_RAY = "Ray Tune is missing; pip install 'lerax[ray]'"
+
+
+def read_address(text: str) -> str:
+    """Where a Ray is: of this machine's own, one that runs here, or a cluster's."""
+    if not ADDRESS.fullmatch(text):
+        raise BadInput("--ray", f"not an address (got {text!r}); local, auto or HOST:PORT")
+    return text
 
 
 def sweep(
+    context: typer.Context,
     what: Annotated[
         str,
         typer.Argument(
@@ -134,6 +149,20 @@ def sweep(
     ] = None,
     save_every: SaveEvery = None,
     time_limit: TimeLimit = None,
+    count: Annotated[
+        int | None,
+        option(COUNT, "Trials that this process trains at most, then it ends; as many as there are."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|auto|HOST:PORT",
+            help="Let Ray Tune place the trials: a Ray of this machine's own, one that runs here, or a "
+            "cluster's. pip install 'lerax[ray]'.",
+            parser=read_address,
+            autocompletion=words.begin(("local", "auto")),
+        ),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Behind `show`: all trials, not the first 20.")
     ] = False,
@@ -149,24 +178,25 @@ def sweep(
     warned = report.Warnings()
     warned.install()
     source, wanted = decide(given, warned)
-    check_optuna()
+    check_installed(ray)
     from lerax.sweep.study import JournalError  # it imports Optuna
 
-    from .sweeping import work
-
+    how: dict[str, Any] = {
+        "device": device,
+        "progress": "off" if quiet else progress,
+        "time_limit": time_limit,
+        "count": count,
+        "json": json,
+        "quiet": quiet,
+    }
     try:
-        return work(
-            wanted,
-            source.folder or Path(out),
-            name,
-            warned,
-            began,
-            device=device,
-            progress="off" if quiet else progress,
-            time_limit=time_limit,
-            json=json,
-            quiet=quiet,
-        )
+        if ray is not None:
+            from . import by_ray
+
+            return by_ray.work(wanted, context.meta[WORDS], warned, began, address=ray, **how)
+        from .sweeping import work
+
+        return work(wanted, source.folder or Path(out), name, warned, began, **how)
     except JournalError as error:
         raise Failure("SWEEP", str(error)) from None
 
@@ -204,10 +234,12 @@ def decide(given: Mapping[str, Any], warned: report.Warnings) -> tuple[swept.Sou
     return source, wanted
 
 
-def check_optuna() -> None:
-    """Raises: Failure: Optuna is not installed."""
+def check_installed(ray: str | None = None) -> None:
+    """Raises: Failure: Optuna is not installed, or Ray, where it is asked for."""
     if importlib.util.find_spec("optuna") is None:
         raise Failure("lerax sweep", INSTALL)
+    if ray is not None and any(importlib.util.find_spec(name) is None for name in OF_RAY):
+        raise Failure("--ray", INSTALL_RAY)
 
 
 def show(text: str | None, out: str, *, everything: bool, json: bool) -> int:
@@ -218,7 +250,7 @@ def show(text: str | None, out: str, *, everything: bool, json: bool) -> int:
     folder = swept.find(text, out, None).folder
     if folder is None:
         raise BadInput("SWEEP", f"no sweep (got {text!r}); give its folder, or its name in {out}")
-    check_optuna()
+    check_installed()
     from lerax.sweep.study import JournalError
 
     from . import standings

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import itertools
 import json
 import os
 import sys
@@ -48,6 +49,7 @@ def work(
     device: str,
     progress: str,
     time_limit: float | None,
+    count: int | None,
     json: bool,
     quiet: bool,
 ) -> int:
@@ -62,6 +64,7 @@ def work(
         device: What to train on.
         progress: How to show progress.
         time_limit: Seconds after which the process saves and ends.
+        count: Trials after which the process ends; None for all that there are.
         json: Whether the outcome is printed as JSON.
         quiet: Whether nothing but warnings and errors is shown.
     """
@@ -107,17 +110,34 @@ def work(
                 warned,
                 began,
                 until,
+                count,
             )
             status = worker.work()
         console.close()
         received = signals.received
+    return ended(sweep, status, received, warned, json=json, quiet=quiet)
+
+
+def ended(
+    sweep: Sweep, status: str, received: int | None, warned: report.Warnings, *, json: bool, quiet: bool
+) -> int:
+    """Says what has come of the work on a sweep; returns the exit code.
+
+    Args:
+        sweep: The sweep.
+        status: How the work has ended.
+        received: The signal that has ended it; None for none.
+        warned: The warnings.
+        json: Whether the outcome is printed as JSON.
+        quiet: Whether nothing but warnings and errors is shown.
+    """
     outcome = standings.outcome(sweep, status)
     if json:
         report.result_json(outcome)
     else:
         if not quiet:
             standings.summarize(sweep, outcome)
-        report.result(str(path))
+        report.result(str(sweep.path))
     if status == "interrupted" and received is not None:
         return 128 + received
     counted = outcome["trials"]
@@ -202,6 +222,7 @@ class Worker:
         warned: The warnings.
         began: When the command began, of `time.monotonic`.
         until: When the time is up, of `time.monotonic`; None for never.
+        count: Trials that it begins at the most; None for all.
     """
 
     def __init__(
@@ -215,10 +236,11 @@ class Worker:
         warned: report.Warnings,
         began: float,
         until: float | None,
+        count: int | None,
     ):
         self._sweep, self._wanted, self._layer, self._device = sweep, wanted, layer, device
         self._console, self._signals, self._warned = console, signals, warned
-        self._began, self._until = began, until
+        self._began, self._until, self._count = began, until, count
         self._seeds = sweep.plan.seeds
         self._broken = 0  # trials in a row that failed while they trained
         self._forms: set[str] = set()
@@ -226,14 +248,19 @@ class Worker:
     def work(self) -> str:
         """Trains until there is nothing to begin; `finished`, or `interrupted` or `paused` before that.
 
+        It has paused, too, where it has begun as many trials as it may, and more are to be begun.
+
         Raises:
             Failure: Nothing can be trained.
         """
-        while True:
+        for begun in itertools.count():
             if self._signals.received is not None:
                 return "interrupted"
             if self._until is not None and time.monotonic() >= self._until:
                 return "paused"
+            if begun == self._count:
+                is_all = len(self._sweep.trials()) >= self._sweep.plan.trials
+                return "finished" if is_all else "paused"
             trial = self._sweep.begin()
             if trial is None:
                 return "finished"
@@ -249,6 +276,7 @@ class Worker:
                 self._signals.at_once = self._console.give_back
                 trial.release()
             self._tell(trial, found)
+        raise AssertionError("there is no end to counting")
 
     def _tell(self, trial: Trial, found: Verdict) -> None:
         """Says how a trial has ended."""

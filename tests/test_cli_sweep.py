@@ -134,6 +134,14 @@ def test_a_time_limit_leaves_a_trial_to_the_next_worker(tmp_path: Path):
     assert "go on       lerax sweep logs/long" in done.stderr
 
 
+def test_a_worker_ends_after_as_many_trials_as_it_was_told(tmp_path: Path):
+    for count, state in (("0", "no trial yet"), ("1", "1 complete"), ("1", "2 complete")):
+        done = terminal.run(*GRID, "--name", "few", "--count", count, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, "logs/few\n"), done.stderr
+        assert f"few: {state}, of 2 trials" in done.stderr
+        assert ("go on       lerax sweep logs/few" in done.stderr) == (state != "2 complete")
+
+
 def test_a_trial_that_diverges_is_marked_and_the_next_one_begins(tmp_path: Path):
     line = ("sweep", *TRAIN, "--try", "learning_rate=1e30,1e-3", "--sampler", "grid", "--name", "wild")
     done = terminal.run(*line, "--progress", "plain", cwd=tmp_path)
@@ -159,6 +167,7 @@ WRONG = [
     (("--try", "gamma=0.9,0.99", "--pruner", "x"), ["--pruner", "'x'", "hyperband"]),
     (("--try", "gamma=0.9,0.99", "--goal", "x"), ["--goal", "'x'", "iqm, mean"]),
     (("--try", "gamma=0.9,0.99", "--trials", "0"), ["--trials", "at least 1"]),
+    (("--try", "gamma=0.9,0.99", "--count", "-1"), ["--count", "at least 0"]),
     (("--try", "gamma=0.9,0.99", "--name", "a/b"), ["--name", "a/b"]),
 ]
 
