@@ -182,7 +182,11 @@ def _as(leaf: Any, values: np.ndarray) -> Any:
         return values
     if isinstance(leaf, np.generic):
         return values[()]
-    numbers = jnp.asarray(values)
+    sharding = leaf.sharding if _is_form(leaf) else None
+    if sharding is None:
+        numbers = jnp.asarray(values)
+    else:  # each device gets its own part
+        numbers = jax.make_array_from_callback(values.shape, sharding, lambda part: values[part])
     if not _is_key(leaf):
         return numbers
     kinds: list[Any] = []

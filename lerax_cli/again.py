@@ -72,7 +72,6 @@ class Again:
         """
         if int(state.iteration_count) < iteration:
             steps = iteration * self.algorithm.steps_per_iteration
-            state = self._parts.spread(state)
             with self._place():
                 state = self.algorithm.run(state, steps, callback=[*self._callbacks, *callbacks])
             self._signals.release()

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lerax import cores
 from lerax.errors import NotFiniteWarning
 
 from . import continued, distributed, naming, options, report, runtime
@@ -66,7 +67,8 @@ def carry_out(
     algorithm, env = (naming.written(entry.name) for entry in (plan.algorithm, plan.env))
     title = f"{algorithm if plan.algorithm.source else algorithm.upper()} on {env}"
     shown = dashboard("off" if quiet else progress, title, facts, seeds)
-    with Signals(quiet=quiet) as signals, shown as console:
+    sharing = cores.divided(1 if place is None else place.sharing)
+    with Signals(quiet=quiet) as signals, shown as console, sharing:
         if console is not None:
             signals.at_once = console.give_back
             signals.rest_with(console.rest)

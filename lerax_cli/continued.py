@@ -239,6 +239,15 @@ def plan_of(run: Continued, classes: list[str], warn: Callable[[str], None]) -> 
     return replace(again, processes=1)
 
 
+def device_of(run: Continued) -> str:
+    """What `--device` would say for a run to be trained again where it was: numbers depend on it.
+
+    After a CPU that is the CPU, on a machine with a GPU, too. A GPU is not asked for, as there may be none:
+    what differs then is said to be likely because of that.
+    """
+    return "cpu" if "cpu" in run.run.device.lower() else "auto"
+
+
 def _give_up(run: runs.Run) -> None:
     """Takes away what a process left that ended before its run began."""
     more = [

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from shlex import quote
 from typing import Any, NamedTuple
 
+from lerax import cores
 from lerax.ending import end_at_once
 
 from . import report
@@ -51,6 +52,11 @@ class Place(NamedTuple):
         if told and self.of is not None and self.local is None:
             return f"{told} --num-processes {self.of} --process-id {self.number}"
         return f" --distributed{told}"
+
+    @property
+    def sharing(self) -> int:
+        """How many processes share its cores: those of its machine, unless the launcher divides them."""
+        return self.beside if cores.count() == os.cpu_count() else 1
 
     def gpus(self, devices: int | str, environ: Mapping[str, str] = os.environ) -> list[int]:
         """The numbers of its GPUs, where it sees those of others, too; none where it may have all it sees.

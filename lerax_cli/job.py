@@ -267,7 +267,6 @@ class Job:
             state, evaluation_key = self.parts.initial_state()
         else:
             state, evaluation_key = begun.state, keys(self.plan.seed)[2]
-        state = self.parts.spread(state)
         trained = time.monotonic()
         fault = None
         try:

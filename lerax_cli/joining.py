@@ -69,7 +69,7 @@ def follow(parts: Parts, going_on: Continued | None, signals: Signals) -> None:
         else:
             state = store.load_newest(parts.template(callbacks))[0]
         parts.algorithm.follow(
-            parts.spread(state), parts.plan.steps, callback=callbacks, received=lambda: signals.received or 0
+            state, parts.plan.steps, callback=callbacks, received=lambda: signals.received or 0
         )
         part()
     except CheckpointError as error:

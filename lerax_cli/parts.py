@@ -12,7 +12,7 @@ import numpy as np
 from jax import random as jr
 
 from lerax import devices, registry, tree
-from lerax.algorithm import divided, footprint
+from lerax.algorithm import divided, footprint, together
 from lerax.env.contract import EnvContractError
 from lerax.env.hosted import AbstractHostedEnv
 from lerax.errors import SettingError
@@ -100,23 +100,21 @@ class Parts:
     def initial_state(self) -> tuple[Any, Any]:
         """The state before training and the key of the evaluation, from the seed, in one program."""
         policy = jax.tree_util.Partial(self.policy_class, **self.settings["policy"])
-        return _initial(self.algorithm, self.env, policy, np.uint32(self.plan.seed))
-
-    def spread(self, state: Any) -> Any:
-        """A state whose arrays lie on the devices that training is divided among."""
-        return divided.spread(self.algorithm, state, self.mesh)
+        with together.among(self.mesh):
+            state, key = _initial(self.algorithm, self.env, policy, np.uint32(self.plan.seed))
+        return state, divided.on_one(key)
 
     @functools.cached_property
     def mesh(self) -> Any:
         """The devices that training is divided among; None for one."""
-        return devices.mesh_of(self.plan.devices) if self.plan.layout else None
+        return _mesh(self.plan)
 
     def template(self, callbacks: list[Any]) -> Any:
-        """The form of the states of the training, with such callbacks."""
+        """The form of the states of the training, with such callbacks, on the devices that have it."""
         make = functools.partial(self.algorithm.template, callback=callbacks)
         policy = functools.partial(self.policy_class, env=self.env, **self.settings["policy"])
         form = lambda seed: make(self.env, policy(key=keys(seed)[0]))
-        return eqx.filter_eval_shape(form, np.uint32(0))
+        return divided.spread(self.algorithm, eqx.filter_eval_shape(form, np.uint32(0)), self.mesh)
 
 
 def keys(seed: Any) -> Any:
@@ -190,27 +188,26 @@ def build(plan: TrainingPlan, trainings: int = 1) -> Parts:
     if not usual:  # of an algorithm of ours and its own policy it is known that they fit
         learner = lambda seed: algorithm.init_learner(env, policy_form, key=jr.key(seed))
         naming.make(places["policy"], lambda: eqx.filter_eval_shape(learner, np.uint32(0)), {}, {})
+    count, where = math.prod(plan.layout.values()), places["algorithm"]
     try:
-        footprint.check(algorithm, env, policy_form, trainings)
+        if count != 1:
+            where = "--devices" if plan.processes == 1 else "--distributed"
+            algorithm.check_divided(count)
+        footprint.check(algorithm, env, policy_form, trainings, _mesh(plan))
     except MemoryError as error:
         raise Failure("memory", str(error)) from None
     except EnvContractError as error:
         raise BadInput(places["env"], str(error)) from error
-    except SettingError as error:  # of what an algorithm gives
-        raise BadInput(places["algorithm"], str(error)) from error
-    if (count := math.prod(plan.layout.values())) != 1:
-        where = "--devices" if plan.processes == 1 else "--distributed"
-        try:
-            algorithm.check_divided(count)
-            part = lambda seed: algorithm.divided(count).init_learner(env, policy_form, key=jr.key(seed))
-            eqx.filter_eval_shape(part, np.uint32(0))
-        except SettingError as error:
-            raise BadInput(where, str(error)) from None
-        if plan.processes != 1 and isinstance(env.unwrapped, AbstractHostedEnv):
-            raise BadInput(
-                where, f"{env.name} keeps its state outside of JAX (got {plan.processes} processes)"
-            )
+    except SettingError as error:  # of what an algorithm gives, or that it cannot be divided
+        raise BadInput(where, str(error)) from error
+    if plan.processes != 1 and isinstance(env.unwrapped, AbstractHostedEnv):
+        raise BadInput(where, f"{env.name} keeps its state outside of JAX (got {plan.processes} processes)")
     return Parts(plan, algorithm, env, policy, policy_class, policy_form, declared, settings, wraps)
+
+
+def _mesh(plan: TrainingPlan) -> Any:
+    """The devices that training is divided among; None for one."""
+    return devices.mesh_of(plan.devices) if plan.layout else None
 
 
 def load_backend(name: str, out: Path) -> Any:

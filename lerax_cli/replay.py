@@ -47,7 +47,7 @@ def replay(
     plan = continued.plan_of(found, trust or [], warned.say)
     with Signals(quiet=True) as signals:
         signals.hold()
-        runtime.prepare("auto", warned.say, devices=plan.devices)
+        runtime.prepare(continued.device_of(found), warned.say, devices=plan.devices)
         from .again import Again  # it imports JAX
 
         signals.release()

@@ -51,7 +51,7 @@ def prepare(
         jax.config.update("jax_enable_compilation_cache", False)
     if devices != 1:
         with contextlib.suppress(RuntimeError):  # a process that has computed with JAX has what it has
-            jax.config.update("jax_num_cpu_devices", cores.count() if devices == ALL else int(devices))
+            jax.config.update("jax_num_cpu_devices", cores.share() if devices == ALL else int(devices))
     join()
     found = find_devices(device)
     if devices != ALL and int(devices) > len(found):

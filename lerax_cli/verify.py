@@ -84,7 +84,7 @@ def _repeat(run: continued.Continued, iterations: int, step: int | None, trust: 
     plan = continued.plan_of(run, trust, warned.say)
     with Signals(quiet=True) as signals:
         signals.hold()
-        device = runtime.prepare("auto", warned.say, devices=plan.devices)
+        device = runtime.prepare(continued.device_of(run), warned.say, devices=plan.devices)
         from .again import Again  # it imports JAX
 
         signals.release()

@@ -248,7 +248,7 @@ def test_what_is_wrong_is_said_in_one_line(folder: Path, options: tuple[str, ...
 def test_memory_is_for_all_that_train_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """So much that one would fit, and as many as there are cores do not."""
     monkeypatch.setattr(cores, "count", lambda: 4)
-    monkeypatch.setattr(footprint, "available", lambda: 3 * 2**30)
+    monkeypatch.setattr(footprint, "available", lambda *_: 3 * 2**30)
     line = ("train", "Pendulum-v1", "--algo", "sac", "--set", "buffer_size=10_000_000")
     done = in_process.run(*line, "--seeds", "8", "--progress", "off", cwd=tmp_path)
     assert done.returncode == 1 and "0.8 GiB are available to each of 4 at a time" in done.stderr

@@ -21,6 +21,8 @@ from lerax import archive
 from lerax.archive import Archive
 from lerax.render import write_video
 from lerax.run import hold
+from lerax_cli import runtime
+from lerax_cli.report import Failure
 
 LINE = (
     "train",
@@ -262,6 +264,21 @@ def test_the_first_array_that_differs_is_named(run: Path):
     assert re.search(r"checkpoint 1,024: \S*policy\S* differs in 1 of [\d,]+ numbers, by at most 0\.5", line)
     assert re.search(r"metrics.jsonl, step 512: train/loss is \S+, now ", line)
     assert "likely because of jax 0.0.1 then" in line
+
+
+@pytest.mark.parametrize(("trained", "asked"), [("cpu:0", "cpu"), ("TFRT_CPU_0", "cpu"), ("cuda:0", "auto")])
+def test_a_training_on_a_cpu_is_repeated_on_one(
+    run: Path, trained: str, asked: str, monkeypatch: pytest.MonkeyPatch
+):
+    facts = json.loads((run / "run.json").read_text()) | {"device": trained}
+    (run / "run.json").write_text(json.dumps(facts))
+
+    def prepare(device: str, *_: object, devices: int):
+        raise Failure("JAX", f"asked for {devices} of {device}")
+
+    monkeypatch.setattr(runtime, "prepare", prepare)
+    done = lerax("verify", "whole", "--replay", "1", cwd=run.parent.parent)
+    assert (done.returncode, done.stderr) == (1, f"lerax: error: JAX: asked for 1 of {asked}\n")
 
 
 @pytest.mark.parametrize(

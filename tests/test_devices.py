@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import equinox as eqx
 import in_process
@@ -12,13 +13,13 @@ import numpy as np
 import pytest
 from jax import numpy as jnp
 from jax import random as jr
-from jax.sharding import PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 from test_cli_resume import check_same
 
 import lerax.algorithm
 import lerax.policy
-from lerax import devices, registry, tree
-from lerax.algorithm import PPO, AbstractAlgorithm
+from lerax import checkpoint, devices, registry, tree
+from lerax.algorithm import PPO, AbstractAlgorithm, base_algorithm, divided, footprint
 from lerax.algorithm.on_policy.batch import explained_variance, normalized
 from lerax.errors import SettingError
 from lerax.network.normalization import BatchRenorm
@@ -195,6 +196,62 @@ def test_an_algorithm_is_divided(name: str):
 @pytest.mark.parametrize("name", [name for name in DIVIDED if name not in QUICK])
 def test_any_algorithm_is_divided(name: str):
     divide(name)
+
+
+def largest(arrays: list[Any]) -> int:
+    """Bytes of the largest part of an array that one device has."""
+    return max(footprint.size(shard.data) for array in arrays for shard in array.addressable_shards)
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Hopper-v5"])
+def test_no_device_ever_has_the_parts_of_the_others(tmp_path: Path, env: str):
+    algorithm, made, policy = make("DQN" if env == "CartPole-v1" else "SAC", env, buffer_size=2**18)
+    given, mesh = (made, policy, jr.key(1)), devices.mesh_of(2)
+    whole = algorithm.init(*given[:2], key=given[2])
+    rows = whole.learner.buffer.rows["float32"]
+    there = {id(array) for array in jax.live_arrays()}
+    state = algorithm.init(*given[:2], key=given[2], devices=2)
+    new = [array for array in jax.live_arrays() if id(array) not in there]
+    assert eqx.tree_equal(tree.on_host(state), tree.on_host(whole))  # the same bits
+    halves = state.learner.buffer.rows["float32"].addressable_shards
+    assert [half.data.shape for half in halves] == 2 * [(rows.shape[0], 2, rows.shape[2])]
+    assert {half.device for half in halves} == set(jax.devices()) and largest(new) == rows.nbytes // 2
+    for leaf in jax.tree.leaves(state.standing):
+        assert [len(half.data) for half in leaf.addressable_shards] == [2, 2]
+    begin: Any = base_algorithm._init
+    with divided.among(mesh):
+        program = tree.compiled_now(begin.__wrapped__, algorithm, *divided.copied(given, mesh), np.int32(0))
+    planned = program.compiled.memory_analysis()  # of one device
+    assert planned.output_size_in_bytes + planned.temp_size_in_bytes < 0.6 * rows.nbytes
+    checkpoint.save(tmp_path / "state", whole)
+    del whole, rows
+    there = {id(array) for array in jax.live_arrays()}
+    loaded = checkpoint.load(tmp_path / "state", algorithm.template(made, policy, devices=2))
+    new = [array for array in jax.live_arrays() if id(array) not in there]
+    both = (jax.tree.leaves(tree.without_keys(each)) for each in (loaded, state))
+    for one, other in zip(*both, strict=True):
+        assert one.sharding.is_equivalent_to(other.sharding, one.ndim)
+        np.testing.assert_array_equal(one, other)
+    assert largest(new) == halves[0].data.nbytes
+
+
+def test_what_one_device_has_must_fit_into_it(monkeypatch: pytest.MonkeyPatch):
+    algorithm, env, policy = make("DQN", "CartPole-v1", buffer_size=2**16)
+    whole = sum(footprint.needed(algorithm, env, policy).values())
+    part = sum(footprint.needed(algorithm.divided(2), env, policy).values())
+    assert 0.5 < part / whole < 0.6  # each has all parameters
+    mesh: Any = Mock(spec=Mesh, size=2, local_devices=[Mock(), Mock()])
+    for mock, used in zip(mesh.local_devices, (0, part), strict=True):
+        mock.memory_stats.return_value = {"bytes_limit": 2 * part, "bytes_in_use": used}
+    assert footprint.available(mesh) == part  # of the one that has the least
+    footprint.check(algorithm, env, policy, mesh=mesh)
+    with pytest.raises(MemoryError, match=r"needs about .* are available on each of 2 devices; lower buff"):
+        footprint.check(make("DQN", "CartPole-v1", buffer_size=2**17)[0], env, policy, mesh=mesh)
+    monkeypatch.setattr(footprint, "available_here", lambda: 2 * part - 2)
+    with pytest.raises(MemoryError, match="on each of 2 devices"):  # a CPU's have its memory together
+        algorithm.init(env, policy, key=jr.key(0), devices=2)
+    monkeypatch.setattr(footprint, "available_here", lambda: 2 * part)
+    footprint.check(algorithm, env, policy, mesh=devices.mesh_of(2))
 
 
 def test_every_algorithm_is_tried():

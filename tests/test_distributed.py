@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import in_process
+import jax
 import numpy as np
 import pytest
 import terminal
+from jax import numpy as jnp
 from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
 from test_cli_resume import check_same, learned, saved
 
+from lerax import cores
 from lerax.algorithm import together
+from lerax.devices import AXIS, mesh_of
 from lerax_cli import distributed, joining
 from lerax_cli.distributed import Place
 from lerax_cli.report import BadInput, Failure
@@ -82,6 +87,29 @@ def test_a_place_says_how_it_is_taken_again(place: Place, options: str):
 def test_a_task_takes_its_own_gpus(place: Place, devices: int | str, seen: str | None, own: list[int]):
     environ = {} if seen is None else {"CUDA_VISIBLE_DEVICES": seen}
     assert place.gpus(devices, environ) == own
+
+
+@pytest.mark.parametrize(("bound", "share"), [(8, 2), (4, 1)])
+def test_tasks_share_the_cores_that_nobody_divided(bound: int, share: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(cores, "count", lambda: bound)
+    assert Place(1, 2, local=1, beside=2).sharing == share and Place(1, 2).sharing == 1
+
+
+def test_an_array_of_several_devices_is_gathered_in_pieces(monkeypatch: pytest.MonkeyPatch):
+    array = jnp.arange(60.0).reshape(15, 4)
+    by_env = NamedSharding(mesh_of(2), PartitionSpec(None, AXIS))  # type: ignore[arg-type]
+    divided = jax.device_put(array, by_env)
+    sizes: list[int] = []
+
+    def gather(piece: jax.Array, *, tiled: bool) -> np.ndarray:
+        sizes.append(piece.nbytes)
+        return np.asarray(piece)
+
+    monkeypatch.setattr(multihost_utils, "process_allgather", gather)
+    monkeypatch.setattr(together, "PIECE", 64)
+    np.testing.assert_array_equal(together._gathered(divided), array)
+    assert sizes == [64, 64, 64, 48]
 
 
 def test_an_open_mpi_that_tells_no_address_is_told_one():

@@ -15,6 +15,7 @@ from lerax.env import advance, from_gymnasium
 from lerax.errors import LeraxWarning, SettingError
 from lerax.evaluate import evaluate
 from lerax.hosted import HostedEnvError
+from lerax.hosted.words import SESSION
 from lerax.policy import MLPActorCriticPolicy
 from lerax.wrapper import ClipReward
 
@@ -133,6 +134,20 @@ def test_one_that_hangs_or_dies_is_left_behind():
             SMALL.learn(env, policy_for(env), 64, key=jr.key(1))
         session = next(iter(env._facts.sessions._open.values()))
         assert session._members == [None]
+
+
+def test_each_device_has_its_own_and_a_part_of_the_processes():
+    env = faulty(at=10**6, workers=2)
+    state = SMALL.init(env, policy_for(env), key=jr.key(1), devices=2)
+    sessions = env._facts.sessions
+    assert [len(session._members) for session in sessions._open.values()] == [1, 1]
+    numbers = np.asarray(state.standing.env_state.row[:, SESSION])
+    assert numbers[0] != numbers[1]
+    sessions.close()
+    with pytest.warns(LeraxWarning, match="its episodes begin anew"):
+        state = SMALL.run(state, 32)
+    assert env.fault(state.standing.env_state) is None
+    sessions.close()
 
 
 def test_one_that_cannot_begin_ends_everything_before_training():

@@ -300,7 +300,7 @@ def test_a_buffer_that_does_not_fit_into_memory_is_refused_before_it_is_made(nam
     kind, make, env, _ = ALL[name]
     policy = policy_of(make, env)
     numbers = {"DQN": 4 * (4 + 1 + 1 + 4) + 2, "SAC": 4 * (3 + 1 + 1 + 3) + 2}[name]  # bytes of a step
-    monkeypatch.setattr("lerax.algorithm.footprint.available", lambda: 2**30)
+    monkeypatch.setattr("lerax.algorithm.footprint.available", lambda mesh: 2**30)
     size = f"{3 * 2**29 * numbers / 2**30:.1f} GiB"
     said = (
         rf"needs about {size} \(replay buffer {size}\), 1.0 GiB are available; lower buffer_size, num_envs,"

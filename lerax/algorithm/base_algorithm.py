@@ -16,7 +16,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key, PRNGKeyArray
 from lerax import tree
 from lerax.callback import AbstractCallback
 from lerax.callback.callback_list import as_callback
-from lerax.collect import Standing, Steps, begin_all
+from lerax.collect import Standing, Steps
 from lerax.devices import mesh_of
 from lerax.env import AbstractEnvLike
 from lerax.env.contract import check_env, check_values
@@ -27,7 +27,7 @@ from lerax.policy import AbstractPolicy
 from lerax.policy.base_policy import check_policy
 from lerax.settings import Limits, Setting, check_count, check_instance, setting_values
 
-from . import divided, footprint, hooks, loop
+from . import divided, footprint, hooks, loop, together
 from .state import AlgorithmState, LearnerT
 
 P = ParamSpec("P")
@@ -235,13 +235,15 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         if mesh is not None:
             self.check_divided(mesh.size)
         if not tree.is_traced(self, env, policy, key):
-            footprint.check(self, env, policy)
+            footprint.check(self, env, policy, mesh=mesh)
         total = 0 if total_timesteps is None else self.num_iterations(total_timesteps)
-        state = _init(self, env, policy, key, np.int32(total))
+        env, policy, key = divided.copied((env, policy, key), mesh)
+        with together.among(mesh):
+            state = _init(self, env, policy, key, np.int32(total))
         if not tree.is_traced(state):
             check_alive(env, state.standing.env_state)
-            check_values(env, state.standing.observation)
-        return divided.spread(self, state, mesh)
+            check_values(env, divided.within_reach(state.standing.observation))
+        return state
 
     @_of_an_instance
     def template(
@@ -250,6 +252,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
         policy: AbstractPolicy,
         *,
         callback: Sequence[AbstractCallback] | AbstractCallback | None = None,
+        devices: int | Literal["all"] | Mesh | None = None,
     ) -> AlgorithmState:
         """The form of the states that `run` gives back, which `lerax.checkpoint.load` loads one into.
 
@@ -259,16 +262,22 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
             env: The environment.
             policy: A policy of the same form.
             callback: Callbacks of the same kinds, in the same order, as those of the `run`.
+            devices: The devices that what is loaded is divided among, as `init` takes them.
 
         Returns:
             A state with a `jax.ShapeDtypeStruct` in place of each array.
+
+        Raises:
+            SettingError: It cannot be divided among these devices.
         """
-        members = as_callback(callback)
+        members, mesh = as_callback(callback), mesh_of(devices)
+        if mesh is not None:
+            self.check_divided(mesh.size)
 
         def form(seed: Any) -> AlgorithmState:
             return hooks.form(self, self.init(env, policy, key=jr.key(seed)), members)
 
-        return eqx.filter_eval_shape(form, np.uint32(0))
+        return divided.spread(self, eqx.filter_eval_shape(form, np.uint32(0)), mesh)
 
     @_of_an_instance
     def run(
@@ -412,11 +421,12 @@ def _init(
     learner = algorithm.init_learner(env, policy, key=jr.fold_in(run_key, INIT))
     form = "class Learner(AbstractLearner) with the fields policy and opt_state"
     check_instance(f"{algorithm.name}.init_learner", learner, AbstractLearner, form)
-    return AlgorithmState(
+    state = AlgorithmState(
         iteration_count=jnp.array(0, jnp.int32),
         total_iterations=total,
         key=run_key,
         env=env,
-        standing=begin_all(env, policy, keys[:, :3]),
+        standing=divided.begun(env, policy, keys[:, :3]),
         learner=learner,
     )
+    return divided.laid_out(algorithm, state)

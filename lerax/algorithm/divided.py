@@ -1,8 +1,8 @@
 """One training divided among devices: each has its own environments, and what they learn is averaged.
 
 An iteration is mapped over the devices (`jax.shard_map`): environments, and what grows with their number,
-such as a replay buffer, are divided, all else each device has whole. The hooks around it see all environments
-at once.
+such as a replay buffer, are divided, all else each device has whole. They begin so: no device ever has the
+parts of the others. The hooks around an iteration see all environments at once.
 """
 
 import contextlib
@@ -20,7 +20,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Key, PyTree
 
 from lerax import cores, devices
+from lerax.collect import Standing, begin_all
+from lerax.env import AbstractEnvLike
 from lerax.learner import Log, Maybe
+from lerax.policy import AbstractPolicy
 
 from .state import AlgorithmState
 
@@ -68,12 +71,26 @@ def iteration(algorithm: AbstractAlgorithm, state: AlgorithmState, *, key: Key[A
     return dataclasses.replace(others[0](after), **{name: getattr(state, name) for name in told}), steps, log
 
 
+def begun(env: AbstractEnvLike, policy: AbstractPolicy, keys: Key[Array, "env 3"]) -> Standing:
+    """What `begin_all` gives, as part of a program on several devices: each begins its own environments."""
+    if not _around():
+        return begin_all(env, policy, keys)
+    given, settings = eqx.partition((env, policy), eqx.is_array)
+
+    def begin(given: Any, keys: Key[Array, "env 3"]) -> Standing:
+        env, policy = eqx.combine(given, settings)
+        return begin_all(env, policy, keys)
+
+    return jax.shard_map(begin, in_specs=(WHOLE, BY_ENV), out_specs=BY_ENV, check_vma=False)(given, keys)
+
+
 def spread(algorithm: AbstractAlgorithm, state: AlgorithmState, mesh: Mesh | None) -> AlgorithmState:
     """A state whose arrays lie on the devices of a mesh; the same state for None.
 
     Args:
         algorithm: The algorithm, of which `check_divided` has said that it can be.
-        state: The state, the same in all processes.
+        state: The state, the same in all processes; or a form of it, which `lerax.checkpoint.load` then
+            loads one into that lies there.
         mesh: The devices.
     """
     if mesh is None:
@@ -83,7 +100,20 @@ def spread(algorithm: AbstractAlgorithm, state: AlgorithmState, mesh: Mesh | Non
     return static([_put(leaf, NamedSharding(mesh, spec)) for leaf, spec in zip(leaves, specs, strict=True)])
 
 
-def _put(leaf: Array, sharding: NamedSharding) -> Array:
+def copied(tree: Any, mesh: Mesh | None) -> Any:
+    """A tree of which each device of a mesh has all; the same tree for None."""
+    if mesh is None:
+        return tree
+    sharding = NamedSharding(mesh, WHOLE)
+    return jax.tree.map(lambda leaf: _put(leaf, sharding) if eqx.is_array(leaf) else leaf, tree)
+
+
+def _put(leaf: Any, sharding: NamedSharding) -> Any:
+    """An array, or its form, as it lies on several devices; what lies there stays what it is."""
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+    if isinstance(leaf, jax.Array) and leaf.sharding.is_equivalent_to(sharding, leaf.ndim):
+        return leaf
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jr.wrap_key_data(_put(jr.key_data(leaf), sharding), impl=jr.key_impl(leaf))
     values = np.asarray(leaf)
@@ -115,12 +145,19 @@ def among(mesh: Mesh | None) -> Iterator[None]:
         yield
 
 
-def on_one(state: AlgorithmState) -> AlgorithmState:
-    """A state of which what each device has whole is on one of them, for the host and its programs."""
-    if devices.found_in(state) is None:
-        return state
+def on_one(tree: PyTree) -> PyTree:
+    """A state, of which what each device has whole is on one of them, for the host and its programs."""
+    if devices.found_in(tree) is None:
+        return tree
     one = lambda leaf: leaf.addressable_data(0) if eqx.is_array(leaf) and leaf.is_fully_replicated else leaf
-    return jax.tree.map(one, state)
+    return jax.tree.map(one, tree)
+
+
+def within_reach(tree: PyTree) -> PyTree:
+    """What a process has itself of arrays that are divided by environments."""
+    parts = lambda leaf: [shard.data for shard in leaf.addressable_shards]
+    one = lambda leaf: leaf if leaf.is_fully_addressable else np.concatenate(jax.device_get(parts(leaf)))
+    return jax.tree.map(one, tree)
 
 
 def _around() -> int:
@@ -128,9 +165,9 @@ def _around() -> int:
     return jax.sharding.get_abstract_mesh().shape.get(devices.AXIS, 0)
 
 
-def _flat(state: AlgorithmState) -> tuple[list[Array], Any]:
-    """The arrays of a state, and what makes a state of such arrays."""
-    arrays, static = eqx.partition(state, eqx.is_array)
+def _flat(state: AlgorithmState) -> tuple[list[Any], Any]:
+    """The arrays of a state, or their forms, and what makes a state of such."""
+    arrays, static = eqx.partition(state, _has_shape)
     leaves, structure = jax.tree.flatten(arrays)
     return leaves, lambda leaves: eqx.combine(jax.tree.unflatten(structure, leaves), static)
 
@@ -167,8 +204,11 @@ def _specs(algorithm: AbstractAlgorithm, state: AlgorithmState, count: int) -> l
 
 def _shapes(tree: PyTree) -> list[Any]:
     """The arrays of a tree, or their forms."""
-    has_shape = lambda leaf: eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
-    return jax.tree.leaves(eqx.filter(tree, has_shape))
+    return jax.tree.leaves(eqx.filter(tree, _has_shape))
+
+
+def _has_shape(leaf: Any) -> bool:
+    return eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
 
 
 def _spec(whole: Any, part: Any) -> PartitionSpec:

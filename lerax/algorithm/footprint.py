@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax import numpy as jnp
 from jax import random as jr
+from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from lerax.env import AbstractEnvLike
@@ -36,7 +37,11 @@ GROUP_FILES = {  # limit and use of a control group: by the controllers that its
 
 
 def check(
-    algorithm: AbstractAlgorithm, env: AbstractEnvLike, policy: AbstractPolicy, trainings: int = 1
+    algorithm: AbstractAlgorithm,
+    env: AbstractEnvLike,
+    policy: AbstractPolicy,
+    trainings: int = 1,
+    mesh: Mesh | None = None,
 ) -> None:
     """Refuses a training that does not fit into memory, before anything is compiled.
 
@@ -45,17 +50,20 @@ def check(
         env: The environment.
         policy: The policy, or its form: a `jax.ShapeDtypeStruct` in place of each array.
         trainings: How many of these there are at a time.
+        mesh: The devices that each is divided among; None for one.
 
     Raises:
-        MemoryError: It does not fit; the message names the parts and their sizes.
+        MemoryError: It does not fit; the message names the parts and their sizes, of one device.
     """
-    parts, there = needed(algorithm, env, policy), available() // trainings
+    here = algorithm if mesh is None else algorithm.divided(mesh.size)
+    parts, there = needed(here, env, policy), available(mesh) // trainings
     total = sum(parts.values())
     if total > there:
         largest = sorted(parts, key=lambda name: -parts[name])
         sizes = ", ".join(f"{name} {_shown(parts[name])}" for name in largest if parts[name] > total / 100)
         lower = ", ".join(name for name in SIZES if hasattr(algorithm, name))
         each = f" to each of {trainings} at a time" if trainings > 1 else ""
+        each = f" on each of {mesh.size} devices" if mesh is not None else each
         raise MemoryError(
             f"needs about {_shown(total)} ({sizes}), {_shown(there)} are available{each}; "
             f"lower {lower} or the sizes of the policy"
@@ -95,13 +103,15 @@ def _bytes(leaf: Any) -> int:
     return leaf.size * leaf.dtype.itemsize
 
 
-def available() -> int:
-    """Bytes that can still be had on the device that JAX computes on."""
-    (device,) = jnp.zeros(()).devices()  # where arrays go by default
-    told = device.memory_stats()
-    if told and "bytes_limit" in told:
-        return told["bytes_limit"] - told.get("bytes_in_use", 0)
-    return available_here()
+def available(mesh: Mesh | None = None) -> int:
+    """Bytes that can still be had on the device that JAX computes on, or on each of several.
+
+    Those of a CPU have the machine's memory together.
+    """
+    chosen = jnp.zeros(()).devices() if mesh is None else mesh.local_devices  # the former where arrays go
+    told = [device.memory_stats() or {} for device in chosen]
+    limits = [stats["bytes_limit"] - stats.get("bytes_in_use", 0) for stats in told if "bytes_limit" in stats]
+    return min(limits) if limits else available_here() // len(chosen)
 
 
 def available_here() -> int:

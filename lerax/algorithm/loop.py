@@ -26,7 +26,7 @@ from lerax import devices, tree
 from lerax.callback.base_callback import OwnState
 from lerax.callback.callback_list import CallbackList, overrides
 from lerax.callback.outbox import Collector, sending
-from lerax.collect import Standing, begin_all
+from lerax.collect import Standing
 from lerax.errors import LeraxWarning
 from lerax.hosted import EpisodesLostError, HostedEnvError
 
@@ -172,9 +172,10 @@ def going_on(algorithm: AbstractAlgorithm, state: AlgorithmState, *, warn: bool 
     if isinstance(fault, EpisodesLostError):
         if warn:
             warnings.warn(str(fault), LeraxWarning, stacklevel=4)
-        standing = _begin_anew(state.env, state.policy, state.key, state.iteration_count, algorithm.num_envs)
-        mesh = devices.found_in(state)
-        state = divided.spread(algorithm, dataclasses.replace(state, standing=standing), mesh)
+        of = state.env, state.policy, state.key, state.iteration_count
+        with together.among(devices.found_in(state)):
+            standing = _begin_anew(*of, algorithm.num_envs)
+        state = dataclasses.replace(state, standing=standing)
         fault = state.env.fault(standing.env_state)
     if fault is not None:
         raise fault
@@ -184,7 +185,7 @@ def going_on(algorithm: AbstractAlgorithm, state: AlgorithmState, *, warn: bool 
 @tree.compiled
 def _begin_anew(env: Any, policy: Any, key: Array, iteration: Array, num_envs: int) -> Standing:
     key = jr.fold_in(jr.fold_in(key, iteration), BEGIN_ANEW)
-    return tree.strongly_typed(begin_all(env, policy, jr.split(key, (num_envs, 3))))
+    return tree.strongly_typed(divided.begun(env, policy, jr.split(key, (num_envs, 3))))
 
 
 def _on_host(hook: Callable[..., None], state: AlgorithmState, mesh: Mesh | None, done: int) -> None:

@@ -16,12 +16,14 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
+from jaxtyping import Array
 
 from lerax import devices, tree
 
 from . import divided
 from .state import AlgorithmState
 
+PIECE = 2**26  # bytes that are gathered at a time: of these each device has all for a moment
 OF_TRANSPORT = ("Gloo", "NCCL", "UNAVAILABLE", "onnection", "eartbeat")  # in XLA's errors of other processes
 
 
@@ -120,4 +122,12 @@ def gathered(state: AlgorithmState, mesh: Mesh | None) -> AlgorithmState:
     is_far = lambda leaf: eqx.is_array(leaf) and isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
     far, near = eqx.partition(state, is_far)
     with among(mesh, programs=False):
-        return eqx.combine(multihost_utils.process_allgather(tree.without_keys(far), tiled=True), near)
+        return eqx.combine(jax.tree.map(_gathered, tree.without_keys(far)), near)
+
+
+def _gathered(array: Array) -> np.ndarray:
+    """All of an array on the host, in pieces: no device has room for the parts of the others."""
+    rows = max(1, PIECE * len(array) // array.nbytes) if array.nbytes > PIECE else len(array)
+    pieces = (array if rows == len(array) else array[i : i + rows] for i in range(0, len(array), rows))
+    found = [multihost_utils.process_allgather(piece, tiled=True) for piece in pieces]
+    return found[0] if len(found) == 1 else np.concatenate(found)

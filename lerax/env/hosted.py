@@ -18,7 +18,7 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree, UInt32
 
-from lerax import tree
+from lerax import devices, tree
 from lerax.hosted import HostedEnvError
 from lerax.hosted.instances import Kind
 from lerax.hosted.sessions import Options, Sessions
@@ -135,7 +135,8 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
         return HostedState(jnp.zeros(self._facts.sessions.row_size, jnp.uint32))
 
     def initial(self, *, key: Key[Array, ""]) -> HostedState:
-        return self._call("initial", jr.bits(key, (1,), jnp.uint32))
+        seed, sessions = jr.bits(key, (1,), jnp.uint32), jnp.array([devices.count()], jnp.uint32)
+        return self._call("initial", jnp.concatenate([seed, sessions]))
 
     def following(self, ended: HostedState, fresh: HostedState) -> HostedState:
         return HostedState(ended.row.at[FLAGS].set(WAITING))

@@ -140,9 +140,14 @@ class Sessions:
         atexit.register(self.close)
 
     def initial(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
-        """Makes environments, one for each lane, and begins an episode in each, with seeds of one word."""
-        (seeds,), (rows,) = inputs, outputs
-        session = Session(self._kind, len(seeds), self._options)
+        """Makes environments, one for each lane, and begins an episode in each.
+
+        Each is given a seed, and how many devices make some: the processes are divided among these.
+        """
+        (given,), (rows,) = inputs, outputs
+        seeds, devices = given.T.astype(int)
+        workers = -(-self._options.workers // int(devices[0]))
+        session = Session(self._kind, len(seeds), self._options._replace(workers=workers))
         number = secrets.randbits(32)  # that of another process means nothing here
         with self._lock:
             self._open[number] = session
@@ -150,7 +155,7 @@ class Sessions:
                 self._open.popitem(last=False)[1].close()
         rows[:] = 0
         rows[:, SESSION], rows[:, SLOT] = number, np.arange(len(rows))
-        rows[:] = session.do("begin", np.arange(len(rows)), seeds[:, 0].astype(int), rows)
+        rows[:] = session.do("begin", np.arange(len(rows)), seeds, rows)
 
     def begin(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
         """Begins an episode in those environments that wait for one."""
