@@ -63,8 +63,8 @@ with tempfile.TemporaryDirectory() as folder:
     env = Crane(str(file))
 
     untrained = MLPActorCriticPolicy(env=env, hidden_sizes=(32, 32), key=jr.key(0))
-    algorithm = PPO(num_envs=16, num_steps=128, gamma=0.98, learning_rate=1e-3)
-    trained = algorithm.learn(env, untrained, 2**17, key=jr.key(1))
+    algorithm = PPO(num_envs=16, num_steps=128, gamma=0.98, learning_rate=2e-3)
+    trained = algorithm.learn(env, untrained, 2**16, key=jr.key(1))
     before, after = (
         evaluate(env, policy, key=jr.key(2), num_episodes=50).returns.mean()
         for policy in (untrained, trained)

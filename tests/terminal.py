@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pyte
-from prefork import Finished, Prefork
+from prefork import Finished, Forked, Prefork
 
 from lerax.files import UNFINISHED
 
@@ -30,7 +30,9 @@ BRIEF = ("CartPole-v1", "--preset", "none", "--steps", "2048", "--seed", "1")
 ENDLESS = ("CartPole-v1", "--preset", "none", "--steps", "500_000_000", "--seed", "1")
 SECOND_SCREEN = 1049  # the private mode of a terminal that shows it
 DECIDED_HERE = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "XDG_CACHE_HOME", "PYTHONWARNINGS")
-READ_LATE = {"JAX_COMPILATION_CACHE_DIR", "HOME", "IMAGEIO_FFMPEG_EXE", "XLA_FLAGS"}  # by no import
+READ_LATE = {  # by no import
+    *("HOME", "IMAGEIO_FFMPEG_EXE", "JAX_COMPILATION_CACHE_DIR", "NO_COLOR", "TERM", "XLA_FLAGS"),
+}
 
 
 def own_cache(folder: Path) -> Path:
@@ -53,15 +55,26 @@ def run(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finished:
     """Runs `lerax` without a terminal until it ends.
 
     It is forked from a process that has imported JAX, which saves most of a start, unless a change of the
-    environment may be read by what is imported: then, and in every other function here, Python starts anew.
+    environment may be read by what is imported: then Python starts anew. So do `started` and `Terminal`.
     """
-    start = forked if changes.keys() <= READ_LATE else whole
+    start = forked if _read_late(changes) else whole
     return start(*arguments, cwd=cwd, **changes)
 
 
 def forked(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finished:
     """`run`, from the process that has imported JAX; PYTHONPATH counts for what it has not imported."""
     return forked_beside(lambda pid: None, *arguments, cwd=cwd, **changes)
+
+
+def warm(*arguments: str | bytes, cwd: Path) -> Finished:
+    """`run`, in a process that has carried out others before: what it has compiled costs next to nothing.
+
+    For commands of which the outcome counts. What they leave in memory for good, such as a module of one's
+    own, is there for the next one: such a command is for `run`; one that chooses devices goes there anyway.
+    """
+    if {"--device", "--devices"} & {*arguments}:
+        return run(*arguments, cwd=cwd)
+    return _prefork().again([os.fsdecode(word) for word in arguments], cwd, environment(), SECONDS)
 
 
 def forked_beside(
@@ -76,9 +89,9 @@ def forked_beside(
     return _prefork().run(words, cwd, environment(**changes), SECONDS, meanwhile, stdout)
 
 
-def script(path: Path, cwd: Path) -> Finished:
-    """`forked`, of a program in Python whose warnings are errors."""
-    return _prefork().run([], cwd, environment(), SECONDS, script=str(path))
+def script(path: Path, cwd: Path, *arguments: str, strict: bool = True, **changes: str | None) -> Finished:
+    """`forked`, of a program in Python; its warnings are errors, unless they are what it is about."""
+    return _prefork().run([*arguments], cwd, environment(**changes), SECONDS, script=str(path), strict=strict)
 
 
 def whole(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finished:
@@ -113,19 +126,36 @@ def finish(command: list[Any], cwd: Path, changes: dict[str, str | None]) -> Fin
 
 
 @contextlib.contextmanager
-def started(*command: str, cwd: Path, **changes: str | None) -> Iterator[subprocess.Popen[str]]:
-    """A program that runs on; it is killed at the end, if it is still there."""
+def started(
+    *command: str, cwd: Path, anew: bool = False, **changes: str | None
+) -> "Iterator[Forked | subprocess.Popen[str]]":
+    """A program that runs on; it is killed at the end, if it is still there.
+
+    `lerax` is forked as in `run`, unless `anew` asks for a whole start, where a test is about it.
+    """
     pipe = subprocess.PIPE
-    with ordinary_signals():
-        process = subprocess.Popen(
-            command, cwd=cwd, env=environment(**changes), stdout=pipe, stderr=pipe, text=True
-        )
+    if _can_fork(command[0], anew, changes):
+        process = _prefork().start([*command[1:]], cwd, environment(**changes), SECONDS)
+    else:
+        with ordinary_signals():
+            process = subprocess.Popen(
+                command, cwd=cwd, env=environment(**changes), stdout=pipe, stderr=pipe, text=True
+            )
     try:
         yield process
     finally:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def _can_fork(program: str, anew: bool, changes: dict[str, str | None]) -> bool:
+    return program == LERAX and not anew and _read_late(changes)
+
+
+def _read_late(changes: dict[str, str | None]) -> bool:
+    """Whether no import reads the variables that are changed; W&B is imported by a process of its own."""
+    return all(name in READ_LATE or name.startswith("WANDB_") for name in changes)
 
 
 @contextlib.contextmanager
@@ -178,7 +208,7 @@ def trains(cwd: Path) -> bool:
     return any(path.stat().st_size for path in cwd.glob("logs/*/metrics.jsonl"))
 
 
-def wait_for(condition: Callable[[], Any], process: "subprocess.Popen[Any]") -> None:
+def wait_for(condition: Callable[[], Any], process: "Forked | subprocess.Popen[Any]") -> None:
     """Waits until something is true that a process brings about.
 
     Raises:
@@ -244,8 +274,8 @@ class Screen(pyte.HistoryScreen):
 class Terminal:
     """A program in a terminal of a given size: standard error is the terminal, standard output a pipe.
 
-    The program is `lerax` with some arguments, unless `program` names another one. `has_second` says whether
-    the terminal has a second screen.
+    The program is `lerax` with some arguments, unless `program` names another one; it is forked as in `run`,
+    unless `anew` asks for a whole start. `has_second` says whether the terminal has a second screen.
 
     Attributes:
         screen: What the terminal shows; its history holds the lines that were scrolled away.
@@ -261,6 +291,7 @@ class Terminal:
         size: tuple[int, int],
         program: str = LERAX,
         has_second: bool = True,
+        anew: bool = False,
         **changes: str | None,
     ):
         columns, lines = size
@@ -269,16 +300,20 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self._master, slave = pty.openpty()
         self.set_size(columns, lines)
-        with ordinary_signals():
-            self.process = subprocess.Popen(
-                [program, *arguments],
-                cwd=cwd,
-                env=environment(**changes),
-                stdin=slave,
-                stdout=subprocess.PIPE,
-                stderr=slave,
-                start_new_session=True,
-            )
+        env = environment(**changes)
+        if _can_fork(program, anew, changes):
+            self.process = _prefork().start([*arguments], cwd, env, SECONDS, slave)
+        else:
+            with ordinary_signals():
+                self.process = subprocess.Popen(
+                    [program, *arguments],
+                    cwd=cwd,
+                    env=env,
+                    stdin=slave,
+                    stdout=subprocess.PIPE,
+                    stderr=slave,
+                    start_new_session=True,
+                )
         os.close(slave)
 
     def __enter__(self) -> "Terminal":
@@ -323,7 +358,9 @@ class Terminal:
         """Reads until the process ends; returns its exit code."""
         while self._read():
             pass
-        self.output = self.process.communicate(timeout=SECONDS)[0]
+        said = self.process.communicate(timeout=SECONDS)[0]
+        self.output = said.encode() if isinstance(said, str) else said
+        assert self.process.returncode is not None
         return self.process.returncode
 
     def type(self, keys: str) -> None:

@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("branch", "old", *FORK, "--steps", "+2048", "--name", "fork", *QUIET),
     )
     for line in lines:
-        done = terminal.run(*line, cwd=folder)
+        done = terminal.warm(*line, cwd=folder)
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -81,7 +81,7 @@ def test_a_branch_without_other_settings_is_the_same_training(folder: Path):
     old, before, lock = folder / "logs" / "old", contents(folder / "logs" / "old"), hold(folder / "logs/old")
     try:
         options = ("--at", "1_024", "--steps", str(STEPS))
-        done = terminal.run("branch", "old", *options, *QUIET, cwd=folder)
+        done = terminal.warm("branch", "old", *options, *QUIET, cwd=folder)
     finally:
         os.close(lock)
     assert (done.returncode, done.stdout) == (0, "logs/old-branch\n"), done.stderr
@@ -130,7 +130,7 @@ def test_a_branch_that_was_killed_goes_on_from_its_first_checkpoint(folder: Path
     (run / "policy.eqx").unlink()
     text = (run / "run.json").read_text()
     (run / "run.json").write_text(text.replace('"finished"', '"running"'))
-    done = terminal.run("resume", "killed", *QUIET, cwd=folder)
+    done = terminal.warm("resume", "killed", *QUIET, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert learned(run) == learned(whole)
     assert logged(run, end=AT + 2048)[:-1] == logged(whole, end=AT + 2048)[:-1]
@@ -138,8 +138,8 @@ def test_a_branch_that_was_killed_goes_on_from_its_first_checkpoint(folder: Path
 
 
 def test_names_are_numbered(folder: Path):
-    done = terminal.run("branch", "fork", "--steps", "+512", "--json", *QUIET, cwd=folder)
-    again = terminal.run("branch", "fork", "--steps", "+512", "--json", *QUIET, cwd=folder)
+    done = terminal.warm("branch", "fork", "--steps", "+512", "--json", *QUIET, cwd=folder)
+    again = terminal.warm("branch", "fork", "--steps", "+512", "--json", *QUIET, cwd=folder)
     assert re.search('"run": "logs/fork-branch"', done.stdout), done.stderr
     assert re.search('"run": "logs/fork-branch-1"', again.stdout), again.stderr
 
@@ -209,7 +209,7 @@ def test_a_branch_lies_beside_its_run(folder: Path, tmp_path: Path):
     """Wherever it is called, unless `--out` says otherwise; and its name has to be free there."""
     (tmp_path / "logs" / "old").mkdir(parents=True)
     options = ("--at", str(AT), "--steps", "+512", "--time-limit", "0.001s", *QUIET)
-    done = terminal.run("branch", str(folder / "logs" / "old"), *options, "--name", "beside", cwd=tmp_path)
+    done = terminal.warm("branch", str(folder / "logs" / "old"), *options, "--name", "beside", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, f"{folder / 'logs' / 'beside'}\n"), done.stderr
     done = in_process.run("branch", ".", *options, "--name", "fork", cwd=folder / "logs" / "old")
     assert done.returncode == 2 and "a run of that name exists" in done.stderr
@@ -219,7 +219,7 @@ def test_a_refusal_to_go_on_names_a_line_that_works(folder: Path):
     others = ("--seed", "3", "--set", "gamma=0.5", "--set", "policy.activation=relu")
     told = refused(2, "old has seed = 1", "train", "--resume", "old", *others, cwd=folder)
     (line,) = re.findall("`(lerax branch [^`]*)`", told)
-    done = terminal.run(*shlex.split(line)[1:], *QUIET, cwd=folder)
+    done = terminal.warm(*shlex.split(line)[1:], *QUIET, cwd=folder)
     assert done.returncode == 0, done.stderr
     config = read_toml(folder / done.stdout.strip() / "config.toml")
     own = config["seed"], config["algorithm"]["gamma"], config["policy"]["activation"]

@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def measured(*arguments: str, cwd: Path) -> dict:
-    done = terminal.run("eval", *arguments, "--json", cwd=cwd)
+    done = terminal.warm("eval", *arguments, "--json", cwd=cwd)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -84,13 +84,13 @@ def test_another_setting_of_the_environment_is_played(folder: Path):
 
 def test_a_mean_below_the_least_is_told(folder: Path):
     """Exit 5 and one line, beside what was measured."""
-    done = terminal.run("eval", "cart", "--min-return", "475", "-q", cwd=folder)
+    done = terminal.warm("eval", "cart", "--min-return", "475", "-q", cwd=folder)
     assert done.returncode == 5 and len(done.stderr.splitlines()) == 1
     assert "--min-return" in done.stderr and "475" in done.stderr
     returned, length, episodes = done.stdout.splitlines()
     assert returned.startswith("return ") and "95 % interval" in returned
     assert length.startswith("length ") and episodes.endswith("100 greedy, CartPole-v1, seed 0")
-    met = terminal.run("eval", "cart", "--min-return", "-1e3", "-q", cwd=folder)
+    met = terminal.warm("eval", "cart", "--min-return", "-1e3", "-q", cwd=folder)
     assert (met.returncode, met.stdout, met.stderr) == (0, done.stdout, "")
 
 
@@ -139,8 +139,8 @@ def test_what_cannot_be_is_refused(folder: Path, arguments: list[str], code: int
 def test_the_next_command_is_one_that_works(folder: Path):
     """A video that there is already has to be replaced."""
     line = ("eval", "cart", "--episodes", "1")
-    assert "next        lerax record-video cart\n" in terminal.run(*line, cwd=folder).stderr
+    assert "next        lerax record-video cart\n" in terminal.warm(*line, cwd=folder).stderr
     video = folder / "logs" / "cart" / "videos" / "last.mp4"
     video.parent.mkdir()
     video.touch()
-    assert "next        lerax record-video cart --overwrite\n" in terminal.run(*line, cwd=folder).stderr
+    assert "next        lerax record-video cart --overwrite\n" in terminal.warm(*line, cwd=folder).stderr

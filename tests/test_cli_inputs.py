@@ -90,14 +90,14 @@ def refuse(done: terminal.Finished, code: int, words: list[str]) -> None:
 @pytest.mark.parametrize(("arguments", "words"), NAMES, ids=[" ".join(row[0]) for row in NAMES])
 def test_name_is_refused(tmp_path: Path, arguments: list[str], words: list[str]):
     """Something that does not exist, or is not given: exit 2, and what there is."""
-    refuse(terminal.run(*arguments, cwd=tmp_path), 2, words)
+    refuse(terminal.warm(*arguments, cwd=tmp_path), 2, words)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("option", "value", "words"), NUMBERS)
 def test_value_is_refused(tmp_path: Path, option: str, value: str, words: list[str]):
     """A number that is none or out of range: exit 2, and what is allowed."""
-    refuse(terminal.run("train", "CartPole-v1", option, value, cwd=tmp_path), 2, [option, *words])
+    refuse(terminal.warm("train", "CartPole-v1", option, value, cwd=tmp_path), 2, [option, *words])
     assert not list(tmp_path.iterdir())
 
 
@@ -105,7 +105,7 @@ def test_value_is_refused(tmp_path: Path, option: str, value: str, words: list[s
 def test_place_is_refused(tmp_path: Path, option: str, value: str, words: list[str]):
     """A folder or a name that no run can have: exit 2."""
     (tmp_path / "a-file").touch()
-    refuse(terminal.run("train", "CartPole-v1", option, value, cwd=tmp_path), 2, [option, *words])
+    refuse(terminal.warm("train", "CartPole-v1", option, value, cwd=tmp_path), 2, [option, *words])
     assert [path.name for path in tmp_path.iterdir()] == ["a-file"]
 
 
@@ -146,7 +146,7 @@ def test_taken_name_is_refused(tmp_path: Path):
     """P8: a run is never put into another run's directory."""
     taken = tmp_path / "logs" / "mine"
     taken.mkdir(parents=True)
-    done = terminal.run("train", "CartPole-v1", "--name", "mine", cwd=tmp_path)
+    done = terminal.warm("train", "CartPole-v1", "--name", "mine", cwd=tmp_path)
     refuse(done, 2, ["--name", "mine", "exists"])
     assert not list(taken.iterdir())
 
@@ -155,7 +155,7 @@ def test_taken_name_is_refused(tmp_path: Path):
 def test_place_that_cannot_be_written_is_the_machines_fault(tmp_path: Path, place: str):
     """Exit 1: the command line is right, the folder is not."""
     (tmp_path / "a-file").touch()
-    done = terminal.run("train", *terminal.BRIEF, "--out", place, cwd=tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, "--out", place, cwd=tmp_path)
     refuse(done, 1, ["--out", place, "cannot be written"])
 
 
@@ -197,14 +197,14 @@ def test_platform_that_is_not_here_leaves_the_cpu(tmp_path: Path):
 @pytest.mark.parametrize("arguments", [["--config", "a\nb"], ["--set", "no\nkey=1"], ["--set", "\x1b[31m=1"]])
 def test_control_characters_do_not_reach_the_terminal(tmp_path: Path, arguments: list[str]):
     """What the user gave is shown escaped: an error stays one line, and colours nothing."""
-    done = terminal.run("train", "CartPole-v1", *arguments, cwd=tmp_path)
+    done = terminal.warm("train", "CartPole-v1", *arguments, cwd=tmp_path)
     refuse(done, 2, [arguments[0]])
     assert "\x1b" not in done.stderr
 
 
 def test_debug_adds_the_traceback_and_keeps_the_exit_code(tmp_path: Path):
     """`--debug` is for reports, not another outcome."""
-    done = terminal.run("train", "CartPole-v1", "--steps", "0", "--debug", cwd=tmp_path)
+    done = terminal.warm("train", "CartPole-v1", "--steps", "0", "--debug", cwd=tmp_path)
     assert "Traceback" in done.stderr and "--steps" in done.stderr
     assert done.returncode == 2
 

@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def done(folder: Path) -> terminal.Finished:
     """A run with TensorBoard, named twice, in a folder of folders that are not there yet."""
     arguments = ("--backend", "TensorBoard", "--backend", "tensorboard", "--out", "new/a place")
-    return terminal.run("train", *terminal.BRIEF, *arguments, "--name", "mine", cwd=folder)
+    return terminal.warm("train", *terminal.BRIEF, *arguments, "--name", "mine", cwd=folder)
 
 
 def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
@@ -61,7 +61,7 @@ def test_command_for_the_curves_is_printed(done: terminal.Finished, folder: Path
 def test_tables_hold_what_metrics_say(tmp_path: Path):
     """`--backend csv`; `jsonl` and `console`, which there always are, change nothing where they are named."""
     names = ("--backend", "csv", "--backend", "jsonl", "--backend", "console")
-    done = terminal.run("train", *terminal.BRIEF, *names, "-q", cwd=tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, *names, "-q", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     run = terminal.only_run(tmp_path / "logs")
     expected = [{tag: str(value) for tag, value in row.items()} for row in terminal.records(run)]
@@ -85,7 +85,7 @@ def test_tensorboard_shows_what_metrics_say(done: terminal.Finished, folder: Pat
 @pytest.mark.parametrize("backend", [["--backend", "console"], ["--backend", "none"]])
 def test_no_events_without_tensorboard(tmp_path: Path, backend: list[str]):
     """The run directory itself is always written."""
-    done = terminal.run("train", *terminal.BRIEF, *backend, "--progress", "off", cwd=tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, *backend, "--progress", "off", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names = {path.name for path in terminal.only_run(tmp_path / "logs").iterdir()}
     assert names == {"run.json", "run.lock", "config.toml", "metrics.jsonl", "policy.eqx", "checkpoints"}
@@ -95,7 +95,7 @@ def test_no_events_without_tensorboard(tmp_path: Path, backend: list[str]):
 def test_strict_turns_a_warning_into_a_failure(tmp_path: Path):
     """The run goes to its end all the same."""
     arguments = ("--backend", "none", "--backend", "none", "--strict", "-q")
-    done = terminal.run("train", *terminal.BRIEF, *arguments, cwd=tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, *arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == "lerax: warning: --backend: none is named twice\n"
     assert terminal.facts(terminal.only_run(tmp_path / "logs"))["status"] == "finished"
@@ -103,7 +103,7 @@ def test_strict_turns_a_warning_into_a_failure(tmp_path: Path):
 
 def test_strict_without_a_warning_succeeds(tmp_path: Path):
     """Nothing that lerax or its parts say by themselves is a warning."""
-    done = terminal.run("train", *terminal.BRIEF, "--strict", "-q", cwd=tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, "--strict", "-q", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -112,7 +112,7 @@ def test_seed_that_was_not_given_is_printed_and_stored(tmp_path: Path):
     seeds = []
     for out in ("one", "two"):
         options = ("--preset", "none", "--steps", "1.024e3", "--out", out, "--progress", "off")
-        done = terminal.run("train", "CartPole-v1", *options, cwd=tmp_path)
+        done = terminal.warm("train", "CartPole-v1", *options, cwd=tmp_path)
         run = terminal.only_run(tmp_path / out)
         printed = re.search(r"\bseed (\d+)", done.stderr)
         assert printed, done.stderr
@@ -153,7 +153,7 @@ def test_videos_are_in_the_run_directory_and_in_tensorboard(tmp_path: Path):
 
     small = ("--set", "num_envs=2", "--set", "num_steps=128", "--set", "num_batches=1")
     with_videos = ("--video-interval", "4", "--backend", "tensorboard", "--strict")
-    done = terminal.run("train", *terminal.BRIEF, *small, *with_videos, "--name", "a", cwd=tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, *small, *with_videos, "--name", "a", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^phase=encoding:0/2 ", done.stderr, re.MULTILINE)
     assert re.search(r"^videos +2 of 2 in logs/a/videos$", done.stderr, re.MULTILINE)
@@ -167,7 +167,7 @@ def test_videos_are_in_the_run_directory_and_in_tensorboard(tmp_path: Path):
         assert sum(1 for _ in container.decode(stream)) == 257
     *_, image = EventAccumulator(str(run), {"images": 0}).Reload().Images("eval/video")
     assert image.step == 2048 and image.encoded_image_string.startswith(b"GIF89a")
-    done = terminal.run("train", *terminal.BRIEF, *small, "--name", "b", cwd=tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, *small, "--name", "b", cwd=tmp_path)
     assert (
         done.returncode == 0
         and "video" not in done.stderr

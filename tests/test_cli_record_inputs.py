@@ -73,7 +73,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path, arguments: list[str], words: 
     for name in ("a-folder", "folder.mp4"):
         (tmp_path / name).mkdir()
     (tmp_path / "there.mp4").touch()
-    said = terminal.run("record-video", *arguments, "-q", cwd=tmp_path)
+    said = terminal.warm("record-video", *arguments, "-q", cwd=tmp_path)
     refuse(said, 2, words)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a-folder", "folder.mp4", "there.mp4"]
 
@@ -81,7 +81,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path, arguments: list[str], words: 
 @pytest.mark.parametrize(("option", "value", "allowed"), [(o, v, w) for o, vs, w in NUMBERS for v in vs])
 def test_number_is_refused(tmp_path: Path, option: str, value: str, allowed: str):
     """Exit 2, with the range."""
-    refuse(terminal.run("record-video", ENV, option, value, cwd=tmp_path), 2, [option, value, allowed])
+    refuse(terminal.warm("record-video", ENV, option, value, cwd=tmp_path), 2, [option, value, allowed])
     assert not list(tmp_path.iterdir())
 
 
@@ -94,7 +94,7 @@ def cartpole_policy(**changes):
 def test_policy_of_another_environment(tmp_path: Path):
     """Exit 2: expected against found."""
     checkpoint.save(tmp_path / "p.eqx", *cartpole_policy(env="Pendulum-v1"))
-    done = terminal.run("record-video", ENV, "--policy", "p.eqx", cwd=tmp_path)
+    done = terminal.warm("record-video", ENV, "--policy", "p.eqx", cwd=tmp_path)
     refuse(done, 2, ["--policy", ENV, "Pendulum-v1"])
 
 
@@ -113,7 +113,7 @@ def test_policy_of_another_environment(tmp_path: Path):
 def test_file_that_does_not_hold_what_it_says(tmp_path: Path, changes: dict, words: list[str]):
     """Exit 1: the file is at fault; what it names is looked up, never imported."""
     checkpoint.save(tmp_path / "p.eqx", *cartpole_policy(**changes))
-    done = terminal.run("record-video", ENV, "--policy", "p.eqx", "-q", cwd=tmp_path)
+    done = terminal.warm("record-video", ENV, "--policy", "p.eqx", "-q", cwd=tmp_path)
     refuse(done, 1, ["--policy", "p.eqx", *words])
     assert [path.name for path in tmp_path.iterdir()] == ["p.eqx"]
 
@@ -135,7 +135,7 @@ def test_file_that_is_no_policy(tmp_path: Path, damage: str):
         checkpoint.save(path, {"weights": jnp.zeros(3)})
     else:
         path.write_bytes(contents[damage])
-    done = terminal.run("record-video", ENV, "--policy", "p.eqx", "-q", cwd=tmp_path)
+    done = terminal.warm("record-video", ENV, "--policy", "p.eqx", "-q", cwd=tmp_path)
     refuse(done, 1, ["--policy", "p.eqx"])
     assert [path.name for path in tmp_path.iterdir()] == ["p.eqx"]
 
@@ -155,14 +155,14 @@ def test_run_whose_config_is_of_no_use(tmp_path: Path, config: str | bytes, code
     run = tmp_path / "run"
     run.mkdir()
     (run / "config.toml").write_bytes(config.encode() if isinstance(config, str) else config)
-    refuse(terminal.run("record-video", "run", "-q", cwd=tmp_path), code, words)
+    refuse(terminal.warm("record-video", "run", "-q", cwd=tmp_path), code, words)
 
 
 @pytest.mark.parametrize("place", ["a-file/x.mp4", "/proc/nowhere/x.mp4"])
 def test_place_that_cannot_be_written_is_the_machines_fault(tmp_path: Path, place: str):
     """Exit 1: the command line is right, the folder is not."""
     (tmp_path / "a-file").touch()
-    done = terminal.run("record-video", ENV, "-o", place, "-q", "--width", "64", cwd=tmp_path)
+    done = terminal.warm("record-video", ENV, "-o", place, "-q", "--width", "64", cwd=tmp_path)
     refuse(done, 1, ["-o", place, "cannot be written"])
 
 
@@ -179,21 +179,21 @@ def test_policies_file_runs_no_code(tmp_path: Path):
     policy, metadata = cartpole_policy()
     other = jax.tree.map(lambda leaf: leaf.astype(jnp.float16), policy)
     checkpoint.save(tmp_path / "p.eqx", other, metadata)
-    done = terminal.run("record-video", ENV, "--policy", "p.eqx", "-q", cwd=tmp_path)
+    done = terminal.warm("record-video", ENV, "--policy", "p.eqx", "-q", cwd=tmp_path)
     refuse(done, 1, ["--policy", "float32", "float16"])
 
 
 def test_policy_in_the_place_of_an_environment(tmp_path: Path):
     """Its file names the environment; a file that does not is refused with what to give."""
     checkpoint.save(tmp_path / "p.eqx", *cartpole_policy())
-    done = terminal.run("record-video", "p.eqx", "--steps", "3", "-q", cwd=tmp_path)
+    done = terminal.warm("record-video", "p.eqx", "--steps", "3", "-q", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{ENV}.mp4\n", "")
     checkpoint.save(tmp_path / "p.eqx", *cartpole_policy(env=None))
     refuse(
-        terminal.run("record-video", "p.eqx", "-q", cwd=tmp_path), 1, ["p.eqx", "no environment", "--policy"]
+        terminal.warm("record-video", "p.eqx", "-q", cwd=tmp_path), 1, ["p.eqx", "no environment", "--policy"]
     )
     (tmp_path / "p.eqx").write_text("text")
-    refuse(terminal.run("record-video", "p.eqx", "-q", cwd=tmp_path), 1, ["p.eqx", "not a file of lerax"])
+    refuse(terminal.warm("record-video", "p.eqx", "-q", cwd=tmp_path), 1, ["p.eqx", "not a file of lerax"])
 
 
 def test_file_or_folder_of_a_run_in_the_place_of_its_policy(tmp_path: Path):

@@ -50,7 +50,7 @@ def saved(run: Path) -> list[int]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a run was trained without an interruption."""
     folder = tmp_path_factory.mktemp("resume")
-    done = terminal.run(*TRAIN, "--name", "whole", cwd=folder)
+    done = terminal.warm(*TRAIN, "--name", "whole", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -124,13 +124,13 @@ def test_sigusr1_saves_and_goes_on(folder: Path):
 
 
 def test_a_time_limit_pauses_a_run(folder: Path):
-    done = terminal.run(*TRAIN, "--name", "paused", "--time-limit", "0.001s", cwd=folder)
+    done = terminal.warm(*TRAIN, "--name", "paused", "--time-limit", "0.001s", cwd=folder)
     run = folder / "logs" / "paused"
     assert done.returncode == 0, done.stderr
     assert "lerax resume logs/paused" in done.stderr
     facts = terminal.facts(run)
     assert facts["status"] == "paused" and saved(run)[-1] == facts["steps"] < STEPS
-    done = terminal.run(*TRAIN, "--name", "paused", "--resume", "auto", cwd=folder)
+    done = terminal.warm(*TRAIN, "--name", "paused", "--resume", "auto", cwd=folder)
     assert done.returncode == 0, done.stderr
     check_same(run, folder / "logs" / "whole")
 
@@ -138,14 +138,14 @@ def test_a_time_limit_pauses_a_run(folder: Path):
 def test_auto_begins_a_run_and_finds_it_complete(folder: Path):
     steady = ("--set", "learning_rate_schedule=constant", "--progress", "off")
     line = ("train", *terminal.BRIEF, *steady, "--name", "job", "--resume", "auto")
-    assert terminal.run(*line, cwd=folder).returncode == 0
-    again = terminal.run(*line, cwd=folder)
+    assert terminal.warm(*line, cwd=folder).returncode == 0
+    again = terminal.warm(*line, cwd=folder)
     assert (again.returncode, again.stdout) == (0, "logs/job\n")
     assert "job is complete after 2,048 steps; --steps +N trains it further" in again.stderr
-    more = terminal.run("resume", "job", "--steps", "+1000", "--json", "--progress", "off", cwd=folder)
+    more = terminal.warm("resume", "job", "--steps", "+1000", "--json", "--progress", "off", cwd=folder)
     assert json.loads(more.stdout)["steps"] == 3072, more.stderr
     longer = ("--steps", "3048", "--seed", "1", *steady, "--name", "longer")
-    assert terminal.run("train", "CartPole-v1", "--preset", "none", *longer, cwd=folder).returncode == 0
+    assert terminal.warm("train", "CartPole-v1", "--preset", "none", *longer, cwd=folder).returncode == 0
     assert learned(folder / "logs" / "job") == learned(folder / "logs" / "longer")
 
 
@@ -217,15 +217,15 @@ def test_a_run_without_a_checkpoint_that_can_be_read_is_refused(copy: Path):
 
 def test_a_schedule_that_has_come_to_its_end_is_not_prolonged(folder: Path):
     line = ("train", "CartPole-v1", "--steps", "2048", "--seed", "1", "--name", "falls", "--progress", "off")
-    assert terminal.run(*line, cwd=folder).returncode == 0
+    assert terminal.warm(*line, cwd=folder).returncode == 0
     said = "--steps: beyond the end of the training, where nothing is left by learning_rate_schedule and clip"
-    complete = terminal.run("resume", "falls", cwd=folder)
+    complete = terminal.warm("resume", "falls", cwd=folder)
     assert complete.returncode == 0 and "--steps +N" not in complete.stderr
     assert "falls is complete after 2,048 steps; learning_rate_schedule and clip" in complete.stderr
     assert "`lerax branch logs/falls --steps +2048` makes a new run of it" in complete.stderr
     told = refused(2, said, "resume", "falls", "--steps", "+1e4", cwd=folder)
     (line,) = re.findall("`(lerax branch [^`]*)`", told)
-    done = terminal.run(*shlex.split(line)[1:], "--progress", "off", cwd=folder)
+    done = terminal.warm(*shlex.split(line)[1:], "--progress", "off", cwd=folder)
     assert done.returncode == 0, done.stderr
     rates = [row["train/learning_rate"] for row in logged(folder / done.stdout.strip())]
     assert rates[-2] > rates[-1] > 0 and max(rates[4:]) > rates[3], "they fall anew"

@@ -43,14 +43,24 @@ side_by_side.in_lanes = lambda device, env: True
 side_by_side.footprint.room = lambda *parts: 2
 if {dies}:
     threading.Thread(target=die, daemon=True).start()
-sys.exit(app.run({line}))
+for folder, line in {lines}:
+    os.chdir(folder)
+    if code := app.run(line):
+        break
+sys.exit(code)
 """
 
 
-def in_lanes(folder: Path, *line: str, dies: bool = False) -> terminal.Finished:
-    """`lerax` as on an accelerator whose memory two trainings fit into; it may die once one has saved."""
+def in_lanes(
+    folder: Path, *line: str, dies: bool = False, then: tuple[tuple[Path, tuple[str, ...]], ...] = ()
+) -> terminal.Finished:
+    """`lerax` as on an accelerator whose memory two trainings fit into; it may die once one has saved.
+
+    `then` has further folders and lines, which the same process carries out.
+    """
     script = folder / "lanes.py"
-    script.write_text(IN_LANES.format(line=[*line], dies=dies))
+    lines = [(str(where), [*words]) for where, words in ((folder, line), *then)]
+    script.write_text(IN_LANES.format(lines=lines, dies=dies))
     return terminal.script(script, folder)
 
 
@@ -58,11 +68,11 @@ def in_lanes(folder: Path, *line: str, dies: bool = False) -> terminal.Finished:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which three seeds were trained together, and each by itself."""
     folder = tmp_path_factory.mktemp("seeds")
-    done = terminal.forked(*TRAIN, "--seeds", "3", "--name", "many", "--json", cwd=folder)
+    done = terminal.warm(*TRAIN, "--seeds", "3", "--name", "many", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     (folder / "outcome.json").write_text(done.stdout)
     for seed in range(3):
-        done = terminal.forked(*TRAIN, "--seed", str(seed), "--name", f"solo{seed}", cwd=folder)
+        done = terminal.warm(*TRAIN, "--seed", str(seed), "--name", f"solo{seed}", cwd=folder)
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -91,9 +101,9 @@ def test_the_outcome_is_that_of_all(folder: Path):
 @pytest.mark.parametrize("line", [OFF_POLICY, HOSTED], ids=["dqn", "mujoco"])
 def test_other_loops_are_shared_as_well(tmp_path: Path, line: tuple[str, ...]):
     """A replay buffer, and simulations on the host, which two trainings step at once."""
-    done = terminal.forked(*line, "--seeds", "4,2", "--name", "two", cwd=tmp_path)
+    done = terminal.warm(*line, "--seeds", "4,2", "--name", "two", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert terminal.forked(*line, "--seed", "2", "--name", "solo", cwd=tmp_path).returncode == 0
+    assert terminal.warm(*line, "--seed", "2", "--name", "solo", cwd=tmp_path).returncode == 0
     check_same(tmp_path / "logs" / "two" / "seed_2", tmp_path / "logs" / "solo")
 
 
@@ -128,8 +138,8 @@ def test_seeds_in_lanes_go_on_bitwise(tmp_path: Path, line: tuple[str, ...]):
     assert in_lanes(killed, *line, dies=True).returncode == -signal.SIGKILL
     told = [runs.read(killed / "logs" / "many" / f"seed_{seed}").status for seed in range(3)]
     assert told == ["died"] * 3
-    for done in (in_lanes(killed, "resume", "many"), in_lanes(whole, *line)):
-        assert done.returncode == 0 and done.stdout == "logs/many\n", done.stderr
+    done = in_lanes(killed, "resume", "many", then=((whole, line),))
+    assert done.returncode == 0 and done.stdout == "logs/many\n" * 2, done.stderr
     for seed in range(3):
         check_same(*(folder / "logs" / "many" / f"seed_{seed}" for folder in (killed, whole)))
 
@@ -147,7 +157,7 @@ def test_seeds_in_lanes_are_complete_runs(folder: Path, tmp_path: Path):
         assert [row["step"] for row in logged(run)] == [row["step"] for row in logged(solo)]
         for one, other in zip(logged(run)[:3], logged(solo), strict=False):
             assert one == pytest.approx(other, rel=1e-3, abs=1e-5)
-    further = terminal.forked("resume", "many", "--steps", "+512", "--progress", "off", cwd=tmp_path)
+    further = terminal.warm("resume", "many", "--steps", "+512", "--progress", "off", cwd=tmp_path)
     assert further.returncode == 0, further.stderr
     said = "seed_1 was trained as lane 2 of 2, now by itself: no more bit for bit what it was"
     assert further.stderr.count(said) == 1
@@ -158,7 +168,7 @@ def test_simulations_in_lanes_are_repeated_bitwise(tmp_path: Path):
     done = in_lanes(tmp_path, *HOSTED, "--seeds", "3", "--name", "many", "-q")
     assert done.returncode == 0, done.stderr
     assert terminal.facts(tmp_path / "logs" / "many" / "seed_2")["lane"] == [0, 2]
-    again = terminal.forked("verify", "many/seed_2", "--replay", "4", cwd=tmp_path)
+    again = terminal.warm("verify", "many/seed_2", "--replay", "4", cwd=tmp_path)
     assert again.returncode == 0 and "4 lines" in again.stdout, again.stdout
 
 
@@ -208,10 +218,10 @@ def test_a_seed_that_fails_holds_up_no_other(tmp_path: Path):
 
 def test_a_seed_that_cannot_go_on_holds_up_no_other(folder: Path, tmp_path: Path):
     line = (*TRAIN, "--seeds", "2", "--name", "many")
-    assert terminal.forked(*line, "--time-limit", "0.001s", cwd=tmp_path).returncode == 0
+    assert terminal.warm(*line, "--time-limit", "0.001s", cwd=tmp_path).returncode == 0
     for path in (tmp_path / "logs" / "many" / "seed_0").glob("checkpoints/*.lerax"):
         path.write_bytes(b"nothing")
-    done = terminal.forked("resume", "many", "--progress", "off", cwd=tmp_path)
+    done = terminal.warm("resume", "many", "--progress", "off", cwd=tmp_path)
     assert done.returncode == 1 and "lerax: error: seed 0: " in done.stderr
     assert "Traceback" not in done.stderr
     check_same(tmp_path / "logs" / "many" / "seed_1", folder / "logs" / "solo1")
@@ -264,7 +274,7 @@ def test_commands_for_one_run_name_the_seeds(folder: Path):
 
 def test_a_branch_of_a_seed_is_a_run_beside_the_training(folder: Path, tmp_path: Path):
     shutil.copytree(folder / "logs" / "many", tmp_path / "logs" / "many")
-    done = terminal.forked("branch", "many/seed_1", "--steps", "+2048", "--progress", "off", cwd=tmp_path)
+    done = terminal.warm("branch", "many/seed_1", "--steps", "+2048", "--progress", "off", cwd=tmp_path)
     assert done.returncode == 0 and done.stdout == "logs/many-seed_1-branch\n", done.stderr
     assert "many-seed_1-branch" in runs.names_in(tmp_path / "logs")
 

@@ -131,7 +131,7 @@ def test_config_is_refused(tmp_path: Path, content: str, words: list[str]):
     """Exit 2 and where it is: line and column, or the dotted key."""
     config = tmp_path / "config.toml"
     config.write_text(content)
-    done = terminal.run("train", "CartPole-v1", "--config", "config.toml", cwd=tmp_path)
+    done = terminal.warm("train", "CartPole-v1", "--config", "config.toml", cwd=tmp_path)
     refuse(done, 2, words)
     assert list(tmp_path.iterdir()) == [config]
 
@@ -142,34 +142,34 @@ def test_config_is_refused(tmp_path: Path, content: str, words: list[str]):
 def test_config_that_cannot_be_read_is_refused(tmp_path: Path, path: str, words: list[str]):
     """Exit 2: a named input that is missing is a mistake in the command line."""
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
-    done = terminal.run("train", "--config", path, cwd=tmp_path)
+    done = terminal.warm("train", "--config", path, cwd=tmp_path)
     refuse(done, 2, ["--config", path, *words])
 
 
 def test_config_without_an_environment_is_refused(tmp_path: Path):
     """ENV may come from the config, but from somewhere it must come."""
     (tmp_path / "config.toml").write_text("steps = 512\n")
-    refuse(terminal.run("train", "--config", "config.toml", cwd=tmp_path), 2, ["ENV", "missing"])
+    refuse(terminal.warm("train", "--config", "config.toml", cwd=tmp_path), 2, ["ENV", "missing"])
 
 
 def test_environment_from_the_config_is_refused_there(tmp_path: Path):
     """The error names the place that the name came from."""
     (tmp_path / "config.toml").write_text("env = 'CarPole'\n")
-    done = terminal.run("train", "--config", "config.toml", cwd=tmp_path)
+    done = terminal.warm("train", "--config", "config.toml", cwd=tmp_path)
     refuse(done, 2, ["error: --config: env: unknown", "'CarPole'", "did you mean CartPole-v1"])
 
 
 def test_nul_in_a_name_is_refused(tmp_path: Path):
     """A name that no file can have is escaped in the error."""
     (tmp_path / "config.toml").write_text('env = "Cart\\u0000Pole"\n')
-    refuse(terminal.run("train", "--config", "config.toml", cwd=tmp_path), 2, ["ENV", "Cart\\x00Pole"])
+    refuse(terminal.warm("train", "--config", "config.toml", cwd=tmp_path), 2, ["ENV", "Cart\\x00Pole"])
 
 
 def test_options_count_before_the_config_the_preset_and_the_defaults(tmp_path: Path):
     """Each layer changes only what the layers above it leave open."""
     config = 'env = "CartPole-v1"\nseed = 5\nsteps = 512\n[algorithm]\ngamma = 0.5\nnum_epochs = 2\n'
     (tmp_path / "own.toml").write_text(config)
-    done = terminal.run(
+    done = terminal.warm(
         *("train", "--config", "own.toml", "--seed", "6", "--set", "gamma=0.98", "-q"), cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
@@ -183,7 +183,7 @@ def test_options_count_before_the_config_the_preset_and_the_defaults(tmp_path: P
 
 def test_preset_of_another_name_is_taken(tmp_path: Path):
     """A preset is named by its environment, in any case."""
-    done = terminal.run(
+    done = terminal.warm(
         *("train", "cartpole-v1", "--algo", "PPO", "--preset", "CARTPOLE-V1", "--steps", "512", "-q"),
         cwd=tmp_path,
     )

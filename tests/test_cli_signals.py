@@ -131,7 +131,7 @@ def test_second_signal_ends_at_once(tmp_path: Path):
 
 def test_signal_while_importing_crashes_nothing(tmp_path: Path):
     """P4: compiled modules are imported to their end; then the command ends, and there is no run."""
-    with terminal.started(*ENDLESS, cwd=tmp_path) as process:
+    with terminal.started(*ENDLESS, cwd=tmp_path, anew=True) as process:
         terminal.wait_for(lambda: "jaxlib" in Path(f"/proc/{process.pid}/maps").read_text(), process)
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=terminal.SECONDS)
@@ -246,7 +246,9 @@ def test_signal_while_evaluating_loses_nothing(tmp_path: Path):
 def test_signal_while_something_is_saved_leaves_all_of_it(tmp_path: Path, name: str):
     """The first checkpoint, the last one, and the policy; the first ends training after the chunk."""
     line = ("train", *terminal.BRIEF, "--name", "mine", "--progress", "off")
-    done = terminal.finish([sys.executable, "-c", SAVES, name, *line], tmp_path, {})
+    program = tmp_path / "saves.py"
+    program.write_text(SAVES)
+    done = terminal.script(program, tmp_path, name, *line, strict=False)
     assert (done.returncode, done.stdout) == (143, "logs/mine\n"), done.stderr
     run = tmp_path / "logs" / "mine"
     facts = terminal.facts(run)

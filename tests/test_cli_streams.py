@@ -142,7 +142,7 @@ def test_dashboard_that_was_asked_for_needs_a_terminal(tmp_path: Path):
 
 def test_lines_tell_every_phase(tmp_path: Path):
     """What a job's log shows: what is being done, the first numbers, and how it ended."""
-    done = terminal.run("train", *terminal.BRIEF, cwd=tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, cwd=tmp_path)
     lines = [line for line in done.stderr.splitlines() if line.startswith(("phase=", "step="))]
     pairs = [dict(pair.split("=") for pair in line.split()) for line in lines]
     assert [each.get("phase") for each in pairs] == [
@@ -155,14 +155,14 @@ def test_lines_tell_every_phase(tmp_path: Path):
 @pytest.mark.parametrize("quiet", ["-q", "--quiet"])
 def test_quiet_is_silent(tmp_path: Path, quiet: str):
     """Nothing but the path of the run."""
-    done = terminal.run("train", *terminal.BRIEF, quiet, cwd=tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, quiet, cwd=tmp_path)
     assert done.stderr == ""
     assert done.stdout == f"logs/{terminal.only_run(tmp_path / 'logs').name}\n"
 
 
 def test_summary_says_what_came_out(tmp_path: Path):
     """Algorithm, environment, seed, steps, return, the policy's file and how to repeat it."""
-    done = terminal.run("train", *terminal.BRIEF, "--progress", "off", cwd=tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, "--progress", "off", cwd=tmp_path)
     run = f"logs/{terminal.only_run(tmp_path / 'logs').name}"
     said = done.stderr
     assert "ppo on CartPole-v1, seed 1: finished after 2,048 steps" in said
@@ -174,14 +174,14 @@ def test_summary_says_what_came_out(tmp_path: Path):
 def test_steps_that_were_added_are_told(tmp_path: Path):
     """Steps are rounded up to whole iterations, and the summary says so."""
     arguments = ("CartPole-v1", "--preset", "none", "--steps", "1000", "--progress", "off")
-    done = terminal.run("train", *arguments, cwd=tmp_path)
+    done = terminal.warm("train", *arguments, cwd=tmp_path)
     assert "after 1,024 steps (24 " in done.stderr
 
 
 @pytest.mark.parametrize("command", LISTS)
 def test_list_is_a_table(tmp_path: Path, command: str):
     """One line for the head, one for each entry, its name first."""
-    done = terminal.run(command, cwd=tmp_path)
+    done = terminal.warm(command, cwd=tmp_path)
     head, *rows = done.stdout.splitlines()
     assert done.returncode == 0 and head.startswith("NAME")
     assert [row.split()[0] for row in rows] == list(getattr(registry, LISTS[command]))
@@ -190,7 +190,7 @@ def test_list_is_a_table(tmp_path: Path, command: str):
 @pytest.mark.parametrize("command", LISTS)
 def test_list_is_json(tmp_path: Path, command: str):
     """`--json`: one array, standard error silent."""
-    done = terminal.run(command, "--json", cwd=tmp_path)
+    done = terminal.warm(command, "--json", cwd=tmp_path)
     rows = json.loads(done.stdout)
     assert [row["name"] for row in rows] == list(getattr(registry, LISTS[command]))
     assert all(row["about"] for row in rows)
@@ -199,24 +199,24 @@ def test_list_is_json(tmp_path: Path, command: str):
 
 def test_list_of_settings_has_every_setting(tmp_path: Path):
     """`lerax list-algos ppo`: name, type, default and range, as a table and as JSON."""
-    told = json.loads(terminal.run("list-algos", "ppo", "--json", cwd=tmp_path).stdout)
+    told = json.loads(terminal.warm("list-algos", "ppo", "--json", cwd=tmp_path).stdout)
     assert told["gamma"]["default"] == 0.99 and told["gamma"]["type"] == "float"
     assert told["policy.hidden_sizes"]["default"] == [64, 64]
     assert told["clip_value_loss"]["allowed"] == "true or false"
     assert told["policy.log_std_init"]["allowed"] == "at least -20 and at most 20"
-    table = terminal.run("list-algos", "ppo", cwd=tmp_path).stdout.splitlines()
+    table = terminal.warm("list-algos", "ppo", cwd=tmp_path).stdout.splitlines()
     assert [row.split()[0] for row in table[1:]] == list(told)
 
 
 def test_ranges_are_shown_in_full(tmp_path: Path):
     """A limit can be typed as it is shown."""
-    done = terminal.run("list-algos", "ppo", cwd=tmp_path)
+    done = terminal.warm("list-algos", "ppo", cwd=tmp_path)
     assert "1048576" in done.stdout.replace(",", "").replace("_", "")
 
 
 def test_version(tmp_path: Path):
     """Name and version on one line."""
-    done = terminal.run("--version", cwd=tmp_path)
+    done = terminal.warm("--version", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"lerax {__version__}\n", "")
 
 

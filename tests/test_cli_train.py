@@ -128,7 +128,7 @@ def test_no_secret_is_written_or_shown(done: subprocess.CompletedProcess[str], r
 def test_config_repeats_the_run_bitwise(run: Path, folder: Path):
     """`lerax train --config RUN/config.toml`: the same parameters and metrics, but for the times."""
     config = f"logs/{run.name}/config.toml"
-    again = terminal.run("train", "--config", config, "--out", "again", "-q", cwd=folder)
+    again = terminal.warm("train", "--config", config, "--out", "again", "-q", cwd=folder)
     assert again.returncode == 0, again.stderr
     second = terminal.only_run(folder / "again")
     assert (second / "config.toml").read_bytes() == (run / "config.toml").read_bytes()
@@ -141,7 +141,7 @@ def test_config_repeats_the_run_bitwise(run: Path, folder: Path):
 def test_another_seed_is_another_run(run: Path, tmp_path: Path):
     """The seed decides: what repeats a run is not that all runs are equal."""
     config = str(run / "config.toml")
-    other = terminal.run("train", "--config", config, "--seed", "2", "--steps", "512", "-q", cwd=tmp_path)
+    other = terminal.warm("train", "--config", config, "--seed", "2", "--steps", "512", "-q", cwd=tmp_path)
     assert other.returncode == 0, other.stderr
     first = measured(terminal.only_run(tmp_path / "logs"))[0]
     assert first["step"] == 256 and first["train/loss"] != measured(run)[0]["train/loss"]
@@ -163,7 +163,7 @@ def test_config_holds_every_setting_and_nothing_of_the_place(run: Path):
 
 def test_json_is_one_object(tmp_path: Path):
     """`--json`: the outcome for programs instead of the path."""
-    done = terminal.run("train", *terminal.BRIEF, "--json", "--progress", "off", cwd=tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, "--json", "--progress", "off", cwd=tmp_path)
     outcome = json.loads(done.stdout)
     run = terminal.only_run(tmp_path / "logs")
     assert (tmp_path / outcome["run"]).samefile(run)
@@ -173,7 +173,7 @@ def test_json_is_one_object(tmp_path: Path):
 
 def test_every_option_is_tested(tmp_path: Path):
     """An option that `--help` shows stands in one of these files."""
-    text = terminal.run("train", "--help", cwd=tmp_path).stdout
+    text = terminal.warm("train", "--help", cwd=tmp_path).stdout
     shown = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", text, re.MULTILINE))
     assert {"--algo", "--steps", "--json"} <= shown
     files = sorted(Path(__file__).parent.glob("test_*.py"))

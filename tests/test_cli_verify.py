@@ -67,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (*LINE, *backends, "--name", "whole", "--steps", "1024"),
         ("resume", "whole", "--steps", "2048", "-q"),  # so that there is a checkpoint of 1024
     ):
-        assert (done := terminal.run(*line, cwd=folder)).returncode == 0, done.stderr
+        assert (done := terminal.warm(*line, cwd=folder)).returncode == 0, done.stderr
     frames = np.random.default_rng(0).integers(0, 255, (12, 32, 32, 3), np.uint8)
     write_video(folder / "logs" / "whole" / "videos" / "step-512.mp4", frames, 30)
     return folder
@@ -258,7 +258,7 @@ def test_the_first_array_that_differs_is_named(run: Path):
     """With how many of its numbers, by how much, and why that may be."""
     changed(run / "checkpoints" / "000000001024.lerax")
     replace(run / "metrics.jsonl", '"train/loss": ', '"train/loss": 1')
-    done = terminal.run("verify", "whole", "--replay", "2", "--from", "0", cwd=run.parent.parent)
+    done = terminal.warm("verify", "whole", "--replay", "2", "--from", "0", cwd=run.parent.parent)
     assert done.returncode == 1
     (line,) = re.findall(r"^wrong +replay  (.*)$", done.stdout, re.MULTILINE)
     assert re.search(r"checkpoint 1,024: \S*policy\S* differs in 1 of [\d,]+ numbers, by at most 0\.5", line)
@@ -295,18 +295,18 @@ def test_a_training_on_a_cpu_is_repeated_on_one(
     ids=" ".join,
 )
 def test_what_cannot_be_repeated_is_refused(folder: Path, options: list[str], words: list[str]):
-    done = terminal.run("verify", "whole", *options, cwd=folder)
+    done = terminal.warm("verify", "whole", *options, cwd=folder)
     assert done.returncode == 2
     assert all(word in done.stderr for word in words), done.stderr
 
 
 def test_the_operation_that_diverged_is_named(tmp_path: Path):
     """And the state before its iteration is kept, where who goes on with the run does not look."""
-    assert (done := terminal.run(*DIVERGING, cwd=tmp_path)).returncode == 1
+    assert (done := terminal.warm(*DIVERGING, cwd=tmp_path)).returncode == 1
     assert "next: lerax replay logs/diverged\n" in done.stderr
     path = tmp_path / "logs" / "diverged"
     assert saved(path) == [0] and terminal.facts(path)["diverged_at_iteration"] == 1
-    done = terminal.run("replay", "diverged", "--json", cwd=tmp_path)
+    done = terminal.warm("replay", "diverged", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     first = told["operations"][0]

@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run whose environment has wrappers."""
     folder = tmp_path_factory.mktemp("wrapped")
     words = (*terminal.BRIEF, "--backend", "tensorboard", *wraps(*CHOSEN))
-    done = terminal.run("train", *words, "-q", "--name", "first", cwd=folder)
+    done = terminal.warm("train", *words, "-q", "--name", "first", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -101,7 +101,7 @@ def test_the_policy_sees_what_the_wrappers_show(folder: Path):
 
 
 def test_a_config_repeats_it_bitwise(folder: Path):
-    done = terminal.run("train", "--config", "logs/first/config.toml", "-q", "--name", "again", cwd=folder)
+    done = terminal.warm("train", "--config", "logs/first/config.toml", "-q", "--name", "again", cwd=folder)
     assert done.returncode == 0, done.stderr
     runs = [folder / "logs" / name for name in ("first", "again")]
     assert len({(run / "config.toml").read_bytes() for run in runs}) == 1

@@ -91,8 +91,9 @@ def test_a_backend_that_exits_is_one_warning(algorithm, initial, expected, metho
 @pytest.mark.parametrize("method", METHODS)
 def test_a_backend_that_hangs_is_left_behind(algorithm, initial, expected, method, monkeypatch):
     """P5: after the given time, in the library as in the command."""
-    monkeypatch.setattr(Dispatcher, "open", functools.partialmethod(Dispatcher.open, timeout=1.0))
-    monkeypatch.setattr(run_log, "CLOSE_SECONDS", 1.0)
+    if method == "open":
+        monkeypatch.setattr(Dispatcher, "open", functools.partialmethod(Dispatcher.open, timeout=2.0))
+    monkeypatch.setattr(run_log, "CLOSE_SECONDS", 2.0)  # the sound backend beside it needs a moment
     released = threading.Event()
     try:
         with pytest.warns(RuntimeWarning) as caught:
@@ -150,7 +151,7 @@ def test_a_slow_backend_changes_no_number(algorithm, initial, expected):
 
 def test_faults_of_several_backends_are_a_warning_each(algorithm, initial, expected, monkeypatch):
     """Raising, hanging and failing to open, beside a sound one."""
-    monkeypatch.setattr(run_log, "CLOSE_SECONDS", 1.0)
+    monkeypatch.setattr(run_log, "CLOSE_SECONDS", 2.0)
     released, sound = threading.Event(), MemoryBackend()
     faults = {
         "Raising": ("log_scalars", broken),

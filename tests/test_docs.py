@@ -26,13 +26,15 @@ PAGES = [page for page in sorted(DOCS.glob("*.md")) if page not in APART and "``
 def play(page: Path, folder: Path) -> dict:
     """Runs the blocks of a page in order in a folder, of those in shell the lines with `lerax`."""
     names: dict = {}
+    text = page.read_text("utf-8")
+    lerax = terminal.run if "--devices" in text else terminal.warm  # as many as are made at the beginning
     with contextlib.chdir(folder):
-        for language, code in BLOCK.findall(page.read_text("utf-8")):
+        for language, code in BLOCK.findall(text):
             if language == "py":
                 exec(compile(code, page.name, "exec"), names)
                 continue
             for line in re.findall(r"^lerax (.*)", code, re.M):
-                done = terminal.run(*shlex.split(line, comments=True), cwd=folder)
+                done = lerax(*shlex.split(line, comments=True), cwd=folder)
                 assert done.returncode == 0, done.stderr
     return names
 

@@ -84,7 +84,7 @@ TRAINED = {
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_program_ends_with_the_parameters_of_the_run(name: str, tmp_path: Path):
-    trained = terminal.run("train", *TRAINED[name], "--backend", "csv", "--name", name, "-q", cwd=tmp_path)
+    trained = terminal.warm("train", *TRAINED[name], "--backend", "csv", "--name", name, "-q", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     done = lerax("eject", name, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "train.py\n")

@@ -82,7 +82,7 @@ def kill(run: Path, command: tuple[str, ...], phase: str, chance: random.Random)
             os.kill(pid, signal.SIGKILL)
 
     if phase == "import":
-        with terminal.started(terminal.LERAX, *command, cwd=cwd, **CHANGES) as process:
+        with terminal.started(terminal.LERAX, *command, cwd=cwd, anew=True, **CHANGES) as process:
             meanwhile(process.pid)
             code = process.wait()
     else:

@@ -104,12 +104,12 @@ def test_a_run_that_goes_on_keeps_commits_and_not_every_diff(tmp_path: Path):
 def test_a_training_says_where_it_began(folder: Path):
     """And `lerax runs show` how much was changed, not all of it."""
     (folder / "task.py").write_text("speed = 2\n")
-    done = terminal.run("train", *terminal.BRIEF, "-q", "--name", "mine", cwd=folder)
+    done = terminal.warm("train", *terminal.BRIEF, "-q", "--name", "mine", cwd=folder)
     assert done.returncode == 0, done.stderr
     facts = json.loads((folder / "logs/mine/run.json").read_text())
     assert facts["git"]["commit"] == git(folder, "rev-parse", "HEAD").strip()
     assert facts["git"]["diff"] == git(folder, "diff", "HEAD")
     assert facts["machine"]["cores"] == os.cpu_count()
-    shown = terminal.run("runs", "show", "mine", cwd=folder).stdout
+    shown = terminal.warm("runs", "show", "mine", cwd=folder).stdout
     lines = len(facts["git"]["diff"].splitlines())
     assert f"dirty true, diff {lines} lines" in shown and "speed" not in shown

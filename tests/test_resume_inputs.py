@@ -17,7 +17,7 @@ TRAIN = ("train", "CartPole-v1", "--preset", "none", "--steps", "20480", "--seed
 def paused(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has not come to its end."""
     folder = tmp_path_factory.mktemp("paused")
-    done = terminal.run(*TRAIN, "--name", "mine", "--time-limit", "0.001s", cwd=folder)
+    done = terminal.warm(*TRAIN, "--name", "mine", "--time-limit", "0.001s", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "logs" / "mine"
 
@@ -153,7 +153,7 @@ def test_a_run_goes_on_without_its_run_json(run: Path, what: str):
     before = terminal.records(run)
     LOST[what](run)
     again = ("train", "--name", "mine", "--resume", "auto") if what == "empty" else ("resume", "mine")
-    done = terminal.run(*again, "--time-limit", "0.001s", "--progress", "off", cwd=run.parent.parent)
+    done = terminal.warm(*again, "--time-limit", "0.001s", "--progress", "off", cwd=run.parent.parent)
     assert (done.returncode, done.stdout) == (0, "logs/mine\n"), done.stderr
     (warning,) = [line for line in done.stderr.splitlines() if "warning" in line]
     assert "logs/mine: run.json " in warning and "goes on from its config.toml and checkpoints" in warning

@@ -19,7 +19,7 @@ def test_each_command_is_printed_by_the_one_before(tmp_path: Path):
         if not command.startswith("train"):
             other = f"{command.rpartition(' ')[0]} OTHER"  # the first of two cannot know the second
             assert f"lerax {command}\n" in said or f"lerax {other}\n" in said
-        done = terminal.run(*shlex.split(command), cwd=tmp_path)
+        done = terminal.warm(*shlex.split(command), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         said += done.stderr
     assert (tmp_path / "report.html").stat().st_size < 10e6

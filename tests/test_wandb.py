@@ -498,9 +498,10 @@ def is_gone(pid):
 )
 def test_training_outlives_wandbs_processes(tmp_path, whom, signal, bulk):
     """P1, P5: exit 0, one warning, and nothing is left, whatever has happened to them."""
-    arguments = (*terminal.BRIEF, "-q", "--backend", "wandb")
-    command = [sys.executable, "-c", FAULTY, whom, str(signal), str(bulk), "train", *arguments]
-    done = terminal.finish(command, tmp_path, {"WANDB_MODE": "offline"})
+    program = tmp_path / "faulty.py"
+    program.write_text(FAULTY)
+    arguments = (whom, str(signal), str(bulk), "train", *terminal.BRIEF, "-q", "--backend", "wandb")
+    done = terminal.script(program, tmp_path, *arguments, strict=False, WANDB_MODE="offline")
     run = terminal.only_run(tmp_path / "logs")
     assert (done.returncode, done.stdout) == (0, f"logs/{run.name}\n"), done.stderr
     (line,) = done.stderr.splitlines()
