@@ -29,7 +29,7 @@ def parameters(run: Path) -> list[np.ndarray]:
 
 def test_training_that_diverges_ends_with_the_last_good_policy(tmp_path: Path):
     """P10: exit 1, the run says so, and the saved policy holds numbers."""
-    done = terminal.run("train", *DIVERGING, cwd=tmp_path)
+    done = terminal.warm("train", *DIVERGING, cwd=tmp_path)
     run = terminal.only_run(tmp_path / "logs")
     assert done.returncode == 1
     assert done.stdout == f"logs/{run.name}\n"
@@ -45,7 +45,7 @@ def test_training_that_diverges_ends_with_the_last_good_policy(tmp_path: Path):
 @pytest.mark.parametrize("choice", ["warn", "off"])
 def test_training_goes_on_with_what_is_not_finite_when_told_to(tmp_path: Path, choice: str):
     """P10: `--nan warn` says which values, `--nan off` says nothing; both exit with 0."""
-    done = terminal.run("train", *DIVERGING, "--nan", choice, "-q", cwd=tmp_path)
+    done = terminal.warm("train", *DIVERGING, "--nan", choice, "-q", cwd=tmp_path)
     run = terminal.only_run(tmp_path / "logs")
     assert done.returncode == 0, done.stderr
     assert terminal.facts(run)["status"] == "finished"
@@ -112,7 +112,7 @@ def test_disk_that_fills_up_while_training_costs_no_policy(tmp_path: Path, kib: 
     """What is lost and where is said, exit 1; policy and run.json have room, tables hold whole lines."""
     with small_disk(tmp_path / "disk", kib) as disk:
         arguments = ("CartPole-v1", "--preset", "none", "--steps", "40000", *backends, "--name", "mine", "-q")
-        done = terminal.run("train", *arguments, "--out", "disk", cwd=tmp_path)
+        done = terminal.warm("train", *arguments, "--out", "disk", cwd=tmp_path)
         assert (done.returncode, done.stdout) == (1, "disk/mine\n"), done.stderr
         run = disk / "mine"
         *warned, last = done.stderr.splitlines()
@@ -137,7 +137,7 @@ def test_disk_that_fills_up_while_training_costs_no_policy(tmp_path: Path, kib: 
 def test_too_little_room_for_the_policy_is_refused_at_the_beginning(tmp_path: Path):
     """With the figures, before anything is compiled; nothing is left. A limit of files' sizes is no other."""
     with small_disk(tmp_path / "disk", 48):
-        done = terminal.run("train", *terminal.BRIEF, "--out", "disk", cwd=tmp_path)
+        done = terminal.warm("train", *terminal.BRIEF, "--out", "disk", cwd=tmp_path)
         assert not list((tmp_path / "disk").iterdir())
     error = "lerax: error: --out: cannot be written (got 'disk'): No space left on device; "
     assert (done.returncode, done.stdout) == (1, "")

@@ -177,7 +177,7 @@ def test_a_wrong_number_is_refused(tmp_path: Path):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs alike, one of which was traced; what the commands said is beside them."""
     folder = tmp_path_factory.mktemp("profile")
-    one = terminal.run(*SHORT, "--name", "plain", cwd=folder)
+    one = terminal.warm(*SHORT, "--name", "plain", cwd=folder)
     two = terminal.run(*SHORT, "--name", "traced", "--profile", cwd=folder)
     assert (one.returncode, two.returncode) == (0, 0), two.stderr
     (folder / "said").write_text(two.stderr)
