@@ -247,7 +247,7 @@ def test_settings_stay_with_what_their_table_names(tmp_path: Path):
 def test_a_run_repeats_with_its_environments_settings(tmp_path: Path):
     """And is shown in it: its policy's file says what it was, too."""
     chosen = ("--set", "env.max_episode_steps=20", "--set", "env.sutton_barto_reward=true")
-    first = terminal.run("train", *terminal.BRIEF, *chosen, "-q", "--name", "first", cwd=tmp_path)
+    first = terminal.warm("train", *terminal.BRIEF, *chosen, "-q", "--name", "first", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     config = "logs/first/config.toml"
     resolved = tomllib.loads((tmp_path / config).read_text())
@@ -256,21 +256,21 @@ def test_a_run_repeats_with_its_environments_settings(tmp_path: Path):
         "max_episode_steps": 20,
         "sutton_barto_reward": True,
     }
-    assert terminal.run("train", "--config", config, "-q", "--name", "second", cwd=tmp_path).returncode == 0
+    assert terminal.warm("train", "--config", config, "-q", "--name", "second", cwd=tmp_path).returncode == 0
     runs = [tmp_path / "logs" / name for name in ("first", "second")]
     assert len({(run / "config.toml").read_bytes() for run in runs}) == 1
     losses = [[record["train/loss"] for record in terminal.records(run)] for run in runs]
     assert losses[0] == losses[1]
     for shown in ("logs/first", "logs/first/policy.eqx"):
         words = ("--policy", "random") if shown == "logs/first" else ()
-        done = terminal.run(
+        done = terminal.warm(
             "record-video", shown, *words, "--json", "-o", "v.gif", "--overwrite", cwd=tmp_path
         )
         assert json.loads(done.stdout)["episodes"][0]["length"] <= 20
 
 
 def test_a_model_that_is_not_there_is_refused(tmp_path: Path):
-    done = terminal.run("train", "Hopper-v5", "--set", "env.xml_file=nowhere.xml", "-q", cwd=tmp_path)
+    done = terminal.warm("train", "Hopper-v5", "--set", "env.xml_file=nowhere.xml", "-q", cwd=tmp_path)
     refuse(done, 2, ["nowhere.xml", "xml_file: not found", "hopper.xml"])
 
 
