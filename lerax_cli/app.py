@@ -15,7 +15,7 @@ from lerax.ending import end_at_once
 
 from . import distributed
 from .parsing import Answer, Group
-from .report import Failure, Interrupted, hold_streams, lost_result, result, say, short
+from .report import Failure, Interrupted, Warnings, hold_streams, lost_result, result, say, short
 from .signals import interrupt
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ def root(
     ] = False,
 ) -> None:
     """Reinforcement learning on JAX: train, watch and record from the command line."""
+    Warnings().install()  # commands that count them have their own
 
 
 def main() -> None:

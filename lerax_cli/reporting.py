@@ -11,7 +11,7 @@ from lerax.runs import CONFIG, Run
 
 from . import forms, naming, words
 from .compare import NAMED, By, Runs, named_again
-from .report import BadInput, Failure, Warnings, entry, result, say
+from .report import BadInput, Failure, entry, result, say
 from .values import Out, Overwrite, check_free
 
 NAMES = {"y": "--y", "by": "--by", "output": "-o"}  # of what is refused
@@ -43,7 +43,6 @@ def report(
     from lerax.report import contents, write_report
     from lerax.study.groups import contestants
 
-    Warnings().install()
     try:
         groups, left_out = contestants(runs, out, by or [])
         path = _place(output, overwrite)

@@ -110,7 +110,9 @@ def test_a_terminal_picture_fits(folder: Path, monkeypatch, width: int, height: 
     drawn = "\n".join(lines[1:])
     assert "high (4 seeds)" in drawn and "low (4 seeds)" in drawn and drawn.count("o") > 20
     assert sum(0x2800 < ord(letter) <= 0x28FF for letter in drawn) > 15
-    assert lines[-2].startswith("high: ") and lines[-1].endswith(" at the end")
+    assert "return of training episodes of" in lines[0]
+    marks = [line.partition(" ")[0] for line in lines if re.match(r"\S (high|low): ", line)]
+    assert marks == ["\u28ff", "o"] and lines[-1].endswith("the end")
     assert done.stderr == "next        lerax plot high low -o curves.png\n"
 
 
@@ -123,6 +125,49 @@ def test_each_environment_has_a_panel_in_the_terminal(folder: Path):
         "return of training episodes of Pendulum-v1",
     ]
     assert "pole on Pendulum-v1: -150 at the end" in done.stdout
+
+
+@needs_plotext
+def test_no_number_is_cut_in_a_narrow_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    group(tmp_path / "logs", "a_name_of_some_letters", [1.0] * 4)
+    for seed in range(4):
+        log(tmp_path / "logs" / "a_name_of_some_letters" / f"seed_{seed}", [-1.234e-5 * (1 + seed / 99)])
+    done = lerax("plot", "a_name_of_some_letters", "--title", "Words of a title " * 3, cwd=tmp_path)
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 40 and done.stdout.startswith("Words of a title Words")
+    head = " ".join(lines[2:4]).split()
+    assert head == "return of training episodes of CartPole-v1".split()
+    ends = " ".join(" ".join(lines[-2:]).split())
+    assert re.fullmatch(
+        r"\S a_name_of_some_letters: -1\.253e-05, -1\.2\d\de-05 to -1\.2\d\de-05 at the end", ends
+    )
+
+
+@needs_matplotlib
+def test_names_that_begin_with_a_line_and_points_alone_are_drawn(tmp_path: Path):
+    """matplotlib's legend passes over such names, and a band of one point has no width."""
+    from lerax.study import picture
+    from lerax.study.curves import Curve, Curves
+
+    one, line = (lambda *values: np.array(values)), "CartPole-v1"
+    curve = Curve("_mine", 5, one(1.0), one(2.0), one(1.0), one(3.0), one(5))
+    kept = dict(picture.SETTINGS)
+    picture.SETTINGS["svg.fonttype"] = "none"
+    try:
+        text = picture.drawn(Curves("episode/return", "steps", {line: [curve]}, 0.0, []), "svg").decode()
+    finally:
+        picture.SETTINGS.clear()
+        picture.SETTINGS.update(kept)
+    assert "_mine (5 seeds)" in text and "LineCollection" in text
+
+
+@needs_matplotlib
+def test_what_python_warns_of_is_a_line(tmp_path: Path):
+    log(trained(tmp_path / "logs", "run"), [1.0, 2.0])
+    done = lerax("plot", "run", "--title", "\U0001f680", "-o", "a.png", cwd=tmp_path)
+    (line,) = [line for line in done.stderr.splitlines() if "lyph" in line]
+    assert line.startswith("lerax: warning: Glyph 128640 ") and done.returncode == 0
 
 
 @needs_plotext
@@ -141,7 +186,9 @@ def test_a_terminal_has_colours_unless_it_should_not(folder: Path, colored: bool
 
 
 @needs_plotext
-@pytest.mark.parametrize("values", [[1.0], [2.0, 2.0], [1e300, -1e300], [0.0, 1e-300]])
+@pytest.mark.parametrize(
+    "values", [[1.0], [2.0, 2.0], [1e300, -1e300], [1.7e308, -1.7e308, 1.0], [0.0, 1e-300]]
+)
 def test_strange_values_are_drawn(tmp_path: Path, values: list[float]):
     log(trained(tmp_path / "logs", "run\x1b[31m" if len(values) == 1 else "run"), values)
     (name,) = (path.name for path in (tmp_path / "logs").iterdir())

@@ -188,6 +188,27 @@ def test_what_is_damaged_is_left_out_and_said(folder: Path):
         drawn(folder, "five", "two")
 
 
+def test_a_group_whose_runs_share_no_point_is_left_out(folder: Path):
+    """As where each logs one evaluation, at a step of its own."""
+    for seed in range(3):
+        log(trained(folder, f"one-{seed}", seed=seed), [1.0], every=100 + seed, tag="eval/return")
+    names = [f"one-{seed}" for seed in range(3)]
+    log(folder / "five" / "seed_0", [3.0], tag="eval/return")
+    line = "one-0 and 2 more is left out: there is no step at which half of its 3 runs have eval/return"
+    with pytest.raises(SettingError, match="nothing of it is left") as refused:
+        drawn(folder, *names, tag="eval/return")
+    assert "there is no step at which half of its 3 runs have eval/return" in str(refused.value)
+    found = drawn(folder, *names, "five", tag="eval/return")
+    assert [curve.name for curve in found.panels["CartPole-v1"]] == ["five"]
+    assert found.problems[-1].endswith(line.partition(" is ")[2])
+
+
+def test_numbers_that_cannot_be_summed_are_left_out(tmp_path: Path):
+    log(trained(tmp_path, "run"), [1.7e308, 1.0, -1.7e308])
+    (curve,) = drawn(tmp_path, "run").panels["CartPole-v1"]
+    assert curve.value.tolist() == [1.0]
+
+
 def test_the_line_that_a_living_run_writes_is_no_damage(tmp_path: Path):
     path = trained(tmp_path, "lives", status="running")
     log(path, [1.0, 2.0])
@@ -238,3 +259,5 @@ def test_words_and_numbers_at_axes():
     assert ticks(3.0, 60_160.0, 5) == [20_000.0, 40_000.0, 60_000.0]
     assert ticks(-0.31, 0.52, 4) == [0.0, 0.5] and ticks(-0.31, 0.52, 8) == [-0.2, 0.0, 0.2, 0.4]
     assert ticks(5.0, 5.0, 4) == [5.0]
+    assert Axis.texts([-1195.87, -1195.86]) == ["-1.19587k", "-1.19586k"]
+    assert Axis.texts([-1195.87]) == ["-1.196k"]

@@ -1,6 +1,7 @@
 """What stands at the axes of curves."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .curves import STEPS, Curves
@@ -29,12 +30,17 @@ class Axis(NamedTuple):
     unit: float
 
     @staticmethod
-    def text(value: float) -> str:
+    def text(value: float, digits: int = 6) -> str:
         """A number at the axis, in a few letters: `20k`."""
         for size, letter in LARGE:
             if abs(value) >= size:
-                return f"{value / size:.6g}{letter}"
-        return f"{value:.6g}"
+                return f"{value / size:.{digits}g}{letter}"
+        return f"{value:.{digits}g}"
+
+    @staticmethod
+    def texts(at: Sequence[float]) -> list[str]:
+        """Numbers at the axis; of one by itself, which is no round one, not all digits."""
+        return [Axis.text(value, 6 if len(at) > 1 else 4) for value in at]
 
 
 def axis_of(curves: Curves) -> Axis:

@@ -82,7 +82,9 @@ def _kind(runs: Sequence[Run], problems: list[str]) -> tuple[str, dict[Any, floa
     }
     for kind, way in ways.items():
         scores = {run.path: way(run) for run in runs}
-        found[kind] = {path: one for path, one in scores.items() if one is not None}
+        found[kind] = {
+            path: one for path, one in scores.items() if one is not None and abs(one) <= statistics.LARGEST
+        }
         if len(found[kind]) == len(runs):
             break
     kind = max(found, key=lambda kind: len(found[kind]))  # of as many, the better
@@ -91,7 +93,8 @@ def _kind(runs: Sequence[Run], problems: list[str]) -> tuple[str, dict[Any, floa
         problems.append(f"scores are the last episodes' returns: no evaluation of {_some(without)}")
     for run in runs:
         if run.path not in found[kind]:
-            problems.append(f"{run.name} is left out: it has no score ({run.problem or run.status})")
+            why = f"no score within {statistics.LARGEST:g}" if ways[kind](run) is not None else "no score"
+            problems.append(f"{run.name} is left out: it has {why} ({run.problem or run.status})")
     return kind, found[kind]
 
 

@@ -12,7 +12,7 @@ from lerax.names import hint
 from lerax.runs import LIVES, METRICS, Metrics, Run
 
 from .groups import Group, named
-from .statistics import interval, iqm
+from .statistics import LARGEST, interval, iqm
 
 TAGS = ("episode/return", "eval/return")  # what is drawn where nothing is said: the first that is there
 ELAPSED = "time/elapsed"
@@ -69,7 +69,7 @@ class Curves:
         axis: `steps` or `time`.
         panels: The curves on each environment; `EVERY_ENV` where all are in one.
         window: The width of what a point is the mean of, in steps or seconds; 0 for no smoothing.
-        problems: A line for each run, or part of it, that is left out.
+        problems: A line for each run, part of it, or group that is left out.
     """
 
     tag: str
@@ -166,11 +166,20 @@ def curves(
         raise SettingError("y", tag, wrong="nothing of it is left", hint="; ".join(problems))
     longest = max(points[0, -1] for panel in of.values() for _, some in panel for points in some)
     window = 0.0 if smooth is None else smooth.width * (longest if smooth.relative else 1.0)
-    panels = {}
+    panels: dict[str, list[Curve]] = {}
     for env, panel in of.items():
         apart = () if env == EVERY_ENV else ("env",)
         names = [one.name for one in named([one for one, _ in panel], by, apart=apart)]
-        panels[env] = [_curve(name, some, window, axis) for name, (_, some) in zip(names, panel, strict=True)]
+        for name, (_, some) in zip(names, panel, strict=True):
+            if (curve := _curve(name, some, window, axis)) is not None:
+                panels.setdefault(env, []).append(curve)
+            else:
+                unit = "step" if axis == STEPS else "time"
+                which = f"{name} on {env}" if len(of) > 1 else name
+                why = f"there is no {unit} at which half of its {len(some)} runs have {tag}"
+                problems.append(f"{which} is left out: {why}")
+    if not panels:
+        raise SettingError("y", tag, wrong="nothing of it is left", hint="; ".join(problems))
     return Curves(tag, axis, panels, window, problems)
 
 
@@ -196,7 +205,7 @@ def _points(
     nothing = np.full(len(rows.steps), np.nan)
     x = rows.steps.astype(float) if axis == STEPS else rows.get(ELAPSED, nothing)
     points = np.stack([x, rows.get(tag, nothing)])
-    points = points[:, np.isfinite(points).all(axis=0)]
+    points = points[:, (np.abs(points) <= LARGEST).all(axis=0)]
     if not points.size:
         what = tag if tag not in rows or axis == STEPS else f"{tag} with {ELAPSED}"
         problems.append(f"{run.name} is left out: it has no {what}")
@@ -204,14 +213,16 @@ def _points(
     return points[:, np.argsort(points[0], kind="stable")]
 
 
-def _curve(name: str, some: Sequence[np.ndarray], window: float, axis: str) -> Curve:
-    """The line and band of the points of some runs."""
+def _curve(name: str, some: Sequence[np.ndarray], window: float, axis: str) -> Curve | None:
+    """The line and band of the points of some runs; None where no place is shared by enough of them."""
     some = [smoothed(points, window) for points in some] if window else some
     x = _grid(some)
     after = (lambda y: y[-1]) if axis == TIME else (lambda y: np.nan)
     on_grid = np.stack([np.interp(x, *xy, left=np.nan, right=after(xy[1])) for xy in some], axis=-1)
     there = np.isfinite(on_grid)
     enough = there.sum(axis=-1) * 2 >= len(some)
+    if not enough.any():
+        return None
     x, on_grid, there = x[enough], on_grid[enough], there[enough]
     value, low, high = (np.full(len(x), np.nan) for _ in range(3))
     for who in np.unique(there, axis=0):  # the same runs along a part of the axis are drawn together

@@ -114,13 +114,14 @@ def _panel(axes: Any, panel: list[Curve], x: Axis, names: list[str], dark: bool)
     colors = matplotlib.color_sequences["petroff10"]
     if dark:  # the deep ones would be hard to see
         colors = [tuple(1 - BRIGHTER * (1 - part) for part in to_rgb(color)) for color in colors]
+    lines = []
     for curve in panel:
         place = names.index(curve.name)
         color, dash = colors[place % COLORS], DASHES[place // COLORS % len(DASHES)]
         at = curve.x / x.unit
         mark = {"marker": "o"} if len(at) == 1 else {}
         seeds = f"{curve.runs} seed{'s' * (curve.runs > 1)}"
-        axes.plot(
+        lines += axes.plot(
             at,
             curve.value,
             color=color,
@@ -129,11 +130,14 @@ def _panel(axes: Any, panel: list[Curve], x: Axis, names: list[str], dark: bool)
             label=f"{plain(curve.name)} ({seeds})",
             **mark,
         )
-        if np.isfinite(curve.low).any():
+        if (known := np.isfinite(curve.low)).any():
             axes.fill_between(at, curve.low, curve.high, color=color, alpha=0.2, linewidth=0)
+            alone = known & ~np.append(known[1:], False) & ~np.append(False, known[:-1])
+            axes.vlines(at[alone], curve.low[alone], curve.high[alone], color=color, linewidth=2)
     axes.xaxis.set_major_formatter(lambda value, _: x.text(value))
     axes.grid(linewidth=0.5, color=GRID[dark])
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.01)
-    axes.legend(frameon=False, fontsize="medium")
+    labels = [line.get_label() for line in lines]  # said, since it passes over those that begin with _
+    axes.legend(lines, labels, frameon=False, fontsize="medium")

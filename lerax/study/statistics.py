@@ -22,6 +22,7 @@ CONFIDENCE = 0.95
 REPETITIONS = 10_000
 SIGNIFICANCE, POWER = 0.05, 0.8
 MOST_RUNS = 10_000  # that are thought of
+LARGEST = 1e300  # of numbers that can still be summed and told apart
 BLOCK = 2**22  # numbers that are resampled at once
 
 

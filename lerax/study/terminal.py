@@ -7,6 +7,7 @@ from .axis import Axis, axis_of, label_of, plain, ticks
 from .curves import EVERY_ENV, Curve, Curves
 
 MARKERS = ("braille", "o", "x", "+", "*", "#", "s", "v")  # of lines without colours
+DOTS = "\u28ff"  # what the first shows as
 COLORS = ("blue+", "orange+", "green+", "red+", "magenta+", "cyan+", "gray+", "yellow")
 LEAST = 10  # lines of a panel: what is more than the terminal has goes over its edge
 NARROWEST = 40
@@ -17,7 +18,7 @@ def draw(curves: Curves, width: int, height: int, *, colored: bool, title: str =
     """Curves as lines of text: a panel for each environment, one below the other.
 
     Bands are not drawn, since lines could not be told from them: where each line ends stands below, with its
-    interval.
+    interval, and with what it is drawn of, because in a narrow terminal a panel has no room to say it.
 
     Args:
         curves: The curves.
@@ -29,15 +30,16 @@ def draw(curves: Curves, width: int, height: int, *, colored: bool, title: str =
     import plotext
 
     width = max(width, NARROWEST)
-    below = [*textwrap.wrap(curves.caption("intervals"), width), *_ends(curves, width)]
-    above = [title] if title else []
-    room = max((height - len(below) - len(above)) // len(curves.panels), LEAST)
     names = list(dict.fromkeys(curve.name for panel in curves.panels.values() for curve in panel))
+    below = [*_wrapped(curves.caption("intervals"), width), *_ends(plotext, curves, names, width, colored)]
+    above = _wrapped(title, width)
+    room = max((height - len(below) - len(above)) // len(curves.panels), LEAST)
     x = axis_of(curves)
     drawn = []
     for env, panel in curves.panels.items():
         head = " of ".join(filter(None, (label_of(curves.tag), env if env != EVERY_ENV else "")))
-        drawn += _panel(plotext, panel, x, head, names, width, room, colored)
+        heads = [line.center(width).rstrip() for line in _wrapped(head, width)]
+        drawn += [*heads, *_panel(plotext, panel, x, names, width, room - len(heads), colored)]
     return "\n".join([*above, *drawn, *below])
 
 
@@ -45,7 +47,6 @@ def _panel(
     plotext: Any,
     panel: list[Curve],
     x: Axis,
-    head: str,
     names: list[str],
     width: int,
     height: int,
@@ -64,18 +65,17 @@ def _panel(
     low = min(float(curve.x[0]) for curve in panel) / x.unit
     high = max(float(curve.x[-1]) for curve in panel) / x.unit
     at = ticks(low, high, TICKS)
-    plotext.xticks(at, [*map(x.text, at)])
+    plotext.xticks(at, x.texts(at))
     values = [value for curve in panel for value in (float(curve.value.min()), float(curve.value.max()))]
     at = ticks(min(values), max(values), height // 3)
-    plotext.yticks(at, [*map(x.text, at)])
-    plotext.title(plain(head))
+    plotext.yticks(at, x.texts(at))
     plotext.xlabel(x.label)
     text = plotext.build()
     plotext.clear_figure()
     return (text if colored else plotext.uncolorize(text)).rstrip("\n").split("\n")
 
 
-def _ends(curves: Curves, width: int) -> list[str]:
+def _ends(plotext: Any, curves: Curves, names: list[str], width: int, colored: bool) -> list[str]:
     """Where each line ends, with the interval there."""
     lines = []
     for env, panel in curves.panels.items():
@@ -83,5 +83,15 @@ def _ends(curves: Curves, width: int) -> list[str]:
             low, high = curve.low[-1], curve.high[-1]
             band = f", {low:.4g} to {high:.4g}" if low == low else ""
             where = f" on {env}" if env != EVERY_ENV and len(curves.panels) > 1 else ""
-            lines.append(f"{plain(curve.name)}{where}: {curve.value[-1]:.4g}{band} at the end"[:width])
+            place = names.index(curve.name)
+            mark = MARKERS[place % len(MARKERS)] if place % len(MARKERS) and not colored else DOTS
+            text = f"{curve.name}{where}: {curve.value[-1]:.4g}{band} at the end"
+            first, *more = _wrapped(text, width - len(mark) - 1)
+            mark = plotext.colorize(mark, COLORS[place % len(COLORS)]) if colored else mark
+            lines += [f"{mark} {first}", *(f"  {line}" for line in more)]
     return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """A text in lines, none of which ends within a number."""
+    return textwrap.wrap(plain(text), width, break_on_hyphens=False)
