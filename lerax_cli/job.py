@@ -258,6 +258,8 @@ class Job:
 
     def _train(self, logger: LoggingCallback, begun: Begun | None) -> dict[str, Any]:
         seconds = 0.0 if begun is None else begun.seconds
+        trained = time.monotonic() - self.signals.compiled  # one clock for all seeds, whoever compiles
+        logger.count_from(trained)
         saver = self._saver(logger, seconds)
         self.profile = ProfileCallback(self.path / PROFILE) if self._profiles else None
         control, *others = self._watching(self.plan.nan, saver)
@@ -267,7 +269,6 @@ class Job:
             state, evaluation_key = self.parts.initial_state()
         else:
             state, evaluation_key = begun.state, keys(self.plan.seed)[2]
-        trained = time.monotonic()
         fault = None
         try:
             state = self.parts.algorithm.run(state, self.plan.steps, callback=[logger, control, *others])

@@ -26,7 +26,7 @@ from .continued import Continued
 from .job import Job
 from .parts import Parts
 from .report import Failure, Interrupted
-from .signals import SeedSignals, Signals
+from .signals import Compiling, SeedSignals, Signals
 from .summary import summarize_seeds
 
 OF_THE_END = ("evaluation", "solved", "seconds_training")  # in run.json
@@ -79,7 +79,7 @@ class SideBySide:
         self._group, self._until, self._device, self._began = group, until, device, began
         self._workers = self._at_a_time(lanes := len(self.seeds) > 1 and in_lanes(device, parts.env))
         self._lanes = Lanes(self._workers) if lanes else None
-        self._compiling, self._counting, self._started = threading.Lock(), threading.Lock(), 0
+        self._compiling, self._counting, self._started = Compiling(), threading.Lock(), 0
         self._prune, self._at = prune, at
         self.path = at or (going_on.folder if going_on is not None else out)
         self.jobs: dict[int, Job] = {}

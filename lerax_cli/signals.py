@@ -57,12 +57,14 @@ class Signals:
         phase: What is being done, as far as it says when that will end.
         at_once: What the second one does before it ends the process.
         save: What SIGUSR1 does, on the main thread.
+        compiled: Seconds that others have compiled for this training, as for one of several.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.received: int | None = None
         self.raising = True
         self.phase = "importing"
+        self.compiled = 0.0
         self.at_once: Callable[[], None] = lambda: None
         self.save: Callable[[], None] = lambda: None
         self.quiet = quiet
@@ -163,6 +165,28 @@ class Signals:
         end_at_once(128 + number)
 
 
+class Compiling:
+    """The lock of what compiles for several trainings.
+
+    Attributes:
+        seconds: How long it took the first one; 0 while nobody has.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._lock, self._began = threading.Lock(), 0.0
+
+    def begin(self) -> None:
+        """Waits until nobody else does."""
+        self._lock.acquire()
+        self._began = time.monotonic()
+
+    def end(self) -> None:
+        """Lets others do so, who find it done."""
+        self.seconds = self.seconds or time.monotonic() - self._began
+        self._lock.release()
+
+
 class SeedSignals:
     """The command's signals for one of several trainings.
 
@@ -172,14 +196,21 @@ class SeedSignals:
     Args:
         signals: The command's.
         compiling: Held by whoever compiles.
+
+    Attributes:
+        compiled: Seconds that others have compiled for this one before it begins.
     """
 
     raising = False
 
-    def __init__(self, signals: Signals, compiling: threading.Lock):
+    def __init__(self, signals: Signals, compiling: Compiling):
         self._signals, self._compiling, self._holds = signals, compiling, False
         self.at_once: Callable[[], None] = lambda: None
         self.save: Callable[[], None] = lambda: None
+
+    @property
+    def compiled(self) -> float:
+        return self._compiling.seconds
 
     @property
     def quiet(self) -> bool:
@@ -197,10 +228,11 @@ class SeedSignals:
     def phase(self, phase: str) -> None:
         self._signals.phase = phase
         if phase == "compiling" and not self._holds:
-            self._holds = self._compiling.acquire()
+            self._compiling.begin()
+            self._holds = True
         elif phase != "compiling" and self._holds:
             self._holds = False
-            self._compiling.release()
+            self._compiling.end()
 
     def hold(self) -> None:
         pass

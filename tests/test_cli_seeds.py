@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -96,6 +97,31 @@ def test_the_outcome_is_that_of_all(folder: Path):
     assert found["score"]["iqm"] == pytest.approx(np.mean(scores))
     assert low <= found["score"]["iqm"] <= high
     assert found["score"]["of"] == 3
+
+
+def test_seeds_have_one_clock_whichever_compiles(folder: Path):
+    """Those that compile, wait for it, or find it done, since there are more seeds than cores."""
+    many = folder / "logs" / "many"
+    told = [json.loads((many / f"seed_{seed}" / "run.json").read_text()) for seed in range(3)]
+    seconds = [facts["seconds_training"] for facts in told]
+    first = [terminal.records(many / f"seed_{seed}")[0]["time/elapsed"] for seed in range(3)]
+    assert min(first) > 0.6 * max(first) and min(seconds) > 0.6 * max(seconds)
+    assert all(one < whole for one, whole in zip(first, seconds, strict=True))
+
+
+def test_who_begins_when_all_is_compiled_counts_it():
+    compiling, all_of_them = side_by_side.Compiling(), Mock()
+    first, later = (side_by_side.SeedSignals(all_of_them, compiling) for _ in range(2))
+    assert first.compiled == 0.0
+    first.phase = "compiling"
+    first.phase = "compiling"
+    time.sleep(0.01)
+    first.phase = "training"
+    compiled = later.compiled
+    assert compiled >= 0.01
+    later.phase = "compiling"
+    later.phase = "training"
+    assert later.compiled == compiled
 
 
 @pytest.mark.parametrize("line", [OFF_POLICY, HOSTED], ids=["dqn", "mujoco"])

@@ -97,6 +97,14 @@ class LoggingCallback(AbstractRunCallback):
         """Seconds of training so far, as `time/elapsed` counts them."""
         return self._log.elapsed
 
+    def count_from(self, began: float) -> None:
+        """Counts `time/elapsed` of the next training from then on: what was compiled before it counts, too.
+
+        Args:
+            began: When it began, of `time.monotonic`.
+        """
+        self._log.count_from(began)
+
     def finish_videos(self, *, drop: bool = False, seconds: float | None = None) -> VideoCounts:
         """Makes the videos that wait, at full speed: while training goes on they take little of its time.
 

@@ -109,10 +109,10 @@ class Stopwatch:
     def __init__(self) -> None:
         self.start()
 
-    def start(self, elapsed: float = 0.0) -> None:
-        """Training begins, or goes on after `elapsed` seconds of it."""
+    def start(self, elapsed: float = 0.0, since: float | None = None) -> None:
+        """Training begins, or goes on after `elapsed` seconds of it: now, or at a time that has passed."""
         self._last = time.monotonic()
-        self._began = self._last - elapsed
+        self._began = (self._last if since is None else since) - elapsed
 
     @property
     def elapsed(self) -> float:

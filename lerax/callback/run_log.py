@@ -75,6 +75,7 @@ class RunLog:
         self._elapsed, self._goes_on = elapsed, claimed  # both until the first training begins
         self._steps = StepCounter()
         self._stopwatch = Stopwatch()
+        self._since: float | None = None  # when the next training began, where that is told
         self._phase: str | None = None
         self._all_finite = True
         self._asked_for_counts = False
@@ -112,6 +113,10 @@ class RunLog:
     def elapsed(self) -> float:
         """Seconds of training so far, as its records count them."""
         return self._stopwatch.elapsed
+
+    def count_from(self, began: float) -> None:
+        """The next training began then, by `time.monotonic`; else it does when its first program has run."""
+        self._since = began
 
     def step_at(self, iteration: int) -> int:
         """Environment steps after an iteration of the current training, those of earlier ones included."""
@@ -232,10 +237,10 @@ class RunLog:
             self.open(generated_name(*message.names))
         done, total = int(np.max(message.done)), int(np.max(message.total))
         self._steps.start(message.steps_per_iteration, done)
-        self._stopwatch.start(self._elapsed or 0.0)
+        self._stopwatch.start(self._elapsed or 0.0, self._since)
         if self._goes_on and (done or self._elapsed is not None):
             self._forwarder.resume(self._steps.at(done))
-        self._elapsed, self._goes_on = None, False
+        self._elapsed, self._since, self._goes_on = None, None, False
         self._forwarder.on_training_start(self._steps.at(total), total)
         if not self._plain:
             self._forwarder.log_hparams(self._hparams | message.hparams())

@@ -170,7 +170,8 @@ def _runs(groups: Sequence[Group]) -> list[Block]:
                 Text(f"{run.name} branched off from {source.get('path')} at step {source.get('step')}.")
             )
     about = (
-        "Seconds are those of a run's last process, with compilation; steps per second the last logged ones."
+        "Seconds are those of a run's last process, of training those of all of them, with compilation, "
+        "whichever seed compiled; steps per second the last logged ones."
     )
     return [Table(rows), Text(about), *blocks]
 
