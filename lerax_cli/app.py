@@ -15,7 +15,7 @@ from lerax.ending import end_at_once
 
 from . import distributed
 from .parsing import Answer, Group
-from .report import Failure, Interrupted, Warnings, hold_streams, lost_result, result, say, short
+from .report import Failure, Interrupted, Warnings, hold_streams, lost_result, result, say, say_lines, short
 from .signals import interrupt
 
 app = typer.Typer(
@@ -96,7 +96,7 @@ def run(arguments: list[str]) -> int:
 
         if isinstance(error, HostedEnvError):
             if "--debug" in arguments:
-                say(error.traceback)
+                say_lines(error.traceback)
             say(f"lerax: error: {error}")
             return 1
         if not hasattr(error, "format_message"):
@@ -108,7 +108,7 @@ def _refuse(error: Any) -> int:
     """Says what the parser found wrong. Typer does not export the classes of its errors."""
     message = error.format_message()
     if type(error).__name__ == "NoArgsIsHelpError":
-        say(message)
+        say_lines(message)
     else:
         say(f"lerax: error: {short(' '.join(message.split()))}")
     return error.exit_code

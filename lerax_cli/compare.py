@@ -107,8 +107,8 @@ def _together(groups: list[Any], by: list[str]) -> str:
 def _next(found: dict[str, Any], groups: list[Any], runs: list[str], out: str) -> str:
     """What one would do then: train the seeds that are missing, else look at the curves."""
     fewest = min(found["contestants"], key=lambda one: len(one["runs"]))
-    if len(fewest["runs"]) < 2:
-        return f"more seeds: {_more(fewest, groups, ENOUGH)}"
+    if len(fewest["runs"]) < 2 and (more := _more(fewest, groups, ENOUGH)):
+        return f"more seeds: {more}"
     first = found["contestants"][0]
     for pair in found["pairs"]:
         more = pair["more_runs"] or {}
@@ -116,16 +116,25 @@ def _next(found: dict[str, Any], groups: list[Any], runs: list[str], out: str) -
             count, name = max((count, name) for name, count in more.items())
             needs = next(one for one in found["contestants"] if one["name"] == name)
             what = f"about {count:,} more seeds of {name} may tell {pair['x']} from {pair['y']}"
-            return f"{what}: {_more(needs, groups, count)}"
+            again = _more(needs, groups, count)
+            return f"{what}: {again}" if again else what
     return f"lerax plot {named_again(runs, out)}"
 
 
 def _more(one: dict[str, Any], groups: list[Any], count: int) -> str:
-    """The command that trains so many more seeds of a contestant."""
-    settings = next(group.settings for group in groups if group.name == one["name"])
+    """The command that trains so many more seeds of a contestant; "" where its runs' settings vary."""
+    from lerax.runs import seeds_named
+    from lerax.study.groups import VARIOUS
+
+    group = next(group for group in groups if group.name == one["name"])
+    settings = group.settings
+    if VARIOUS in settings.values():
+        return ""
     names = (str(settings.get(key, "")) for key in NAMED)
     again = naming.training_again(names, one["runs"][0]["path"] + "/config.toml")
-    seeds = [run["seed"] for run in one["runs"] if isinstance(run["seed"], int)]
+    seeds = [run.facts.get("seed") for run in group.runs]
+    seeds += [seed for place in {run.path.parent for run in group.runs} for seed in seeds_named(place)]
+    seeds = [seed for seed in seeds if isinstance(seed, int)]
     unused = max(seeds, default=-1) + 1
     return f"{again} --seeds {unused}..{unused + min(count, MOST_SEEDS) - 1}"
 

@@ -1,6 +1,5 @@
 """`list-backends`, `list-envs`, `list-wrappers`, `list-policies` and `list-algos`."""
 
-import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
@@ -188,7 +187,7 @@ def _list_settings(settings: dict[str, Setting], way: str, json: bool) -> None:
         rows = {
             name: {
                 "type": s.type_name,
-                "default": _as_json(_default(s)),
+                "default": _default(s),
                 "allowed": s.allowed,
                 "help": s.help,
             }
@@ -205,13 +204,6 @@ def _list_settings(settings: dict[str, Setting], way: str, json: bool) -> None:
 
 def _default(setting: Setting) -> Any:
     return "" if setting.default is REQUIRED else plain(setting, setting.default)
-
-
-def _as_json(value: Any) -> Any:
-    """A default as JSON has it, which knows no infinity."""
-    if isinstance(value, tuple):
-        return [_as_json(item) for item in value]
-    return str(value) if isinstance(value, float) and math.isinf(value) else value
 
 
 def _shown(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import os
 import select
 import sys
@@ -184,7 +185,12 @@ def lost_result() -> int:
 
 
 def say(text: str) -> None:
-    """A line to standard error; lost if nobody reads it."""
+    """A line to standard error, whatever names in it hold; lost if nobody reads it."""
+    say_lines(_one_line(text))
+
+
+def say_lines(text: str) -> None:
+    """Lines to standard error."""
     try:
         print(_printable(text, sys.stderr), file=sys.stderr, flush=True)
     except (OSError, ValueError):
@@ -193,8 +199,9 @@ def say(text: str) -> None:
 
 def entry(label: str, text: str) -> None:
     """A line of the summary; in a terminal too narrow for both, the text has a line of its own."""
-    line = f"{label:<12}{text}"
-    say(line if len(line) < _width(sys.stderr) else f"{label}\n{text}")
+    line = _one_line(f"{label:<12}{text}")
+    for part in [line] if len(line) < _width(sys.stderr) else [label, text]:
+        say(part)
 
 
 def _width(stream: IO[str]) -> int:
@@ -223,10 +230,26 @@ def result(text: str) -> None:
 
 
 def result_json(value: object) -> None:
-    """A JSON value to standard output."""
+    """A value as JSON to standard output: infinities and dates are texts, and NaN is null."""
     import json  # not for the list of commands
 
-    result(json.dumps(value))
+    result(json.dumps(_as_json(value), allow_nan=False))
+
+
+def _as_json(value: Any) -> Any:
+    import datetime
+
+    match value:
+        case float():
+            return value if math.isfinite(value) else str(value) if value == value else None
+        case dict():
+            return {key: _as_json(one) for key, one in value.items()}
+        case list() | tuple():
+            return [*map(_as_json, value)]
+        case datetime.date() | datetime.time():  # as a TOML file may have them
+            return str(value)
+        case _:
+            return value
 
 
 def table(rows: list[tuple[str, ...]], spare: Sequence[str] = ()) -> None:

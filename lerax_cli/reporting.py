@@ -67,12 +67,14 @@ def report(
 
 def _place(output: str, overwrite: bool) -> Path:
     """Where the file goes, if it can go there, as far as names tell."""
-    from lerax.report.write import check_place
+    from lerax.report.write import check_place, pictures_of
 
     path = check_place(output)
     if "\0" in output or "://" in output:
         raise BadInput("-o", f"not the name of a file (got {output!r})")
     check_free(output, overwrite)
+    for beside in pictures_of(path):
+        check_free(beside, overwrite)
     if not path.parent.is_dir():
         raise BadInput("-o", f"in no folder that there is (got {output!r})")
     return path

@@ -119,7 +119,7 @@ def prune(
     try:
         agreed = yes or _agreed(f"Remove {what}? [y/N] ")
     except Interrupted as stop:
-        report.say("\nlerax: nothing was removed")
+        report.say_lines("\nlerax: nothing was removed")
         return stop.code
     if not agreed:
         report.say("lerax: nothing was removed")

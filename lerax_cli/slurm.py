@@ -336,7 +336,7 @@ def _submit(script: str) -> str:
         why = "; ".join(said.splitlines()) or "without a word"
         raise Failure("--submit", f"{why} (sbatch ended with {done.returncode})")
     if said:
-        report.say(said)
+        report.say_lines(said)
     return answer
 
 

@@ -1,7 +1,10 @@
 """`lerax compare`, on directories made by hand: the tables, JSON, and what is said beside them."""
 
 import json
+import math
+import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -23,6 +26,11 @@ def folder(tmp_path: Path) -> Path:
     for seed in (1, 2, 3):
         trained(logs, f"sac-{seed}", seed=seed, score=8.0 + seed, algo="sac", settings={"gamma": 0.99})
     return tmp_path
+
+
+def warned(done) -> list[str]:
+    lines = done.stderr.splitlines()
+    return [line.removeprefix("lerax: warning: ") for line in lines if line.startswith("lerax: warning: ")]
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -84,6 +92,77 @@ def test_seeds_that_were_trained_later_count_where_they_belong(folder: Path):
     assert counts("fast", "again") == {"fast": 4, "again": 1}
     assert counts("fast", "newer") == {"fast": 4, "newer": 1}
     assert "together    3 trainings" in lerax("compare", "fast", "more", "alone", "slow", cwd=folder).stderr
+
+
+def test_seeds_that_are_gone_or_cannot_be_read_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Also where all runs are put together; one that waits for a core is no fault."""
+    fast = folder / "logs" / "fast"
+    (fast / "seeds.json").write_text(json.dumps({"seeds": [0, 1, 2, 3, 5]}))
+    shutil.rmtree(fast / "seed_1")
+    for file in (fast / "seed_2").iterdir():
+        file.unlink()
+    group(folder / "logs", "lives", [None], status="running", steps=0)
+    stat = os.stat
+
+    def closed(path, *arguments, **options):
+        if "seed_3" in str(path) and "fast" in str(path) and str(path)[-6:] != "seed_3":
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", closed)
+    for options in ((), ("--by", "algo")):
+        done = lerax("compare", "fast", "slow", "lives", *options, cwd=folder)
+        assert warned(done)[:3] == [
+            "fast is not complete: seeds 1, 2, 5 of its 5 are not there",
+            "fast/seed_3 is left out: run.json cannot be read (Permission denied)",
+            "lives/seed_0 is left out: it has not begun to train yet",
+        ]
+    refuse(lerax("compare", "logs/fast/seed_3", cwd=folder), 2, ["RUN", "cannot be read"])
+
+
+def test_more_seeds_are_those_that_are_not_there(folder: Path):
+    """Whatever has become of them; and there is no command for settings that vary."""
+    logs = folder / "logs"
+    group(logs, "one", [1.0, None, None], settings={"gamma": 0.5})
+    (logs / "one" / "seeds.json").write_text(json.dumps({"seeds": [0, 1, 2, 7]}))
+    last = lerax("compare", "one", cwd=folder).stderr.splitlines()[-1]
+    assert last == "next        more seeds: lerax train --config logs/one/seed_0/config.toml --seeds 8..12"
+    for env in ("CartPole-v1", "Pendulum-v1"):
+        for algo, score in (("a2c", 9.0), ("reinforce", 9.5)):
+            for seed in range(3):
+                trained(logs, f"{algo}-{env}-{seed}", seed=seed, algo=algo, env=env, score=score + seed)
+    trained(logs, "reinforce-more", seed=1, algo="reinforce", env="Acrobot-v1", score=1.0)
+    names = [path.name for path in logs.iterdir() if path.name[:3] in ("a2c", "rei")]
+    done = lerax("compare", *names, "--by", "algo", cwd=folder)
+    (rows,) = [rows for rows in tables(done.stdout) if rows[0][:2] == ["NAME", "ENV"]]
+    assert [row[2] for row in rows if row[1] == "all, from 0 to 1"] == ["6", "6"]
+    (step,) = [line for line in done.stderr.splitlines() if line.startswith("next ")]
+    assert "more seeds of" in step and "lerax train" not in step
+
+
+def test_json_has_no_number_that_it_does_not_know(folder: Path):
+    settings = {"of_env": {"healthy_z_range": [0.7, math.inf], "since": "HERE"}}
+    group(folder / "logs", "odd", [1.0, 2.0], **settings)
+    for path in (folder / "logs" / "odd").glob("*/config.toml"):
+        path.write_text(path.read_text().replace("Infinity", "inf").replace('"HERE"', "2026-01-02"))
+    done = lerax("compare", "fast", "odd", "--json", cwd=folder)
+    told = json.loads(done.stdout, parse_constant=pytest.fail)
+    assert told["settings"]["env.healthy_z_range"] == {"odd": [0.7, "inf"]}
+    assert told["settings"]["env.since"] == {"odd": "2026-01-02"}
+
+
+def test_facts_that_name_no_environment_are_left_out(folder: Path):
+    path = folder / "logs" / "sac-1"
+    (path / "run.json").write_text("{}")
+    path.rename(folder / "logs" / "sac\n1")
+    done = lerax("compare", "sac\n1", "fast", cwd=folder)
+    assert warned(done)[0] == "sac\\n1 is left out: run.json names no environment or no algorithm"
+
+
+def test_scores_that_cannot_be_summed_are_left_out(folder: Path):
+    group(folder / "logs", "huge", [1.7e308, -1.7e308, 1.0])
+    done = lerax("compare", "huge", cwd=folder)
+    assert done.returncode == 0 and "huge/seed_1 is left out: it has no score within 1e+300" in done.stderr
 
 
 def test_single_seeds_are_not_paired(folder: Path):

@@ -18,6 +18,7 @@ from in_process import run as lerax
 from made_runs import make
 from made_studies import group, trained
 from PIL import Image
+from test_cli_inputs import refuse
 from test_study_curves import log
 
 from lerax.render import VideoWriter
@@ -241,6 +242,17 @@ def test_markdown_is_tables_and_a_picture(folder: Path, tmp_path: Path):
     for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
         counts = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(counts) == 1 and re.fullmatch(r"\|(---\|)+", table.splitlines()[1])
+
+
+@needs_matplotlib
+@pytest.mark.parametrize("name", ["paper-curves.png", "paper-curves-2.png"])
+def test_pictures_that_are_there_stay(folder: Path, tmp_path: Path, name: str):
+    there = tmp_path / name
+    there.write_text("mine")
+    options = ("report", "high", "-o", str(tmp_path / "paper.md"))
+    refuse(lerax(*options, cwd=folder), 2, ["-o", name, "--overwrite"])
+    assert [path.name for path in tmp_path.iterdir()] == [name] and there.read_text() == "mine"
+    assert lerax(*options, "--overwrite", cwd=folder).returncode == 0
 
 
 def test_without_matplotlib_curves_are_letters(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

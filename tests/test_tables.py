@@ -171,6 +171,18 @@ def test_jax_is_not_imported_for_a_table(folder: Path):
     assert with_csv(folder / "logs/many/exported.csv") == (HEAD, EXPECTED)
 
 
+def test_no_two_tags_are_one_column(tmp_path: Path):
+    """Whichever came first."""
+    later, first = (
+        ({"step": 1, "run": 3.0, "step_": 4.0},),
+        ({"step": 1, "run_": 1.0, "run": 2.0, "run__": 5.0},),
+    )
+    paths = make(tmp_path, "a", rows=later), make(tmp_path, "b", rows=first)
+    columns = table([run for path in paths for run in load_runs(path)])
+    found = {name: column for name, column in columns.items() if name.endswith("_")}
+    assert found == {"run___": [3.0, 2.0], "step_": [4.0, None], "run_": [None, 1.0], "run__": [None, 5.0]}
+
+
 def test_a_library_of_another_format_and_a_name_that_is_no_text(tmp_path: Path):
     path = make(tmp_path, os.fsdecode(b"r\xff"), rows=ROWS)
     columns = table(load_runs(path))

@@ -1,5 +1,8 @@
 """A report as files."""
 
+import contextlib
+import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -47,6 +50,16 @@ def check_place(path: str | Path) -> Path:
             "output", str(path), wrong=f"not the name of a file that ends in {' or '.join(FORMATS)}"
         )
     return path
+
+
+def pictures_of(path: Path) -> list[Path]:
+    """The pictures there are that a report at a path would have beside it, and replace."""
+    if path.suffix.lower() != ".md":
+        return []
+    ours = re.compile(re.escape(f"{path.stem}-curves") + r"(-\d+)?\.png")
+    with contextlib.suppress(OSError):
+        return sorted(path.with_name(name) for name in os.listdir(path.parent) if ours.fullmatch(name))
+    return []
 
 
 def write_report(path: str | Path, report: Report, groups: Sequence[Group] = ()) -> Written:

@@ -17,6 +17,7 @@ from .run import STATUSES as STATUSES
 from .run import UNKNOWN as UNKNOWN
 from .run import Run as Run
 from .run import held as held
+from .run import is_closed as is_closed
 from .run import is_group as is_group
 from .run import is_run as is_run
 from .run import read as read
@@ -29,6 +30,7 @@ from .search import find_all as find_all
 from .search import find_group as find_group
 from .search import names_in as names_in
 from .search import runs_in as runs_in
+from .search import seeds_named as seeds_named
 from .search import seeds_of as seeds_of
 from .tables import table as table
 from .tables import write_table as write_table

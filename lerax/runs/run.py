@@ -173,6 +173,17 @@ def is_run(path: str | Path) -> bool:
     return any(os.path.isfile(os.path.join(path, name)) for name in (FACTS, CONFIG))
 
 
+def is_closed(path: str | Path) -> bool:
+    """Whether a path is a directory that does not let one look whether it is that of a run."""
+    try:
+        os.stat(os.path.join(path, FACTS))
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        pass
+    return False
+
+
 def is_group(path: str | Path) -> bool:
     """Whether a path is the directory of one training with several seeds, each of them a run in it."""
     return os.path.isfile(os.path.join(path, SEEDS))

@@ -1,16 +1,17 @@
 """Runs in a folder: listed, and found by what they are called."""
 
 import contextlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
 from lerax.errors import SettingError
-from lerax.files import SWEEP
+from lerax.files import SEEDS, SWEEP
 from lerax.names import nearest
 
-from .run import CONFIG, FACTS, SEED, Run, is_group, is_run, read
+from .run import CONFIG, FACTS, SEED, Run, is_closed, is_group, is_run, read
 
 LATEST, BEST = "latest", "best:"
 NAMED = 8  # of many candidates, those that a message names
@@ -21,12 +22,20 @@ class UnknownRun(SettingError):
 
 
 def seeds_of(path: str | Path) -> list[Run]:
-    """The runs of a group, in the order of their seeds.
+    """The runs of a group, in the order of their seeds; also those that cannot be read.
 
     Raises:
         OSError: It cannot be read.
     """
     return sorted(map(read, _seeds_in(path)), key=lambda run: int(run.path.name.removeprefix("seed_")))
+
+
+def seeds_named(group: str | Path) -> list[int]:
+    """The seeds that a group was begun with, whatever has become of them; none where it does not say."""
+    with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
+        told = json.loads((Path(group) / SEEDS).read_bytes()).get("seeds")
+        return [seed for seed in told if type(seed) is int] if isinstance(told, list) else []
+    return []
 
 
 def runs_in(folder: str | Path) -> list[Run]:
@@ -83,6 +92,8 @@ def find(text: str, folder: str | Path = "logs") -> Run:
     if meant:
         more = f" and {len(meant) - NAMED} more" if len(meant) > NAMED else ""
         raise _refused(text, f"{len(meant)} runs begin so", ", ".join(meant[:NAMED]) + more)
+    if text and is_closed(text):
+        raise _refused(text, "its folder cannot be read (permission denied)")
     if text and os.path.isdir(text):
         raise _refused(text, f"not the directory of a run: it has no {CONFIG} and no {FACTS}")
     near = nearest(text, names)
@@ -134,7 +145,7 @@ def _group(text: str, folder: str | Path) -> Path | None:
 def _sweep(text: str, folder: str | Path) -> Path | None:
     """The sweep that a path, or the name of one in the folder, leads to."""
     places = (Path(text), Path(folder) / text)
-    return next((place for place in places if text and (place / SWEEP).is_file()), None)
+    return next((place for place in places if text and os.path.isfile(place / SWEEP)), None)
 
 
 def _best(text: str, folder: str | Path) -> Run:
@@ -174,4 +185,5 @@ def _paths_in(folder: str | Path) -> list[Path]:
 
 def _seeds_in(group: str | Path) -> list[Path]:
     with os.scandir(group) as entries:
-        return [Path(entry.path) for entry in entries if SEED.fullmatch(entry.name) and is_run(entry.path)]
+        seeds = [entry.path for entry in entries if SEED.fullmatch(entry.name)]
+    return [Path(path) for path in seeds if is_run(path) or is_closed(path)]

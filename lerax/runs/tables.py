@@ -4,7 +4,7 @@ import csv
 import importlib
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,13 +27,15 @@ def table(runs: Sequence[LoadedRun]) -> Table:
 
     Returns:
         The columns `run`, `env`, `algo`, `seed` and `step`, then one for each tag; None where a row has no
-        finite value of it. A tag that is called as one of the first has `_` behind its name.
+        finite value of it. A tag that is called as one of the first has as many `_` behind its name as make
+        it no other's.
 
     Raises:
         OSError: Metrics cannot be read.
     """
     fixed: tuple[str, ...] = (*OF_A_RUN, STEP)
     columns: Table = {name: [] for name in fixed}
+    names = _names([tag for run in runs for tag in run.metrics], fixed)
     for run in runs:
         begin, metrics = len(columns[STEP]), run.metrics
         count = len(metrics.steps)
@@ -42,12 +44,23 @@ def table(runs: Sequence[LoadedRun]) -> Table:
             columns[name] += [value] * count
         columns[STEP] += metrics.steps.tolist()
         for tag, values in metrics.items():
-            column = columns.setdefault(f"{tag}_" if tag in fixed else tag, [])
+            column = columns.setdefault(names[tag], [])
             column += [None] * (begin - len(column))
             column += [None if x != x else x for x in values.tolist()]
     for column in columns.values():
         column += [None] * (len(columns[STEP]) - len(column))
     return columns
+
+
+def _names(tags: Iterable[str], fixed: Sequence[str]) -> dict[str, str]:
+    """What the column of each tag is called."""
+    names = {tag: tag for tag in tags if tag not in fixed}
+    for tag in fixed:
+        name = f"{tag}_"
+        while name in names:
+            name += "_"
+        names[tag] = name
+    return names
 
 
 def _text(name: str) -> str | None:

@@ -12,7 +12,7 @@ from lerax.runs import ENDED, Run
 
 from . import statistics
 from .axis import round_step
-from .groups import VARIOUS, Group, differing, written
+from .groups import VARIOUS, Group, differing, not_yet, written
 from .statistics import Numbers, Scores
 
 EVALUATION, EPISODES = "evaluation", "episode/return"
@@ -94,7 +94,8 @@ def _kind(runs: Sequence[Run], problems: list[str]) -> tuple[str, dict[Any, floa
     for run in runs:
         if run.path not in found[kind]:
             why = f"no score within {statistics.LARGEST:g}" if ways[kind](run) is not None else "no score"
-            problems.append(f"{run.name} is left out: it has {why} ({run.problem or run.status})")
+            told = not_yet(run) or f"it has {why} ({run.problem or run.status})"
+            problems.append(f"{run.name} is left out: {told}")
     return kind, found[kind]
 
 

@@ -11,7 +11,7 @@ from lerax.errors import SettingError
 from lerax.names import hint
 from lerax.runs import LIVES, METRICS, Metrics, Run
 
-from .groups import Group, named
+from .groups import Group, named, not_yet
 from .statistics import LARGEST, interval, iqm
 
 TAGS = ("episode/return", "eval/return")  # what is drawn where nothing is said: the first that is there
@@ -208,7 +208,7 @@ def _points(
     points = points[:, (np.abs(points) <= LARGEST).all(axis=0)]
     if not points.size:
         what = tag if tag not in rows or axis == STEPS else f"{tag} with {ELAPSED}"
-        problems.append(f"{run.name} is left out: it has no {what}")
+        problems.append(f"{run.name} is left out: {not_yet(run) or f'it has no {what}'}")
         return None
     return points[:, np.argsort(points[0], kind="stable")]
 

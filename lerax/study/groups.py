@@ -9,7 +9,7 @@ from typing import Any
 from lerax.errors import SettingError
 from lerax.files import read_toml
 from lerax.names import hint
-from lerax.runs import CONFIG, Run, find_all, find_group
+from lerax.runs import CONFIG, FACTS, LIVES, Run, find_all, find_group, is_closed, is_run, seeds_named
 
 TABLES = {"algorithm": "algo", "env": "env", "policy": "policy"}
 """The tables of a config, and what the name in each is called here."""
@@ -51,10 +51,12 @@ def settings_of(run: Run) -> dict[str, Any]:
     """The settings of a run, from its config.
 
     Raises:
-        SettingError: Config or `run.json` cannot be read.
+        SettingError: Config or `run.json` cannot be read, or the latter does not say what was trained.
     """
     if run.problem:
         raise SettingError("run", run.name, wrong=run.problem)
+    if not (run.env and run.algo):
+        raise SettingError("run", run.name, wrong=f"{FACTS} names no environment or no algorithm")
     try:
         config = read_toml(run.path / CONFIG)
     except OSError as error:
@@ -115,14 +117,17 @@ def contestants(
         by: Settings by which all runs are put together instead, whatever they were named by.
 
     Returns:
-        The contestants in the order of their first runs, and a line for each run that is left out.
+        The contestants in the order of their first runs, and a line for each run that is left out or missing.
 
     Raises:
         SettingError: There is no such run, one is named twice, or none has a setting of that name.
         OSError: The folder cannot be read.
     """
+    trainings = dict.fromkeys(find_group(text, folder) for text in texts)
+    missing = [line for path in trainings if path is not None and (line := _missing(path))]
     if by:
-        return group(find_all(texts, folder), by)
+        found, problems = group(find_all(texts, folder), by)
+        return found, [*missing, *problems]
     place: dict[Path, int] = {}
     several: list[tuple[str, list[Run]]] = []
     single: list[Run] = []
@@ -135,7 +140,7 @@ def contestants(
             raise SettingError("run", text, wrong="named twice", hint="a run counts once")
         place |= {each: len(place) + number for number, each in enumerate(paths)}
         if path is not None:
-            several.append(((path if path.name else path.resolve()).name, runs))
+            several.append((_name_of(path), runs))
         else:
             single += runs
     found, problems = group(single)
@@ -146,7 +151,33 @@ def contestants(
         if parts:
             settings = _shared([part.settings for part in parts])
             found.append(Group("", tuple(run for part in parts for run in part.runs), settings, name))
-    return named(_joined(sorted(found, key=lambda one: place[one.runs[0].path.resolve()]))), problems
+    found.sort(key=lambda one: place[one.runs[0].path.resolve()])
+    return named(_joined(found)), [*missing, *problems]
+
+
+def not_yet(run: Run) -> str:
+    """What is said of a living run that has not made a step, as one that waits for a core; "" of others."""
+    return "it has not begun to train yet" if run.status == LIVES and not run.steps else ""
+
+
+def _name_of(path: Path) -> str:
+    """What a training of several seeds is called."""
+    return (path if path.name else path.resolve()).name
+
+
+def _missing(path: Path) -> str:
+    """What is said of the seeds of a training that are not in its folder; "" where all are."""
+    seeds = seeds_named(path)
+    gone = [str(seed) for seed in seeds if not _is_there(path / f"seed_{seed}")]
+    if not gone:
+        return ""
+    what = f"seed {gone[0]}" if len(gone) == 1 else f"seeds {', '.join(gone)}"
+    verb = "is" if len(gone) == 1 else "are"
+    return f"{_name_of(path)} is not complete: {what} of its {len(seeds)} {verb} not there"
+
+
+def _is_there(path: Path) -> bool:
+    return is_run(path) or is_closed(path)
 
 
 def _joined(groups: Sequence[Group]) -> list[Group]:

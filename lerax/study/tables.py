@@ -30,7 +30,8 @@ def scores(found: dict[str, Any]) -> Rows:
             seeds = sum(run["env"] == env for run in one["runs"])
             rows.append((one["name"], env, str(seeds), *_aggregates(of)))
         if of := one["scaled"]:
-            rows.append((one["name"], "all, from 0 to 1", str(len(one["runs"])), *_aggregates(of)))
+            seeds = sum(run["env"] in found["environments"] for run in one["runs"])  # others do not count
+            rows.append((one["name"], "all, from 0 to 1", str(seeds), *_aggregates(of)))
     return rows
 
 
