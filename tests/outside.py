@@ -30,6 +30,8 @@ class Faulty(gymnasium.Env):
         return self._seen(), {}
 
     def step(self, action) -> Any:
+        if self.what == "strict" and self.steps >= self.length:
+            raise RuntimeError("stepped after its end")
         self.steps, self.all = self.steps + 1, self.all + 1
         reward, terminal = float(action), self.steps >= self.length
         if self.all >= self.at:
@@ -37,6 +39,8 @@ class Faulty(gymnasium.Env):
                 raise RuntimeError("the wheel came off")
             if self.what == "exit":
                 sys.exit(3)
+            if self.what == "interrupt":
+                raise KeyboardInterrupt
             if self.what == "hang":
                 time.sleep(600)
             if self.what == "die":

@@ -1,6 +1,7 @@
 """Environments of Gymnasium inside compiled programs, against Gymnasium's own stepping."""
 
 import os
+import signal
 
 import gymnasium
 import jax
@@ -15,9 +16,11 @@ from lerax.env import advance, from_gymnasium
 from lerax.errors import LeraxWarning, SettingError
 from lerax.evaluate import evaluate
 from lerax.hosted import HostedEnvError
-from lerax.hosted.words import SESSION
+from lerax.hosted.instances import picture
+from lerax.hosted.members import InProcess
+from lerax.hosted.words import HEAD, SESSION
 from lerax.policy import MLPActorCriticPolicy
-from lerax.wrapper import ClipReward
+from lerax.wrapper import ActionRepeat, ClipReward
 
 EPISODES = int(os.environ.get("LERAX_PARITY_EPISODES", "3"))  # of each environment
 LANES = 3
@@ -107,6 +110,7 @@ def test_training_is_the_same_in_processes_and_under_a_wrapper():
     {
         "raise": "RuntimeError: the wheel came off",
         "exit": "SystemExit: 3",
+        "interrupt": "KeyboardInterrupt",
         "shape": "an observation of shape (3,); its space has (1,)",
         "dtype": "an observation of <U3; its space has float32",
         "nothing": "TypeError",
@@ -123,13 +127,13 @@ def test_an_environment_that_fails_ends_training_with_what_was_learned(what, sai
     state = failed.value.state
     assert int(state.iteration_count) == 3  # the step in which it fails is in the third iteration of 8
     assert all(np.isfinite(leaf).all() for leaf in leaves(state.policy))
-    with pytest.raises(HostedEnvError, match="wheel|SystemExit|observation|TypeError"):
+    with pytest.raises(HostedEnvError, match="wheel|SystemExit|Keyboard|observation|TypeError"):
         SMALL.run(state, 640)
 
 
 def test_one_that_hangs_or_dies_is_left_behind():
     for what, said in {"hang": "no answer for 2 s", "die": "its process has died"}.items():
-        env = faulty(what, at=3, workers=1, timeout=60.0 if what == "die" else 2.0)
+        env = faulty(what, at=3, workers=1, timeout=60.0 if what == "die" else 1.0)  # of each of the two
         with pytest.raises(HostedEnvError, match=said):
             SMALL.learn(env, policy_for(env), 64, key=jr.key(1))
         session = next(iter(env._facts.sessions._open.values()))
@@ -148,6 +152,40 @@ def test_each_device_has_its_own_and_a_part_of_the_processes():
         state = SMALL.run(state, 32)
     assert env.fault(state.standing.env_state) is None
     sessions.close()
+
+
+def test_signals_to_all_processes_of_a_training_are_not_for_those_of_its_environments():
+    member = InProcess(faulty(workers=1)._facts.sessions._kind, 1)
+    rows = np.zeros((1, HEAD + 1), np.uint32)
+    for moment in ("as it starts", "as it waits"):
+        for one in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            member._process.send_signal(one)
+        if moment == "as it starts":
+            assert member.answer(60.0) == (None, None)
+        member.ask("begin", [0], np.array([1]), rows)
+        assert member.answer(60.0)[1] is None
+    member._process.kill()
+    with pytest.raises(EOFError):
+        member.answer(60.0)
+    member.close()
+
+
+def test_one_whose_episode_is_over_is_not_stepped():
+    env = ActionRepeat(faulty("strict", length=5, at=10**6), repeats=3)
+    step = jax.jit(jax.vmap(lambda state: env.transition(state, jnp.array(1), key=jr.key(0))))
+    states = jax.vmap(lambda key: env.initial(key=key))(jr.split(jr.key(0), 2))
+    for reward in (3.0, 2.0, 0.0):
+        states = step(states)
+        assert states.reward.tolist() == [reward] * 2 and env.fault(states) is None
+    assert jax.vmap(env.env.terminal)(states.inner).all()
+
+
+@pytest.mark.parametrize(
+    "given", [None, [[0]], np.full((4, 6, 3), 0.5), np.zeros((4, 6), np.uint8), np.zeros((4, 6, 4), np.uint8)]
+)
+def test_what_is_no_picture_is_refused(given):
+    with pytest.raises(ValueError, match=r"^render\(\) gave (an array of|NoneType|list)[^\n]*; a picture is"):
+        picture(given)
 
 
 def test_one_that_cannot_begin_ends_everything_before_training():

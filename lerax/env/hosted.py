@@ -80,7 +80,7 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
 
     Attributes:
         workers: Processes that the environments are divided among; 0 for a thread of this one.
-        timeout: Seconds that a step or a beginning may take.
+        timeout: Seconds that a step or a beginning of one environment may take.
 
     Raises:
         Exception: Whatever it raises when it is made.
@@ -94,7 +94,7 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
         kw_only=True,
     )
     timeout: float = setting(
-        60.0, "Seconds that a step may take.", above=0, at_most=86_400, kw_only=True, static=True
+        60.0, "Seconds that a step of one may take.", above=0, at_most=86_400, kw_only=True, static=True
     )
     _draws: bool = eqx.field(default=False, init=False, repr=False, static=True)
 

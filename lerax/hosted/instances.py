@@ -94,7 +94,7 @@ class Instances:
         try:
             observation, reward, terminal, truncated = what(self._envs[slot], given)
             return list(leaves(observation)), float(reward), bool(terminal), bool(truncated)
-        except (Exception, SystemExit) as error:  # others' code may raise what it likes
+        except BaseException as error:  # others' code may raise what it likes
             self._fail(slot, error)
             return None
 
@@ -135,10 +135,23 @@ class Instances:
     def _draw(self, slot: int, count: int) -> None:
         if self._failed[slot]:
             return
-        frame = np.array(self._envs[slot].render(), np.uint8)
+        frame = np.array(picture(self._envs[slot].render()))
         while len(self.frames) * frame.nbytes > MOST_BYTES:
             del self.frames[next(iter(self.frames))]
         self.frames[slot, count] = frame
+
+
+def picture(given: Any) -> np.ndarray:
+    """What `render` gave, which has to be a picture.
+
+    Raises:
+        ValueError: It is none.
+    """
+    there = isinstance(given, np.ndarray)
+    if there and given.dtype == np.uint8 and given.ndim == 3 and given.shape[2] == 3 and given.size:
+        return given
+    said = f"an array of {given.dtype}, {[*given.shape]}" if there else type(given).__name__
+    raise ValueError(f"render() gave {said}; a picture is an array of uint8, [height, width, 3]")
 
 
 def held(rows: Rows) -> Rows:

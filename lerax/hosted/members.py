@@ -6,6 +6,7 @@ for an answer waits for a limited time.
 
 import pickle
 import queue
+import signal
 import socket
 import subprocess
 import threading
@@ -21,6 +22,7 @@ from .instances import Instances, Kind, Rows
 Answer = tuple[Rows | None, Fault | None]
 STDERR = 2
 END_SECONDS = 2.0  # for a process to end by itself
+OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # are for the training, which ends its processes
 
 
 class AbstractMember(ABC):
@@ -91,13 +93,17 @@ class InProcess(AbstractMember):
         ours, theirs = socket.socketpair()
         with theirs:
             command, environment = python("-m", "lerax.hosted.worker", str(theirs.fileno()))
-            self._process = subprocess.Popen(
-                command,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=STDERR,  # standard output is for others
-                pass_fds=[theirs.fileno()],
-            )
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, OURS)  # it begins with these held
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=STDERR,  # standard output is for others
+                    pass_fds=[theirs.fileno()],
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._line = Connection(ours.detach())
         self._line.send_bytes(pickle.dumps((kind, count)))
 
@@ -132,5 +138,7 @@ def answers(asked: Any, owner: Any, kind: Kind, count: int, draws: bool) -> Any:
         for name, arguments in asked:
             yield getattr(instances, name)(*arguments), instances.fault
         instances.close()
-    except (Exception, SystemExit) as error:  # others' code may raise what it likes
+    except GeneratorExit:  # nobody asks any more
+        raise
+    except BaseException as error:  # others' code may raise what it likes
         yield None, fault_of(error)

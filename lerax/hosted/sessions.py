@@ -14,7 +14,7 @@ from lerax import cores
 from .faults import EpisodesLostError, Fault
 from .instances import GOES_ON, Kind, Rows, held
 from .members import AbstractMember, InProcess, OnThread
-from .words import FLAGS, HEAD, SESSION, SLOT, WAITING, Words
+from .words import FLAGS, HEAD, REWARD, SESSION, SLOT, TERMINAL, TRUNCATED, WAITING, Words
 
 KEPT = 4  # sessions of each training: its own, of an evaluation and a video, and one more
 MAKE_SECONDS = 300.0  # for environments to be made
@@ -25,7 +25,7 @@ class Options(NamedTuple):
 
     Attributes:
         workers: Processes that they are divided among; 0 for a thread of this one.
-        timeout: Seconds that a step or a beginning may take.
+        timeout: Seconds that a step or a beginning of one environment may take.
         draws: Whether each state is drawn.
     """
 
@@ -83,7 +83,7 @@ class Session:
                 if (member := self._members[number]) is not None:
                     member.ask(name, places[lanes].tolist(), given[lanes], rows[lanes])
             for number, lanes in lanes_of.items():
-                answer = self._answer(number, self._timeout)
+                answer = self._answer(number, self._timeout * len(places[lanes]))  # one after the other
                 rows[lanes] = held(rows[lanes]) if answer is None else answer
         return rows
 
@@ -166,10 +166,13 @@ class Sessions:
             self._do("begin", np.full(len(before), GOES_ON), rows, waiting)
 
     def step(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
-        """Takes a step in each environment."""
+        """Takes a step in each environment whose episode goes on."""
         (before, actions), (rows,) = inputs, outputs
         rows[:] = before
-        self._do("step", actions, rows, slice(None))
+        over = (before[:, FLAGS] & (TERMINAL | TRUNCATED)) != 0
+        rows[over, REWARD] = 0
+        if not over.all():
+            self._do("step", actions, rows, np.flatnonzero(~over) if over.any() else slice(None))
 
     def fault(self, rows: Rows) -> Fault | EpisodesLostError | None:
         """Why environments go no further; None where all do."""
