@@ -20,6 +20,8 @@ from .parsing import COMMANDS
 from .report import Failure
 from .values import read_config
 
+GYMNASIUM = "gymnasium:"  # environments that nothing can repeat
+
 ABOVE = ("name", "env", "algo", "status", "steps", "started")  # facts that have lines of their own
 
 
@@ -83,10 +85,15 @@ def ways_on(run: Run) -> list[str]:
     """The commands that go on with a run."""
     name = naming.run_again(run.path)
     diverged = run.status == "diverged"  # and would again, bit for bit
+    repeatable = not str(run.facts.get("env")).startswith(GYMNASIUM)
     config = run.path / found.CONFIG
     whole = _is_whole(config)
     goes_on = not diverged and (run.can_go_on or run.status == found.UNKNOWN and bool(_checkpoints(run)))
-    ways = {"watch": run.status == found.LIVES, "resume": whole and goes_on, "replay": diverged}
+    ways = {
+        "watch": run.status == found.LIVES,
+        "resume": whole and goes_on,
+        "replay": diverged and repeatable,
+    }
     ways |= dict.fromkeys(("eval", "record-video"), (run.path / "policy.eqx").is_file())
     repeats = whole and "branched_from" not in run.facts
     names = [str(table.get("name", "")) for table in _tables(_config(run)).values()]

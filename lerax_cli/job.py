@@ -25,6 +25,7 @@ from lerax.backend import (
 from lerax.backend.jsonl import METRICS, read_records
 from lerax.callback import CheckpointCallback, LoggingCallback, ProfileCallback, VideoCounts
 from lerax.callback.stop import NonFiniteState
+from lerax.env.hosted import AbstractHostedEnv
 from lerax.errors import told
 from lerax.evaluate import evaluate
 from lerax.files import PROFILE
@@ -329,9 +330,11 @@ class Job:
         return "pruned" if self.limit.was_pruned else "paused" if self.limit.has_come else "finished"
 
     def _last_good(self, policy: AbstractPolicy, found: NonFiniteState) -> AbstractPolicy:
+        repeats = not isinstance(self.parts.env.unwrapped, AbstractHostedEnv)
+        again = f"; next: lerax replay {quote(str(self.path))}" if repeats else ""
         report.say(
             f"lerax: error: training diverged at iteration {int(found.iteration)}; {found.reason}; "
-            f"the policy before it is saved; next: lerax replay {quote(str(self.path))}"
+            f"the policy before it is saved{again}"
         )
         return tree.ravel(policy)[1](found.parameters)
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import math
 import os
+import re
 import select
 import sys
 import threading
@@ -16,6 +17,7 @@ from lerax.errors import LossWarning
 LOSSES_BYTES = 2048  # of a run's losses in run.json, for which room is kept
 ERROR = "lerax: error: "  # what the one line of an error begins with
 SHORTEST = 12  # characters of a name that is cut
+COLOURS = re.compile("\x1b\\[[0-9;]*m")  # which others put into warnings, Gymnasium among them
 HALF = 500  # characters of a long line of error that are kept, at each end
 
 
@@ -112,7 +114,7 @@ class Warnings:
     def say(self, text: str) -> None:
         """One warning."""
         self.count += 1
-        say(f"lerax: warning: {self.label}{text}")
+        say(f"lerax: warning: {self.label}{COLOURS.sub('', text)}")
 
 
 class _Output(io.FileIO):

@@ -66,8 +66,37 @@ class Faulty(gymnasium.Env):
         frame[:, : 6 * self.steps] = 255
         return frame
 
-    def _seen(self):
+    def _seen(self) -> Any:
         return np.array([min(self.steps / 10, 1.0)])
 
 
+class Parts(Faulty):
+    """Takes actions of several parts, and gives observations of several, or what is `wrong`."""
+
+    metadata = {"render_modes": None}
+    observation_space = gymnasium.spaces.Dict(
+        door=gymnasium.spaces.Discrete(20, start=1),
+        pair=gymnasium.spaces.Tuple(
+            [gymnasium.spaces.MultiBinary(2), gymnasium.spaces.MultiDiscrete([2, 3])]
+        ),
+    )
+    action_space = gymnasium.spaces.Dict(
+        {
+            "turn": gymnasium.spaces.Box(-0.1, 0.1, (2,), np.float64),
+            "doors": gymnasium.spaces.Tuple([gymnasium.spaces.Discrete(2), gymnasium.spaces.MultiBinary(2)]),
+        }
+    )
+    wrong: Any = {}
+
+    def step(self, action) -> Any:
+        assert self.action_space.contains(action), action
+        return super().step(action["doors"][0])
+
+    def _seen(self) -> Any:
+        good = {"door": 3, "pair": [np.ones(2, np.int8), np.array([1, 2])]}
+        return good if not self.steps else self.wrong if self.wrong is None else good | self.wrong
+
+
 gymnasium.register("Faulty-v0", "outside:Faulty")
+gymnasium.register("Parts-v0", "outside:Parts")
+gymnasium.register("Many-v0", vector_entry_point="outside:Faulty")

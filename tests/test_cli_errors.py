@@ -118,7 +118,7 @@ def test_warnings_are_told_apart_by_class(capsys):
         warned = Warnings()
         warned.install(NotFiniteWarning)
         warnings.warn("not finite from step 3 on: loss", NotFiniteWarning, stacklevel=1)
-        warnings.warn("mine: not finite from step 3 on", UserWarning, stacklevel=1)
+        warnings.warn("\x1b[33mmine: not finite from step 3 on\x1b[0m", UserWarning, stacklevel=1)
         warnings.warn("a file is cut", LossWarning, stacklevel=1)
         warnings.warn("No space left on device", LeraxWarning, stacklevel=1)
     assert warned.count == 3 and warned.lost == ["a file is cut"]

@@ -203,3 +203,36 @@ def test_what_means_the_same_is_allowed():
     policy = ALGORITHM.learn(env, POLICY, 8, key=KEY)
     assert evaluate(env, policy, key=KEY, num_episodes=2).returns.tolist() == [5, 5]
     assert [step.reward for step in episode(env, policy, key=KEY)] == [0, 1, 1, 1, 1, 1]
+
+
+class Empty(AbstractEnvState):
+    """Nothing."""
+
+
+class Bandit(AbstractEnv):
+    """Two arms, each pull an episode of its own."""
+
+    name = "Bandit"
+    action_space, observation_space = Discrete(2), Box(-1.0, 1.0, shape=(1,))
+
+    def initial(self, *, key):
+        return Empty()
+
+    def transition(self, state, action, *, key):
+        return state
+
+    def observation(self, state, *, key):
+        return jnp.zeros(1)
+
+    def reward(self, state, action, next_state, *, key):
+        return (action == 1).astype(jnp.float32)
+
+    def terminal(self, state, *, key):
+        return jnp.array(True)
+
+
+def test_a_state_without_arrays_is_trained_and_evaluated():
+    policy = MLPActorCriticPolicy(env=Bandit(), hidden_sizes=(4,), key=jr.key(0))
+    algorithm = PPO(num_envs=4, num_steps=16, num_batches=1, num_epochs=2, learning_rate=0.1)
+    policy = algorithm.learn(Bandit(), policy, 640, key=jr.key(1))
+    assert evaluate(Bandit(), policy, key=jr.key(2), num_episodes=2, deterministic=True).returns.all()

@@ -130,6 +130,8 @@ def test_cartpole_is_shown_as_fast_as_it_is(env):
 def test_an_env_without_a_drawing_says_so():
     from toys import Target
 
+    with pytest.raises(RenderError, match="cannot be drawn: its `default_renderer` gives NoneType"):
+        headless_renderer(type("Blank", (Target,), {"default_renderer": lambda self: None})())
     toy = Target()
     for draw in (
         toy.default_renderer,

@@ -6,21 +6,23 @@ import signal
 import gymnasium
 import jax
 import numpy as np
+import outside
 import pytest
 from jax import numpy as jnp
 from jax import random as jr
 
 from lerax.algorithm import PPO
 from lerax.check import check_env
-from lerax.env import advance, from_gymnasium
+from lerax.env import advance, from_gymnasium, to_gymnasium, to_gymnasium_vector
 from lerax.errors import LeraxWarning, SettingError
 from lerax.evaluate import evaluate
 from lerax.hosted import HostedEnvError
+from lerax.hosted.gymnasium import Actions
 from lerax.hosted.instances import picture
 from lerax.hosted.members import InProcess
 from lerax.hosted.words import HEAD, SESSION
 from lerax.policy import MLPActorCriticPolicy
-from lerax.wrapper import ActionRepeat, ClipReward
+from lerax.wrapper import ActionRepeat, ClipReward, TimeLimit
 
 EPISODES = int(os.environ.get("LERAX_PARITY_EPISODES", "3"))  # of each environment
 LANES = 3
@@ -214,6 +216,85 @@ def test_what_is_checked_of_one_is_what_holds_of_objects():
     assert {"steps", "ends", "picture"} <= found.keys() and not {"vmap", "determinism"} & found.keys()
     found = {one.name: one for one in check_env(faulty("shape", at=10), num_steps=30, num_envs=2)}
     assert not found["steps"].ok and "its space has (1,)" in found["steps"].got
+
+
+def test_one_in_gymnasiums_form_again_is_the_same_alone_and_among_many():
+    env, ended = TimeLimit(faulty("strict", at=10**6, length=3), 9), [False, False, True]
+    one, many = to_gymnasium(env), to_gymnasium_vector(env, 2, autoreset_mode="SameStep")
+    assert one.reset(seed=1)[0] == [0] and many.reset(seed=1)[0].tolist() == [[0], [0]]
+    for count, over in enumerate(ended * 2, 1):
+        seen, reward, terminal, truncated, _ = one.step(1)
+        assert (seen, reward, terminal, truncated) == (np.float32((count - 1) % 3 + 1) / 10, 1.0, over, False)
+        seen, rewards, terminal, _, infos = many.step(np.array([0, 1]))
+        assert (
+            rewards.tolist() == [0, 1] and terminal.tolist() == [over] * 2 and ("final_obs" in infos) == over
+        )
+        assert over == (seen == 0).all() and (not over or one.reset()[0] == [0])
+    sessions = env.env._facts.sessions
+    assert len(sessions._open) == 2
+    one.close(), many.close()
+    assert not sessions._open and not sessions._kept
+    single, among = (
+        to_gymnasium(from_gymnasium("CartPole-v1")),
+        to_gymnasium_vector(from_gymnasium("CartPole-v1"), 2),
+    )
+    first, firsts = single.reset(seed=5)[0], among.reset(seed=4)[0]
+    np.testing.assert_array_equal(first, firsts[1])
+    second = single.reset()[0]
+    assert (second != first).any()
+    np.testing.assert_array_equal(second, among.reset()[0][1])
+    np.testing.assert_array_equal(single.reset(seed=5)[0], first)
+
+
+def test_a_fault_is_raised_in_gymnasiums_form_and_the_next_episode_begins_with_another_object():
+    env = to_gymnasium(faulty("raise", at=2), render_mode="rgb_array")
+    for _ in range(2):
+        env.reset(seed=0)
+        env.step(1)
+        assert (env.render()[240] > 128).mean() == pytest.approx(0.1, abs=0.01)
+        with pytest.raises(HostedEnvError, match="wheel"):
+            env.step(1)
+
+
+def stepped(env):
+    """Why an environment goes no further after a step with an action of its space."""
+    action = jax.tree.map(lambda x: x[None], env.action_space.sample(key=jr.key(0)))
+    states = jax.vmap(lambda key: env.initial(key=key))(jr.split(jr.key(0), 1))
+    assert env.fault(states) is None
+    step = jax.jit(jax.vmap(lambda state, action: env.transition(state, action)))
+    return env.fault(step(states, action))
+
+
+@pytest.mark.filterwarnings("ignore:.*render_modes")  # there are none
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({}, ""),
+        (None, "an observation of type NoneType; its space is a dict of door, pair"),
+        ({"window": 1}, "an observation a dict of door, pair, window; its space is a dict of door, pair"),
+        ({"pair": [np.ones(2, np.int8)]}, "an observation of type list of 1; its space is a tuple of 2"),
+        ({"door": 0}, "0 is not in Discrete(20, start=1)"),
+        ({"door": np.int64(21)}, "21 is not in Discrete(20, start=1)"),
+        ({"pair": (np.full(2, 2, np.int8), np.array([1, 2]))}, "[2, 2] is not in MultiBinary(2)"),
+        ({"pair": (np.ones(2, np.int8), np.array([1, 3]))}, "[1, 3] is not in MultiDiscrete([2 3])"),
+        ({"door": 1.5}, "an observation of float64; its space has int32"),
+    ],
+)
+def test_observations_and_actions_of_several_parts_are_those_of_their_spaces(wrong, said, monkeypatch):
+    monkeypatch.setattr(outside.Parts, "wrong", wrong)
+    fault = stepped(from_gymnasium("outside:Parts-v0"))
+    assert (fault is None) if not said else str(fault).endswith(f"ValueError: {said}")
+
+
+def test_actions_of_64_bits_lie_within_their_bounds():
+    space = gymnasium.spaces.Box(-0.1, 0.1, (2,), np.float64)
+    (action,) = Actions(space)([np.array([[0.1, -0.1]], np.float32)])
+    assert action.tolist() == [0.1, -0.1] and space.contains(action)
+
+
+def test_what_is_registered_for_vectors_alone_is_refused():
+    with pytest.raises(gymnasium.error.Error, match="^Many-v0 is registered for vectors"):
+        from_gymnasium("outside:Many-v0")
 
 
 def test_settings_are_the_arguments_of_what_is_registered():

@@ -154,6 +154,15 @@ def test_actions_of_another_kind_are_refused(cls):
         cls(env(space), key=KEY)
 
 
+@pytest.mark.parametrize("cls", [DISCRETE[0], BOXES[0]])
+def test_what_has_no_numbers_is_refused(cls):
+    space = Discrete(2) if cls in DISCRETE else Box(-1.0, 1.0, shape=(2,))
+    with pytest.raises(SettingError, match=f"^{cls.name}: needs numbers, at least one, in what it sees"):
+        cls(env(space, Box(0.0, 1.0, shape=(0,))), key=KEY)
+    with pytest.raises(SettingError, match="^MLPActorCriticPolicy: unsupported.* of uint8.*, Box of floats"):
+        MLPActorCriticPolicy(env(Box(0, 255, shape=(2,), dtype=np.uint8)), key=KEY)
+
+
 @pytest.mark.parametrize("cls", [*DISCRETE, *BOXES[1:]])
 @pytest.mark.parametrize("settings", [{}, {"layer_norm": True, "normalize_observations": True}], ids=str)
 def test_a_batch_is_many_single_calls_whatever_is_observed(cls, settings):

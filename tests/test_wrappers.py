@@ -7,7 +7,7 @@ import pytest
 from gymnasium import wrappers as theirs
 from jax import numpy as jnp
 from jax import random as jr
-from toys import Target
+from toys import Masked, Target
 
 from lerax.algorithm import PPO
 from lerax.env import advance
@@ -115,6 +115,25 @@ class Picture(Target):
 
     def observation(self, state, *, key):
         return jnp.full((4, 5, 2), state.steps, jnp.uint8)
+
+
+class Endless(Target):
+    """Its bounds are finite, and what lies between them is not."""
+
+    action_space = observation_space = Box(*np.array([-1, 1], np.float32)[:, None] * np.finfo(np.float32).max)
+
+
+def test_actions_that_a_mask_forbids_are_not_repeated():
+    """Even ones are allowed in every other state, odd ones in the others."""
+    key, env = jr.key(0), StickyActions(Masked(), 1.0)
+    state = env.initial(key=key)
+    for action in (2, 1, 0):
+        after = env.transition(state, jnp.array(action), key=key)
+        assert (int(after.action), env.reward(state, action, after, key=key)) == (action, 0.0)
+        state = after
+    env = ActionRepeat(Masked(), 3)
+    after = env.transition(env.initial(key=key), jnp.array(2), key=key)
+    assert (int(after.inner.steps), after.reward) == (1, 0.0)
 
 
 def beside(wrapper, ours, length=30):
@@ -279,6 +298,8 @@ def test_a_wrapped_environment_is_drawn_like_the_one_within():
         (lambda: ClipReward(Pendulum(), 1.0, 1.0), ValueError, "ClipReward: low must be below high"),
         (lambda: RescaleObservation(CartPole()), ValueError, "needs bounded observations"),
         (lambda: ClipObservation(Picture()), TypeError, "needs observations of floats"),
+        (lambda: RescaleObservation(Endless()), ValueError, "needs bounded observations"),
+        (lambda: RescaleAction(Endless()), ValueError, "needs bounded actions"),
         (lambda: FrameStack(Pendulum(), 0), ValueError, r"got 0.*at least 1"),
         (lambda: ActionRepeat(Pendulum(), 0), ValueError, r"got 0.*at least 1"),
         (lambda: StickyActions(Pendulum(), 1.5), ValueError, "probability: out of range"),

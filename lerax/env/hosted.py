@@ -6,8 +6,9 @@ with each call, so that no program can change the order of calls, or leave one o
 
 import copy
 import dataclasses
+import weakref
 from abc import abstractmethod
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -28,6 +29,7 @@ from lerax.hosted.words import (
     FLAGS,
     HEAD,
     REWARD,
+    SEEDED,
     SESSION,
     SLOT,
     TERMINAL,
@@ -140,6 +142,20 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
 
     def following(self, ended: HostedState, fresh: HostedState) -> HostedState:
         return HostedState(ended.row.at[FLAGS].set(WAITING))
+
+    def following_seeded(self, ended: HostedState, *, key: Key[Array, ""]) -> HostedState:
+        """As `following`, with random numbers of a key from there on."""
+        row = ended.row.at[FLAGS].set(WAITING | SEEDED)
+        return HostedState(row.at[REWARD].set(jr.bits(key, (), jnp.uint32)))
+
+    def keep(self, owner: Any, state: HostedState) -> Callable[[], Any]:
+        """Keeps the objects of states until an owner is gone, or until what is returned is called."""
+        sessions, rows = self._facts.sessions, np.asarray(state.row)
+        numbers = np.unique(rows[..., SESSION]).tolist()
+        sessions.keep(numbers)
+        let_go = weakref.finalize(owner, sessions.let_go, numbers)
+        let_go.atexit = False  # all are closed then
+        return let_go
 
     def begin(self, state: HostedState) -> HostedState:
         begun = lambda state: self._call("begin", state.row)

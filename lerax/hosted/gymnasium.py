@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gymnasium
@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
+from lerax.errors import shown
 from lerax.render.base_renderer import imported
 from lerax.render.pygame_renderer import do_without_display
 
@@ -36,8 +37,13 @@ def spec_of(id: str) -> EnvSpec:
 
 
 def arguments_of(spec: EnvSpec) -> dict[str, Any]:
-    """The arguments that an environment takes by name, with defaults: as it is registered, else its own."""
-    assert spec.entry_point is not None
+    """The arguments that an environment takes by name, with defaults: as it is registered, else its own.
+
+    Raises:
+        gymnasium.error.Error: Only vectors of it can be made.
+    """
+    if spec.entry_point is None:
+        raise gymnasium.error.Error(f"{spec.id} is registered for vectors of environments alone")
     creator = load_env_creator(spec.entry_point) if isinstance(spec.entry_point, str) else spec.entry_point
     parameters = inspect.signature(creator).parameters.values()
     own = {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in OWN}
@@ -88,26 +94,78 @@ def preprocessed(env: gymnasium.Env) -> gymnasium.Env:
 
 
 @dataclasses.dataclass(frozen=True)
-class Action:
-    """Makes actions of a space of their array; it can be pickled.
+class Actions:
+    """Makes actions of a space of their arrays, which are in the order of JAX; it can be pickled."""
 
-    Attributes:
-        dtype: Of its numbers; None for plain integers.
-    """
-
-    dtype: Any
+    space: gymnasium.Space
 
     def __call__(self, arrays: list[np.ndarray]) -> list[Any]:
-        (array,) = arrays
-        if self.dtype is None:
-            return array.tolist()
-        whole = np.issubdtype(self.dtype, np.integer)
-        return list((np.rint(array) if whole else array).astype(self.dtype))
+        return _actions(self.space, iter(arrays))
 
 
-def action_of(space: gymnasium.Space) -> Action:
-    """What makes actions of a space."""
-    return Action(None if isinstance(space, spaces.Discrete) else space.dtype)
+def _actions(space: gymnasium.Space, arrays: Iterator[np.ndarray]) -> list[Any]:
+    if isinstance(space, spaces.Dict):
+        parts = {name: _actions(space[name], arrays) for name in sorted(space.spaces)}
+        rows = zip(*(parts[name] for name in space.spaces), strict=True)
+        return [dict(zip(space.spaces, row, strict=True)) for row in rows]
+    if isinstance(space, spaces.Tuple):
+        return [*zip(*(_actions(part, arrays) for part in space.spaces), strict=True)]
+    array = next(arrays)
+    if isinstance(space, spaces.Discrete):
+        return array.tolist()
+    if not isinstance(space, spaces.Box) or space.dtype == array.dtype:
+        return list(array.astype(space.dtype))
+    whole = np.issubdtype(space.dtype, np.integer)
+    exact = (np.rint(array) if whole else array).astype(space.dtype)
+    return list(np.clip(exact, space.low, space.high))  # a bound may be between two numbers of 32 bits
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """Gives the arrays of an observation of a space, in the order of JAX; it can be pickled."""
+
+    space: gymnasium.Space
+
+    def __call__(self, value: Any) -> list[Any]:
+        return [*_arrays(self.space, value)]
+
+
+def _arrays(space: gymnasium.Space, value: Any) -> Iterator[Any]:
+    """The arrays of a value.
+
+    Raises:
+        ValueError: It is not made like those of the space, or a choice that there is not.
+    """
+    if isinstance(space, spaces.Dict):
+        if not isinstance(value, Mapping) or value.keys() != space.spaces.keys():
+            keys = f" of {', '.join(map(str, value))}" if isinstance(value, Mapping) else ""
+            given = f"{'a' if keys else 'of type'} {type(value).__name__}{keys}"
+            raise ValueError(f"an observation {given}; its space is a dict of {', '.join(space.spaces)}")
+        for name in sorted(space.spaces):
+            yield from _arrays(space[name], value[name])
+    elif isinstance(space, spaces.Tuple):
+        if not isinstance(value, tuple | list) or len(value) != len(space.spaces):
+            count = f" of {len(value)}" if isinstance(value, tuple | list) else ""
+            given = f"of type {type(value).__name__}{count}"
+            raise ValueError(f"an observation {given}; its space is a tuple of {len(space.spaces)}")
+        for part, one in zip(space.spaces, value, strict=True):
+            yield from _arrays(part, one)
+    else:
+        if not isinstance(space, spaces.Box) and not _is_choice(space, value):
+            said = shown(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
+            raise ValueError(f"{said} is not in {shown(space)}")
+        yield value
+
+
+def _is_choice(space: gymnasium.Space, value: Any) -> bool:
+    """Whether whole numbers are in a space; that they are of its form is seen where they are written."""
+    given = np.asarray(value)
+    if given.dtype.kind not in "iub" or given.shape != space.shape:
+        return True
+    if isinstance(space, spaces.Discrete):
+        return bool(space.start <= given < space.start + space.n)
+    start, count = (space.start, space.nvec) if isinstance(space, spaces.MultiDiscrete) else (0, 2)
+    return bool(((given >= start) & (given < start + count)).all())
 
 
 def facts_of(make: Make) -> tuple[gymnasium.Space, gymnasium.Space, Mapping[str, Any]]:
@@ -118,6 +176,6 @@ def facts_of(make: Make) -> tuple[gymnasium.Space, gymnasium.Space, Mapping[str,
     """
     env = make()
     try:
-        return env.observation_space, env.action_space, env.metadata
+        return env.observation_space, env.action_space, env.metadata or {}
     finally:
         env.close()

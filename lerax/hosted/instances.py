@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int, UInt32
 
 from .faults import Fault, fault_of
-from .words import COUNT, FAILED, FLAGS, HEAD, REWARD, TERMINAL, TRUNCATED, Form, Words, leaves
+from .words import COUNT, FAILED, FLAGS, HEAD, REWARD, TERMINAL, TRUNCATED, Form, Words
 
 GOES_ON = -1  # in place of a seed
 MOST_BYTES = 2**30  # of pictures that nobody has taken
@@ -27,12 +27,14 @@ class Kind:
     Attributes:
         make: Makes one; it can be pickled.
         action: Makes a list of actions of arrays with a leading axis; it can be pickled, too.
+        observation: Gives the arrays of an observation; it can be pickled, too.
         observations: The arrays of an observation.
         actions: The arrays of an action.
     """
 
     make: Callable[[], Any]
     action: Callable[[list[np.ndarray]], list[Any]]
+    observation: Callable[[Any], list[Any]]
     observations: tuple[Form, ...]
     actions: tuple[Form, ...]
 
@@ -93,7 +95,7 @@ class Instances:
             return None
         try:
             observation, reward, terminal, truncated = what(self._envs[slot], given)
-            return list(leaves(observation)), float(reward), bool(terminal), bool(truncated)
+            return self._kind.observation(observation), float(reward), bool(terminal), bool(truncated)
         except BaseException as error:  # others' code may raise what it likes
             self._fail(slot, error)
             return None

@@ -4,6 +4,7 @@ import atexit
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from lerax import cores
 from .faults import EpisodesLostError, Fault
 from .instances import GOES_ON, Kind, Rows, held
 from .members import AbstractMember, InProcess, OnThread
-from .words import FLAGS, HEAD, REWARD, SESSION, SLOT, TERMINAL, TRUNCATED, WAITING, Words
+from .words import FLAGS, HEAD, REWARD, SEEDED, SESSION, SLOT, TERMINAL, TRUNCATED, WAITING, Words
 
 KEPT = 4  # sessions of each training: its own, of an evaluation and a video, and one more
 MAKE_SECONDS = 300.0  # for environments to be made
@@ -136,6 +137,7 @@ class Sessions:
         self.name, self._kind, self._options = name, kind, options
         self.row_size = HEAD + Words(kind.observations).size
         self._open: OrderedDict[int, Session] = OrderedDict()  # the one that was used last at the end
+        self._kept: set[int] = set()
         self._lock = threading.Lock()
         atexit.register(self.close)
 
@@ -151,8 +153,9 @@ class Sessions:
         number = secrets.randbits(32)  # that of another process means nothing here
         with self._lock:
             self._open[number] = session
-            while len(self._open) > KEPT * cores.trainings():
-                self._open.popitem(last=False)[1].close()
+            free = [other for other in self._open if other not in self._kept]
+            for other in free[: max(len(free) - KEPT * cores.trainings(), 0)]:
+                self._open.pop(other).close()
         rows[:] = 0
         rows[:, SESSION], rows[:, SLOT] = number, np.arange(len(rows))
         rows[:] = session.do("begin", np.arange(len(rows)), seeds, rows)
@@ -163,7 +166,8 @@ class Sessions:
         rows[:] = before
         waiting = np.flatnonzero(before[:, FLAGS] & WAITING)
         if waiting.size:
-            self._do("begin", np.full(len(before), GOES_ON), rows, waiting)
+            seeded = (before[:, FLAGS] & SEEDED) != 0
+            self._do("begin", np.where(seeded, before[:, REWARD].astype(int), GOES_ON), rows, waiting)
 
     def step(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
         """Takes a step in each environment whose episode goes on."""
@@ -185,6 +189,19 @@ class Sessions:
         """Takes the picture of a state; None where there is none."""
         found = self._session(session)
         return None if found is None else found.frame(slot, count)
+
+    def keep(self, numbers: Iterable[int]) -> None:
+        """Keeps sessions until they are let go, however many others are begun."""
+        with self._lock:
+            self._kept.update(numbers)
+
+    def let_go(self, numbers: Iterable[int]) -> None:
+        """Lets the environments of sessions go."""
+        with self._lock:
+            self._kept.difference_update(numbers)
+            found = [self._open.pop(number) for number in numbers if number in self._open]
+        for session in found:
+            session.close()
 
     def close(self) -> None:
         """Lets all environments go."""

@@ -1,7 +1,7 @@
 """What environments outside of JAX say and are told, as rows of words of 32 bits."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ Form = tuple[str, tuple[int, ...]]
 SESSION, SLOT, COUNT, FLAGS, REWARD, HEAD = range(6)
 """Where in a row stands: which environments, the place among them, what has happened there so far, how that
 was, what it was worth, and then what is seen."""
-TERMINAL, TRUNCATED, FAILED, WAITING = 1, 2, 4, 8
-"""Flags: the task is over, the time is up, the environment has failed, an episode is to begin."""
+TERMINAL, TRUNCATED, FAILED, WAITING, SEEDED = 1, 2, 4, 8, 16
+"""Flags: the task is over, the time is up, the environment has failed, an episode is to begin, it has a seed,
+in place of the reward."""
 
 
 class Words:
@@ -67,15 +68,3 @@ def _holds(dtype: np.dtype, given: np.ndarray) -> bool:
     if dtype == np.uint8 and given.dtype != np.uint8:
         return given.dtype.kind in "iub" and bool(((given >= 0) & (given <= 255)).all())
     return given.dtype.kind in "iub"
-
-
-def leaves(value: Any) -> Iterator[Any]:
-    """The arrays of a value of a Gymnasium space, in the order in which JAX goes through trees."""
-    if isinstance(value, dict):
-        for name in sorted(value):
-            yield from leaves(value[name])
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from leaves(part)
-    else:
-        yield value

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Key, PyTree
 from lerax import tree
 from lerax.env import AbstractEnvLike
 from lerax.env.contract import check_env
-from lerax.errors import SettingError, SettingTypeError
+from lerax.errors import SettingError, SettingTypeError, shown
 from lerax.network import Head, Network, draw, filters_of, layers_of
 from lerax.settings import take_settings
 from lerax.space import AbstractComposite, AbstractIntegers, AbstractSpace, Box
@@ -74,9 +74,12 @@ class AbstractMLPPolicy(AbstractPolicy):
         """Refuses spaces that the policy is not made for."""
         space = self.action_space
         if not isinstance(space, self.acts_in) or (isinstance(space, Box) and space.dtype != jnp.float32):
-            allowed = ", ".join(kind.__name__ for kind in self.acts_in)
-            wrong = "unsupported action space"
-            raise SettingTypeError(self.name, space, allowed, wrong=wrong)
+            allowed = ", ".join("Box of floats" if kind is Box else kind.__name__ for kind in self.acts_in)
+            said = f"{shown(space)} of {space.dtype}" if isinstance(space, Box) else ""
+            raise SettingTypeError(self.name, space, allowed, wrong="unsupported action space", said=said)
+        for name, one in {"acts": space, "sees": self.observation_space}.items():
+            if not isinstance(one, AbstractComposite) and one.flat_size == 0:
+                raise SettingError(self.name, one, wrong=f"needs numbers, at least one, in what it {name}")
         if filters_of(self.observation_space, self.encoder) and self.normalize_observations:
             wrong, hint = "pictures are not normalized", "encoder=flatten takes them as vectors"
             raise SettingError("normalize_observations", True, wrong=wrong, hint=hint)

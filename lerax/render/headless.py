@@ -4,6 +4,7 @@ from typing import Any
 
 from lerax.errors import SettingError
 
+from .base_renderer import RenderError
 from .color import WHITE
 from .frames import FrameRenderer
 from .mujoco_renderer import HeadlessMujocoRenderer
@@ -42,5 +43,8 @@ def headless_renderer(
     default = env.default_renderer()
     if isinstance(default, FrameRenderer):
         return FrameRenderer(width, height)
+    if not hasattr(default, "transform"):
+        said = f"its `default_renderer` gives {type(default).__name__}, and not a renderer"
+        raise RenderError(f"{env.name} cannot be drawn: {said}")
     background = getattr(default, "background_color", WHITE)
     return HeadlessPygameRenderer(width, height, background, default.transform)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import equinox as eqx
-import numpy as np
 from jax import numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
@@ -13,7 +12,7 @@ from lerax.settings import check_settings, setting
 from lerax.space import AbstractSpace, Box
 
 from .base_wrapper import AbstractWrapper
-from .bounds import check_order, floats_of
+from .bounds import check_order, floats_of, has_widths
 
 
 class ClipAction(AbstractWrapper):
@@ -47,7 +46,8 @@ class RescaleAction(AbstractWrapper):
 
     Raises:
         SettingTypeError: The actions lie in no Box.
-        SettingError: The Box has no bounds, or `low` is not below `high`.
+        SettingError: The Box has no bounds, or they are too far apart for a float32, or `low` is not
+            below `high`.
     """
 
     env: AbstractEnvLike
@@ -56,8 +56,7 @@ class RescaleAction(AbstractWrapper):
 
     def __check_init__(self):
         check_settings(self)
-        bounds = _box(self.env, "RescaleAction").bounds
-        if not np.isfinite(bounds).all():
+        if not has_widths(_box(self.env, "RescaleAction")):
             raise SettingError("RescaleAction", self.env.action_space, wrong="needs bounded actions")
         check_order("RescaleAction", self.low, self.high)
 

@@ -29,6 +29,13 @@ def floats_of(space: AbstractSpace, wrapper: str, what: str) -> Box:
     return space
 
 
+def has_widths(space: Box) -> bool:
+    """Whether all bounds are so far apart as a float32 can say."""
+    least, most = space.bounds
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(most - least).all())
+
+
 def check_order(wrapper: str, low: float, high: float) -> None:
     """Refuses bounds in the wrong order.
 

@@ -13,7 +13,7 @@ from lerax.settings import check_settings, setting
 from lerax.space import AbstractComposite, AbstractSpace, Box
 
 from .base_wrapper import AbstractWrapper
-from .bounds import check_order, floats_of
+from .bounds import check_order, floats_of, has_widths
 
 
 class ClipObservation(AbstractWrapper):
@@ -46,7 +46,8 @@ class RescaleObservation(AbstractWrapper):
 
     Raises:
         SettingTypeError: The observations lie in no Box of floats.
-        SettingError: The Box has no bounds, or `low` is not below `high`.
+        SettingError: The Box has no bounds, or they are too far apart for a float32, or `low` is not
+            below `high`.
     """
 
     env: AbstractEnvLike
@@ -56,9 +57,8 @@ class RescaleObservation(AbstractWrapper):
     def __check_init__(self):
         check_settings(self)
         check_order("RescaleObservation", self.low, self.high)
-        least, most = floats_of(self.env.observation_space, "RescaleObservation", "observations").bounds
-        if not (np.isfinite(least).all() and np.isfinite(most).all() and (least < most).all()):
-            space = self.env.observation_space
+        space = floats_of(self.env.observation_space, "RescaleObservation", "observations")
+        if not (has_widths(space) and np.less(*space.bounds).all()):
             raise SettingError("RescaleObservation", space, wrong="needs bounded observations")
 
     def outer_observation(self, observation: Float[Array, "..."]) -> Float[Array, "..."]:

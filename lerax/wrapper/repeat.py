@@ -10,8 +10,14 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from lerax import tree
 from lerax.env import AbstractEnvLike, AbstractEnvLikeState
 from lerax.settings import REQUIRED, setting
+from lerax.space import AbstractSpace
 
 from .base_wrapper import AbstractWrapper, AbstractWrapperState
+
+
+def _allows(space: AbstractSpace, mask: Bool[Array, "..."], action: PyTree) -> Bool[Array, ""]:
+    """Whether a mask allows an action."""
+    return jnp.all(jnp.ravel(mask) | (space.flatten(action) == 0))
 
 
 class ActionRepeatState(AbstractWrapperState):
@@ -23,6 +29,8 @@ class ActionRepeatState(AbstractWrapperState):
 
 class ActionRepeat(AbstractWrapper[ActionRepeatState]):
     """Takes each action a few times, or until the episode ends, and gives the sum of the rewards.
+
+    Where the environment has a mask of actions, it is repeated no longer than the mask allows it.
 
     Args:
         env: The environment.
@@ -41,8 +49,11 @@ class ActionRepeat(AbstractWrapper[ActionRepeatState]):
     def transition(
         self, state: ActionRepeatState, action: PyTree, *, key: Key[Array, ""]
     ) -> ActionRepeatState:
-        def step(carry: tuple, key: Key[Array, ""]) -> tuple[tuple, None]:
-            inner, total, over = carry
+        def step(carry: tuple, xs: tuple) -> tuple[tuple, None]:
+            (inner, total, over), (number, key) = carry, xs
+            mask = self.env.action_mask(inner, key=jr.fold_in(key, 3))
+            if mask is not None:  # which the first has been chosen by
+                over = over | (number > 0) & ~_allows(self.env.action_space, mask, action)
             keys = jr.split(key, 3)
             after = self.env.transition(inner, action, key=keys[0])
             reward = jnp.asarray(self.env.reward(inner, action, after, key=keys[1]), jnp.float32)
@@ -51,7 +62,8 @@ class ActionRepeat(AbstractWrapper[ActionRepeatState]):
             return (tree.where(over, inner, after), total, over | ended), None
 
         first = state.inner, jnp.zeros((), jnp.float32), jnp.array(False)
-        inner, total, _ = tree.scan(step, first, jr.split(key, self.repeats))[0]
+        xs = jnp.arange(self.repeats), jr.split(key, self.repeats)
+        inner, total, _ = tree.scan(step, first, xs)[0]
         return ActionRepeatState(inner, total)
 
     def reward(
@@ -77,6 +89,8 @@ class StickyActionsState(AbstractWrapperState):
 class StickyActions(AbstractWrapper[StickyActionsState]):
     """Takes, with some probability, the action before once more (Machado et al., 2018,
     https://arxiv.org/abs/1709.06009).
+
+    Where the environment has a mask of actions, only one that it allows is taken again.
 
     Args:
         env: The environment.
@@ -104,6 +118,9 @@ class StickyActions(AbstractWrapper[StickyActionsState]):
     ) -> StickyActionsState:
         chance = jr.uniform(jr.fold_in(key, 1), (), jnp.float32)
         sticks = state.begun & (chance < self.probability)
+        mask = self.env.action_mask(state.inner, key=jr.fold_in(key, 2))
+        if mask is not None:
+            sticks = sticks & _allows(self.env.action_space, mask, state.action)
         taken = jax.tree.map(
             lambda old, new: jnp.where(sticks, old, new).astype(old.dtype), state.action, action
         )

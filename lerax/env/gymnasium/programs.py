@@ -25,6 +25,7 @@ from lerax.space import (
 )
 
 from ..base_env import AbstractEnvLike, AbstractEnvLikeState
+from ..hosted import AbstractHostedEnv, HostedState
 from ..step import advance, allowed_actions, check_contract
 
 RENDER_MODES = ("rgb_array",)
@@ -98,11 +99,11 @@ def _programs(static: AbstractEnvLike, many: bool) -> Programs:
 
     def begin_where(env: AbstractEnvLike, live: Live | None, words: Array, where: Array) -> tuple[Live, Seen]:
         key, show_key, mask_key, _ = _keys(words)
-        state = env.draw(key=key)
         if live is not None:
-            state = tree.where(where, state, live.state)
+            state = tree.where(where, _following(env, live.state, key), live.state)
             words, steps = jnp.where(where, words, live.words), jnp.where(where, 0, live.steps)
         else:
+            state = env.initial(key=key) if is_hosted(env) else env.draw(key=key)
             steps = jnp.array(0, jnp.int32)
         state = tree.strongly_typed(tree.numbers_as_arrays(env.begin(state)))
         seen = Seen(env.observation(state, key=show_key), allowed_actions(env, state, key=mask_key))
@@ -129,6 +130,35 @@ def _programs(static: AbstractEnvLike, many: bool) -> Programs:
         return jax.jit(call)
 
     return Programs(*map(compiled, (begin, begin_where, step)))
+
+
+def _following(
+    env: AbstractEnvLike, state: AbstractEnvLikeState, key: Key[Array, ""]
+) -> AbstractEnvLikeState:
+    """A new episode's state, which `begin` completes, in the same place where that is outside of JAX."""
+    inner, place = env.unwrapped, state.unwrapped
+    if not (isinstance(inner, AbstractHostedEnv) and isinstance(place, HostedState)):
+        return env.draw(key=key)
+    following = env.following(state, env.draw(key=key))
+    return eqx.tree_at(lambda state: state.unwrapped, following, inner.following_seeded(place, key=key))
+
+
+def is_hosted(env: AbstractEnvLike) -> bool:
+    """Whether an environment is outside of JAX."""
+    return isinstance(env.unwrapped, AbstractHostedEnv)
+
+
+def is_there(env: AbstractEnvLike, live: Live | None) -> bool:
+    """Whether episodes have a place outside of JAX that others can begin in."""
+    return is_hosted(env) and live is not None and env.fault(live.state) is None
+
+
+def keep(owner: Any, env: AbstractEnvLike, live: Live) -> Callable[[], Any]:
+    """Keeps what states have outside of JAX until an owner is gone, or until what is returned is called."""
+    inner, state = env.unwrapped, live.state.unwrapped
+    if isinstance(inner, AbstractHostedEnv) and isinstance(state, HostedState):
+        return inner.keep(owner, state)
+    return lambda: None
 
 
 def _keys(words: UInt32[Array, "2"]) -> Key[Array, "4"]:

@@ -12,6 +12,7 @@ from lerax import tree
 from lerax.space import to_gymnasium
 
 from ..base_env import AbstractEnvLike
+from ..step import check_alive
 from . import programs
 from .programs import Live, Seen
 
@@ -33,7 +34,9 @@ class GymnasiumEnv(gymnasium.Env):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": list(programs.RENDER_MODES)}
 
     def __init__(self, env: AbstractEnvLike, render_mode: str | None = None):
-        self._programs, self._arrays = programs.programs_of(env, many=False)
+        played = env if render_mode is None else env.to_be_drawn()
+        self._programs, self._arrays = programs.programs_of(played, many=False)
+        self._played, self._let_go = played, lambda: None
         self.env, self.render_mode = env, render_mode
         self.observation_space = to_gymnasium(env.observation_space)
         self.action_space = to_gymnasium(env.action_space)
@@ -52,9 +55,19 @@ class GymnasiumEnv(gymnasium.Env):
 
         Returns:
             The first observation, and the infos.
+
+        Raises:
+            HostedEnvError: It is outside of JAX, and has failed.
         """
         super().reset(seed=seed)
-        self._live, seen = self._programs.begin(self._arrays, programs.words_of(self.np_random))
+        words = programs.words_of(self.np_random)
+        if self._live is not None and programs.is_there(self._played, self._live):
+            self._live, seen = self._programs.begin_where(self._arrays, self._live, words, np.array(True))
+        else:
+            self._let_go()
+            self._live, seen = self._programs.begin(self._arrays, words)
+            self._let_go = programs.keep(self, self._played, self._live)
+        check_alive(self._played, self._live.state)
         return self._seen(jax.device_get(seen))
 
     def step(self, action: Any) -> tuple[PyTree, float, bool, bool, dict[str, Any]]:
@@ -70,12 +83,14 @@ class GymnasiumEnv(gymnasium.Env):
         Raises:
             ResetNeeded: No episode has begun.
             SettingError: There is no such action.
+            HostedEnvError: It is outside of JAX, and has failed.
         """
         if self._live is None:
             raise ResetNeeded(f"{self.env.name}: no episode has begun; call reset() first")
         action = programs.action_of(self.env.action_space, action)
         self._live, *result = self._programs.step(self._arrays, self._live, action)
         seen, judged = jax.device_get(result)
+        check_alive(self._played, self._live.state)
         observation, info = self._seen(seen)
         return observation, float(judged.reward), bool(judged.terminal), bool(judged.truncated), info
 
@@ -94,9 +109,12 @@ class GymnasiumEnv(gymnasium.Env):
         return programs.pictures(self._on_host, self._renderer, [tree.on_host(self._live.state)])[0]
 
     def close(self) -> None:
-        """Closes what draws."""
+        """Closes what draws, and what is outside of JAX."""
         if self._renderer is not None:
             self._renderer.close()
+        if programs.is_hosted(self._played):
+            self._let_go()
+            self._live = None
 
     def _seen(self, seen: Seen) -> tuple[PyTree, dict[str, Any]]:
         """The observation and the infos, from what was fetched."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import gymnasium
 
 from lerax.errors import SettingError
-from lerax.hosted.gymnasium import ATARI, Make, action_of, arguments_of, facts_of, spec_of
+from lerax.hosted.gymnasium import ATARI, Actions, Make, Observation, arguments_of, facts_of, spec_of
 from lerax.hosted.instances import Kind
 from lerax.settings import changed_settings, setting
 from lerax.space import AbstractSpace, from_gymnasium
@@ -49,8 +49,8 @@ class AbstractGymnasiumTask(AbstractHostedEnv):
         make = Make(self.id, given, self.max_episode_steps, preprocess, draws)
         observations, actions, metadata = facts_of(make)
         seen, done = from_gymnasium(observations), from_gymnasium(actions)
-        kind = Kind(make, action_of(actions), forms_of(seen), forms_of(done))
-        draws = "rgb_array" in metadata.get("render_modes", ())
+        kind = Kind(make, Actions(actions), Observation(observations), forms_of(seen), forms_of(done))
+        draws = "rgb_array" in (metadata.get("render_modes") or ())
         return kind, seen, done, float(metadata.get("render_fps") or FPS), draws
 
 

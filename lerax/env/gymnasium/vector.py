@@ -18,6 +18,7 @@ from lerax.settings import check_count
 from lerax.space import MultiDiscrete, to_gymnasium
 
 from ..base_env import AbstractEnvLike, unstack
+from ..step import check_alive
 from . import programs
 from .programs import Live, Seen
 
@@ -45,7 +46,9 @@ class GymnasiumVectorEnv(VectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
     ):
-        self._programs, self._arrays = programs.programs_of(env, many=True)
+        played = env if render_mode is None else env.to_be_drawn()
+        self._programs, self._arrays = programs.programs_of(played, many=True)
+        self._played, self._let_go = played, lambda: None
         self.num_envs = check_count("num_envs", num_envs, 8)
         try:
             self.autoreset_mode = AutoresetMode(autoreset_mode)
@@ -87,6 +90,7 @@ class GymnasiumVectorEnv(VectorEnv):
         Raises:
             SettingError: There are not as many seeds as environments, or the mask is none.
             ResetNeeded: Some are to begin, and not all have before.
+            HostedEnvError: One is outside of JAX, and has failed.
         """
         seeds = list(range(seed, seed + self.num_envs)) if isinstance(seed, int | np.integer) else seed
         seeds = [None] * self.num_envs if seeds is None else list(seeds)
@@ -97,7 +101,7 @@ class GymnasiumVectorEnv(VectorEnv):
         for i in np.flatnonzero(where):
             if seeds[i] is not None:
                 self._generators[i] = np_random(seeds[i])[0]
-        if given is None:
+        if given is None and not programs.is_there(self._played, self._live):
             self._live = None
         self._begin(where)
         return self._seen()
@@ -123,6 +127,7 @@ class GymnasiumVectorEnv(VectorEnv):
         Raises:
             ResetNeeded: No episode has begun, or one is over and none begins by itself.
             SettingError: There are no such actions.
+            HostedEnvError: One is outside of JAX, and has failed.
         """
         mode, over = self.autoreset_mode, self._ended
         if self._live is None or (mode is AutoresetMode.DISABLED and over.any()):
@@ -130,6 +135,7 @@ class GymnasiumVectorEnv(VectorEnv):
         actions = programs.action_of(self.env.action_space, actions, (self.num_envs,))
         self._live, *result = self._programs.step(self._arrays, self._live, actions)
         self._now, judged = jax.device_get(result)
+        check_alive(self._played, self._live.state)
         rewards = np.array(judged.reward, np.float64)
         terminal, truncated = np.array(judged.terminal), np.array(judged.truncated)
         last: dict[str, Any] = {}
@@ -159,9 +165,12 @@ class GymnasiumVectorEnv(VectorEnv):
         return programs.pictures(self._on_host, self._renderer, states)
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Closes what draws."""
+        """Closes what draws, and what is outside of JAX."""
         if self._renderer is not None:
             self._renderer.close()
+        if programs.is_hosted(self._played):
+            self._let_go()
+            self._live = None
 
     def _checked(self, where: Any) -> Bool[np.ndarray, " env"]:
         """The `reset_mask` of the options."""
@@ -178,12 +187,15 @@ class GymnasiumVectorEnv(VectorEnv):
         for i in np.flatnonzero(where):
             words[i] = programs.words_of(self._generators[i])
         if self._live is None or self._now is None:
+            self._let_go()
             self._live, seen = self._programs.begin(self._arrays, words)
+            self._let_go = programs.keep(self, self._played, self._live)
             self._now = jax.device_get(seen)
         else:
             self._live, seen = self._programs.begin_where(self._arrays, self._live, words, where)
             pick = lambda new, old: np.where(where.reshape(-1, *[1] * (new.ndim - 1)), new, old)
             self._now = jax.tree.map(pick, jax.device_get(seen), self._now)
+        check_alive(self._played, self._live.state)
         self._ended = self._ended & ~where
 
     def _seen(self) -> tuple[PyTree, dict[str, Any]]:
