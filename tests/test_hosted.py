@@ -144,8 +144,9 @@ def test_one_that_hangs_or_dies_is_left_behind():
 
 def test_each_device_has_its_own_and_a_part_of_the_processes():
     env = faulty(at=10**6, workers=2)
-    state = SMALL.init(env, policy_for(env), key=jr.key(1), devices=2)
     sessions = env._facts.sessions
+    sessions.close()  # those of other tests
+    state = SMALL.init(env, policy_for(env), key=jr.key(1), devices=2)
     assert [len(session._members) for session in sessions._open.values()] == [1, 1]
     numbers = np.asarray(state.standing.env_state.row[:, SESSION])
     assert numbers[0] != numbers[1]
