@@ -147,7 +147,9 @@ def kind_of(default: object) -> str:
 
 
 def _convert(value: object, kinds: list[str]) -> Any:
-    """The value as the first kind that it has."""
+    """The value as the first kind that it has; of a float, not as the integer that it equals."""
+    if isinstance(value, float) and "float" in kinds:
+        kinds = ["float", *kinds]
     for kind in kinds:
         try:
             return _as_kind(value, kind)

@@ -62,6 +62,8 @@ class Faulty(gymnasium.Env):
         return self._seen(), reward, terminal, False, {}
 
     def render(self):
+        if self.what == "no picture":
+            return None
         frame = np.zeros((40, 60, 3), np.uint8)
         frame[:, : 6 * self.steps] = 255
         return frame
@@ -97,6 +99,18 @@ class Parts(Faulty):
         return good if not self.steps else self.wrong if self.wrong is None else good | self.wrong
 
 
+class Typed(Faulty):
+    """Shows of what type it was given its argument."""
+
+    def __init__(self, given: Any = None):
+        super().__init__()
+        self.given = given
+
+    def _seen(self) -> Any:
+        return np.array([{bool: 0.25, int: 0.5, float: 0.75}[type(self.given)]])
+
+
 gymnasium.register("Faulty-v0", "outside:Faulty")
+gymnasium.register("Typed-v0", "outside:Typed")
 gymnasium.register("Parts-v0", "outside:Parts")
 gymnasium.register("Many-v0", vector_entry_point="outside:Faulty")

@@ -11,6 +11,7 @@ import pytest
 from jax import numpy as jnp
 from jax import random as jr
 
+from lerax import tree
 from lerax.algorithm import PPO
 from lerax.check import check_env
 from lerax.env import advance, from_gymnasium, to_gymnasium, to_gymnasium_vector
@@ -215,6 +216,9 @@ def test_what_is_checked_of_one_is_what_holds_of_objects():
     found = {one.name: one for one in check_env(faulty(at=10**6), num_steps=30, num_envs=2)}
     assert all(one.ok for one in found.values()), found
     assert {"steps", "ends", "picture"} <= found.keys() and not {"vmap", "determinism"} & found.keys()
+    found = {one.name: one for one in check_env(faulty("no picture", at=10**6), num_steps=30, num_envs=2)}
+    assert [name for name, one in found.items() if not one.ok] == ["picture"]
+    assert "render() gave NoneType" in found["picture"].got
     found = {one.name: one for one in check_env(faulty("shape", at=10), num_steps=30, num_envs=2)}
     assert not found["steps"].ok and "its space has (1,)" in found["steps"].got
 
@@ -271,9 +275,9 @@ def stepped(env):
     ("wrong", "said"),
     [
         ({}, ""),
-        (None, "an observation of type NoneType; its space is a dict of door, pair"),
-        ({"window": 1}, "an observation a dict of door, pair, window; its space is a dict of door, pair"),
-        ({"pair": [np.ones(2, np.int8)]}, "an observation of type list of 1; its space is a tuple of 2"),
+        (None, "an observation is of type NoneType; its space is a dict of door, pair"),
+        ({"window": 1}, "an observation is a dict of door, pair, window; its space is a dict of door, pair"),
+        ({"pair": [np.ones(2, np.int8)]}, "an observation is of type list of 1; its space is a tuple of 2"),
         ({"door": 0}, "0 is not in Discrete(20, start=1)"),
         ({"door": np.int64(21)}, "21 is not in Discrete(20, start=1)"),
         ({"pair": (np.full(2, 2, np.int8), np.array([1, 2]))}, "[2, 2] is not in MultiBinary(2)"),
@@ -296,6 +300,12 @@ def test_actions_of_64_bits_lie_within_their_bounds():
 def test_what_is_registered_for_vectors_alone_is_refused():
     with pytest.raises(gymnasium.error.Error, match="^Many-v0 is registered for vectors"):
         from_gymnasium("outside:Many-v0")
+
+
+def test_arguments_that_are_equal_and_of_other_types_make_other_environments():
+    show = tree.compiled(lambda env: env.observation(env.initial(key=jr.key(0))))
+    for given, seen in [(True, 0.25), (1, 0.5), (1.0, 0.75), (True, 0.25)]:
+        assert show(from_gymnasium("outside:Typed-v0", given=given)).tolist() == [seen]
 
 
 def test_settings_are_the_arguments_of_what_is_registered():

@@ -99,9 +99,12 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
         60.0, "Seconds that a step of one may take.", above=0, at_most=86_400, kw_only=True, static=True
     )
     _draws: bool = eqx.field(default=False, init=False, repr=False, static=True)
+    _types: str = eqx.field(default="", init=False, repr=False, static=True)  # of the values: 1 equals True
 
     def __check_init__(self):
         check_settings(self)
+        values = [getattr(self, field.name) for field in dataclasses.fields(self) if field.init]
+        object.__setattr__(self, "_types", _types_of(values))
         facts(self)
 
     @abstractmethod
@@ -214,6 +217,8 @@ class AbstractHostedEnv(AbstractEnv[HostedState]):
         sessions = facts(self.to_be_drawn()).sessions
         frame = sessions.frame(int(row[SESSION]), int(row[SLOT]), int(row[COUNT]))
         if frame is None:
+            if isinstance(fault := sessions.fault(row[None]), tuple):
+                raise RenderError(f"{self.name}: {fault.what}")
             raise RenderError(
                 f"{self.name}: there is no picture of this state: it was not played to be drawn"
             )
@@ -244,6 +249,12 @@ def facts(env: AbstractHostedEnv) -> Facts:
         numbers = {f.__name__: host_call.register(key, f.__name__.encode() + name, f) for f in functions}
         _known[key] = Facts(observations, actions, fps, draws, sessions, numbers)
     return _known[key]
+
+
+def _types_of(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"({' '.join(map(_types_of, value))})"
+    return type(value).__name__
 
 
 def _form_of(space: AbstractSpace) -> PyTree:

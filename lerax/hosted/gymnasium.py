@@ -140,14 +140,14 @@ def _arrays(space: gymnasium.Space, value: Any) -> Iterator[Any]:
         if not isinstance(value, Mapping) or value.keys() != space.spaces.keys():
             keys = f" of {', '.join(map(str, value))}" if isinstance(value, Mapping) else ""
             given = f"{'a' if keys else 'of type'} {type(value).__name__}{keys}"
-            raise ValueError(f"an observation {given}; its space is a dict of {', '.join(space.spaces)}")
+            raise ValueError(f"an observation is {given}; its space is a dict of {', '.join(space.spaces)}")
         for name in sorted(space.spaces):
             yield from _arrays(space[name], value[name])
     elif isinstance(space, spaces.Tuple):
         if not isinstance(value, tuple | list) or len(value) != len(space.spaces):
             count = f" of {len(value)}" if isinstance(value, tuple | list) else ""
             given = f"of type {type(value).__name__}{count}"
-            raise ValueError(f"an observation {given}; its space is a tuple of {len(space.spaces)}")
+            raise ValueError(f"an observation is {given}; its space is a tuple of {len(space.spaces)}")
         for part, one in zip(space.spaces, value, strict=True):
             yield from _arrays(part, one)
     else:
