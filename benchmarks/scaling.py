@@ -38,7 +38,7 @@ AVERAGES = 2  # one after the other in an update: the advantages' moments, and t
 
 def main() -> int:
     """Measures, and prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -99,7 +99,7 @@ def _measure(task: str, processes: int, devices: int, number: int, port: int) ->
     mesh = mesh_of(devices) if count > 1 else None
     env = registry.ENV.load(registry.ENV.find(task))()
     policy = MLPActorCriticPolicy(env, key=jr.key(0))
-    sizes = TASKS[task] | {"num_epochs": EPOCHS, "num_batches": BATCHES}
+    sizes: dict[str, Any] = TASKS[task] | {"num_epochs": EPOCHS, "num_batches": BATCHES}
     sizes["num_envs"] *= count  # as many for each device
     figures = {"parameters": float(sum(leaf.size for leaf in jax.tree.leaves(policy)))}
     for name, kind in (("stepping", Stepping), ("training", PPO)):

@@ -11,9 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from lerax.files import SWEEP
 from lerax.sweep.plan import SweepPlan
 from lerax.sweep.space import Choices, Range
-from lerax.sweep.study import SWEEP, Sweep
+from lerax.sweep.study import Sweep
 from lerax.sweep.trial import verdict
 
 SEEDS = (0, 1, 2)

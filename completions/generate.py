@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from typer.completion import get_completion_script
+from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 
 from lerax_cli import declared, fitting
 

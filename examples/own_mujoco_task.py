@@ -60,7 +60,7 @@ class Crane(AbstractMujocoEnv):
 with tempfile.TemporaryDirectory() as folder:
     file = Path(folder, "crane.xml")
     file.write_text(CRANE)
-    env = Crane(str(file))
+    env = Crane(xml_file=str(file))
 
     untrained = MLPActorCriticPolicy(env=env, hidden_sizes=(32, 32), key=jr.key(0))
     algorithm = PPO(num_envs=16, num_steps=128, gamma=0.98, learning_rate=2e-3)

@@ -3,7 +3,8 @@
 import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import equinox as eqx
 import jax
@@ -52,9 +53,14 @@ class AbstractEnvLike(eqx.Module, Generic[StateT]):
         ValueError: A field that `lerax.settings.setting` declares has the wrong type or is out of range.
     """
 
-    name: eqx.AbstractVar[str]
-    action_space: eqx.AbstractVar[AbstractSpace]
-    observation_space: eqx.AbstractVar[AbstractSpace]
+    if TYPE_CHECKING:  # checkers of types would have them be arguments of every class
+        name: str = field(init=False)
+        action_space: AbstractSpace = field(init=False)
+        observation_space: AbstractSpace = field(init=False)
+    else:
+        name: eqx.AbstractVar[str]
+        action_space: eqx.AbstractVar[AbstractSpace]
+        observation_space: eqx.AbstractVar[AbstractSpace]
     render_fps: ClassVar[float] = 30.0
 
     def __check_init__(self):

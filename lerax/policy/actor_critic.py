@@ -2,13 +2,14 @@
 
 from abc import abstractmethod
 from dataclasses import KW_ONLY
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 from jax import numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax.distribution import CHOICES, AbstractDistribution, Normal, distribution_over
+from lerax.env import AbstractEnvLike
 from lerax.network import MLP, Head, Network
 from lerax.settings import setting
 from lerax.space import Box
@@ -193,6 +194,9 @@ class MLPActorCriticPolicy(AbstractMLPActorCriticPolicy):
     shared_trunk: bool = setting(False, "One network for actions and value instead of two.")
 
     name: ClassVar[str] = "MLPActorCriticPolicy"
+
+    def __init__(self, env: AbstractEnvLike, *, key: Key[Array, ""], **settings: Any):
+        AbstractMLPPolicy.__init__(self, env, key=key, **settings)  # checkers of types see no inherited one
 
     def _make(self, key: Key[Array, ""]) -> None:
         self.log_std = self._first_log_std()

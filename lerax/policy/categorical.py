@@ -1,16 +1,18 @@
 """Policies that choose by probabilities."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from lerax.distribution import Categorical
+from lerax.env import AbstractEnvLike
 from lerax.network import Head, Network
 from lerax.statistics import RunningStatistics
 
 from .discrete import AbstractDiscretePolicy
+from .mlp import AbstractMLPPolicy
 
 
 class MLPCategoricalPolicy(AbstractDiscretePolicy):
@@ -31,6 +33,9 @@ class MLPCategoricalPolicy(AbstractDiscretePolicy):
     seen: RunningStatistics | None
 
     name: ClassVar[str] = "MLPCategoricalPolicy"
+
+    def __init__(self, env: AbstractEnvLike, *, key: Key[Array, ""], **settings: Any):
+        AbstractMLPPolicy.__init__(self, env, key=key, **settings)  # checkers of types see no inherited one
 
     def _make(self, key: Key[Array, ""]) -> None:
         self.network = self.critic(key=key)

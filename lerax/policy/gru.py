@@ -1,18 +1,20 @@
 """A policy that remembers what it saw."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
+from lerax.env import AbstractEnvLike
 from lerax.network import ACTIVATIONS, MLP, Head, Layer, Network, draw
 from lerax.settings import setting
 from lerax.statistics import RunningStatistics
 
 from . import arguments
 from .actor_critic import AbstractMLPActorCriticPolicy
+from .mlp import AbstractMLPPolicy
 
 
 class GRUActorCriticPolicy(AbstractMLPActorCriticPolicy):
@@ -43,6 +45,9 @@ class GRUActorCriticPolicy(AbstractMLPActorCriticPolicy):
 
     name: ClassVar[str] = "GRUActorCriticPolicy"
     through_time = True
+
+    def __init__(self, env: AbstractEnvLike, *, key: Key[Array, ""], **settings: Any):
+        AbstractMLPPolicy.__init__(self, env, key=key, **settings)  # checkers of types see no inherited one
 
     def _make(self, key: Key[Array, ""]) -> None:
         network_key, cell_key, heads_key = jr.split(key, 3)

@@ -1,6 +1,6 @@
 """Policies that value each action."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 from jax import numpy as jnp
@@ -8,12 +8,14 @@ from jax import random as jr
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, PyTree
 
 from lerax import tree
+from lerax.env import AbstractEnvLike
 from lerax.network import Head, Network
 from lerax.settings import setting
 from lerax.statistics import RunningStatistics
 
 from . import arguments
 from .discrete import AbstractDiscretePolicy
+from .mlp import AbstractMLPPolicy
 
 
 class Exploration(tree.Untrained):
@@ -47,6 +49,9 @@ class MLPQPolicy(AbstractDiscretePolicy):
     dueling: bool = setting(False, "Value and advantages of the actions apart (Wang et al., 2016).")
 
     name: ClassVar[str] = "MLPQPolicy"
+
+    def __init__(self, env: AbstractEnvLike, *, key: Key[Array, ""], **settings: Any):
+        AbstractMLPPolicy.__init__(self, env, key=key, **settings)  # checkers of types see no inherited one
 
     def _make(self, key: Key[Array, ""]) -> None:
         state = [Head(1)] if self.dueling else []
@@ -105,3 +110,6 @@ class MLPPQNPolicy(MLPQPolicy):
     layer_norm: bool = arguments.layer_norm(True)
 
     name: ClassVar[str] = "MLPPQNPolicy"
+
+    def __init__(self, env: AbstractEnvLike, *, key: Key[Array, ""], **settings: Any):
+        AbstractMLPPolicy.__init__(self, env, key=key, **settings)  # checkers of types see no inherited one

@@ -1,6 +1,6 @@
 """Gaussian policies in a bounded box."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -9,10 +9,12 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from lerax.distribution import SquashedNormal
+from lerax.env import AbstractEnvLike
 from lerax.network import Head, Network
 from lerax.statistics import RunningStatistics
 
 from .box import AbstractBoxPolicy
+from .mlp import AbstractMLPPolicy
 
 LEAST_LOG_STD, MOST_LOG_STD = -20.0, 2.0
 
@@ -93,6 +95,9 @@ class MLPSquashedGaussianPolicy(AbstractSquashedGaussianPolicy):
     name: ClassVar[str] = "MLPSquashedGaussianPolicy"
     batch_norm = False
 
+    def __init__(self, env: AbstractEnvLike, *, key: Key[Array, ""], **settings: Any):
+        AbstractMLPPolicy.__init__(self, env, key=key, **settings)  # checkers of types see no inherited one
+
 
 MLPSACPolicy = MLPSquashedGaussianPolicy
 """Its other name."""
@@ -115,6 +120,9 @@ class MLPCrossQPolicy(AbstractSquashedGaussianPolicy):
 
     name: ClassVar[str] = "MLPCrossQPolicy"
     batch_norm = True
+
+    def __init__(self, env: AbstractEnvLike, *, key: Key[Array, ""], **settings: Any):
+        AbstractMLPPolicy.__init__(self, env, key=key, **settings)  # checkers of types see no inherited one
 
 
 def _distribution(output: Float[Array, "*batch outputs"]) -> SquashedNormal:

@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -72,7 +72,7 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
     gamma: eqx.AbstractVar[float]
     max_grad_norm: eqx.AbstractVar[float]
     normalize_rewards: eqx.AbstractVar[bool]
-    trains: eqx.AbstractClassVar[tuple[type[AbstractPolicy], str]]
+    trains: ClassVar[tuple[type[AbstractPolicy], str]]
 
     def __check_init__(self):
         check_settings(self)
