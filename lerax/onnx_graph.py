@@ -28,6 +28,7 @@ SAME = {
 }
 """JAX's operations that ONNX has too, by its name for them."""
 REDUCE = {"reduce_sum": "ReduceSum", "reduce_max": "ReduceMax", "reduce_min": "ReduceMin"}
+LOGICAL = {"reduce_and": "ReduceMin", "reduce_or": "ReduceMax"}  # of booleans as 0 and 1, which ONNX wants
 CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat2", "checkpoint")
 INSIDE = ("jaxpr", "call_jaxpr", "fun_jaxpr")  # where these keep what they call
 
@@ -135,13 +136,20 @@ class _Graph:
         if name in SAME:
             return [self.node(SAME[name], *given)]
         if name in REDUCE:
-            axes = np.asarray(params["axes"], np.int64)
-            return [self.node(REDUCE[name], given[0], axes, keepdims=0)]
+            return [self._reduced(REDUCE[name], given[0], params["axes"])]
+        if name in LOGICAL:
+            number = self.node("Cast", given[0], to=_kind(np.int32))
+            return [self.node("Cast", self._reduced(LOGICAL[name], number, params["axes"]), to=_kind(bool))]
         rule = getattr(self, f"_{name}", None)
         if rule is None:
             raise self._unknown(name)
         found = rule(equation, *given)
         return found if isinstance(found, list) else [found]
+
+    def _reduced(self, operator: str, value: Any, axes: Any) -> Any:
+        """Along no axes the same: ONNX would take all of them."""
+        options = {"keepdims": 0, "noop_with_empty_axes": 1}
+        return self.node(operator, value, np.asarray(axes, np.int64), **options)
 
     def _unknown(self, name: str) -> SettingError:
         wrong, hint = "has an operation that is not known in ONNX here", "export a policy without it"

@@ -28,10 +28,29 @@ from lerax.policy import (
     MLPQPolicy,
     MLPSquashedGaussianPolicy,
 )
-from lerax.space import Box, Discrete
+from lerax.space import Box, Discrete, MultiBinary, MultiDiscrete
 
 there = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
 needs_onnx = pytest.mark.skipif(not there, reason="needs the extra `onnx`, which `make test` installs")
+
+
+class Counts(CartPole):
+    """It shows whole numbers."""
+
+    observation_space = Discrete(5, start=-2)
+
+    def observation(self, state, *, key):
+        return self.observation_space.sample(key=key)
+
+
+class Rows(Counts):
+    observation_space = MultiDiscrete([2, 3])
+
+
+class Switches(Counts):
+    observation_space = MultiBinary((2, 2))
+
+
 KINDS = [
     (MLPActorCriticPolicy, CartPole, {}),
     (MLPActorCriticPolicy, Pendulum, {"normalize_observations": True}),
@@ -40,6 +59,9 @@ KINDS = [
     (MLPCategoricalPolicy, CartPole, {"activation": "gelu"}),
     (MLPDeterministicPolicy, Pendulum, {"activation": "silu"}),
     (MLPSquashedGaussianPolicy, Pendulum, {"layer_norm": True}),
+    (MLPQPolicy, Counts, {}),
+    (MLPActorCriticPolicy, Rows, {}),
+    (MLPActorCriticPolicy, Switches, {"normalize_observations": True}),
 ]
 IDS = [f"{cls.__name__}-{env.__name__}" for cls, env, _ in KINDS]
 
@@ -53,7 +75,15 @@ def session(path):
 def made(cls, env, settings):
     """A policy with weights of a size that training gives, and statistics of what it saw."""
     policy = cls(env, hidden_sizes=(16, 8), **settings, key=jr.key(0))
-    return policy.after_rollout(3 + 2 * jr.normal(jr.key(1), (100, *policy.observation_space.shape)))
+    seen = observations(space := policy.observation_space, 100, 1)
+    return policy.after_rollout(3 + 2 * seen if isinstance(space, Box) else seen)
+
+
+def observations(space, count, seed):
+    """Random ones; of a space of whole numbers some of its own."""
+    if isinstance(space, Box):
+        return np.random.default_rng(seed).normal(size=(count, *space.shape)).astype(np.float32)
+    return np.asarray(jax.vmap(lambda key: space.sample(key=key))(jr.split(jr.key(seed), count)))
 
 
 @needs_onnx
@@ -63,7 +93,7 @@ def test_onnxruntime_acts_as_the_policy_does(cls, env, settings, tmp_path):
     found = export(path, policy, env(), key=jr.key(2), num_observations=100)
     assert found.observations == 100 and found.difference < 1e-5
     for batch in (1, 7):
-        seen = np.float32(np.random.default_rng(batch).normal(size=(batch, *policy.observation_space.shape)))
+        seen = observations(policy.observation_space, batch, batch)
         (action,) = session(path).run(["action"], {"observation": seen})
         wanted = np.asarray(jax.vmap(lambda one: policy(None, one)[1])(seen))
         if isinstance(policy.action_space, Box):
@@ -106,6 +136,7 @@ PROGRAMS = {
     "roots": lambda x: jax.nn.softplus(x) + jnp.expm1(jnp.clip(x, -1, 1)) + lax.rsqrt(1 + x**2),
     "axes": lambda x: x.T.reshape(2, -1).sum(0, keepdims=True) * jnp.ones((3, 1)),
     "least": lambda x: x.min(axis=1) - x.mean() + jnp.sign(x).max(),
+    "all and any": lambda x: jnp.where((x > -1).all(1), x[:, 0], -1.0) + (x > 1).any(0),
     "picture": lambda x: lax.conv_general_dilated(
         x[None, :, :, None],
         jnp.arange(12.0).reshape(2, 2, 1, 3),

@@ -152,18 +152,33 @@ def test_returns_with_a_baseline_go_on_with_the_value_where_they_are_cut(falling
     np.testing.assert_allclose(rollout.advantage, rollout.returns - rollout.value, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["truncated", "masked"])
+class NoneLeft(Masked):
+    """When its time is up nothing is allowed."""
+
+    def terminal(self, state, *, key):
+        return jnp.array(False)
+
+    def truncate(self, state):
+        return state.steps >= 7
+
+    def action_mask(self, state, *, key):
+        return super().action_mask(state, key=key) & ~self.truncate(state)
+
+
+@pytest.mark.parametrize("kind", ["truncated", "masked", "none left"])
 def test_returns_of_pqn_are_those_of_the_paper(kind):
     """Gallici et al. (2024): R = r + gamma (lambda R' + (1 - lambda) max Q(s', a)), a allowed; in a loop."""
-    env = CartPole(max_episode_steps=7) if kind == "truncated" else Masked()
+    env = {"truncated": CartPole(max_episode_steps=7), "masked": Masked(), "none left": NoneLeft()}[kind]
     policy = MLPQPolicy(env, hidden_sizes=(8,), activation="tanh", key=jr.key(0)).with_epsilon(0.5)
     algorithm = PQN(num_envs=4, num_steps=16, gamma=0.9, q_lambda=0.6, num_batches=1)
     rollout, standing, steps, done = followed(env, algorithm, policy)
-    assert done.any() and (kind == "masked") == (steps.next_action_mask is not None)
+    assert done.any() and (kind == "truncated") == (steps.next_action_mask is None)
     flat = jax.vmap(env.observation_space.flatten)
 
     def best(observation, mask):
         values = forward(policy.network, np.float64(flat(observation)))
+        if mask is not None:
+            mask = mask | ~mask.any(axis=-1, keepdims=True)
         return (values if mask is None else np.where(mask, values, -np.inf)).max(axis=-1)
 
     at = lambda x, t: None if x is None else x[t]

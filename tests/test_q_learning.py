@@ -94,6 +94,14 @@ def test_no_forbidden_action_is_valued():
         assert float(update(DQN(double=double), networks, batch, 0)[1]["loss"]) < 100
 
 
+def test_where_nothing_is_allowed_any_longer_all_actions_count():
+    networks, batch = networks_of(DQN()), made_up(Choice(), masks=True)
+    none = dataclasses.replace(batch, next_action_mask=jnp.zeros_like(batch.next_action_mask))
+    free = dataclasses.replace(batch, next_action_mask=None)
+    losses = [float(update(DQN(), networks, one, 0)[1]["loss"]) for one in (none, free)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
 @pytest.mark.parametrize("longest", [0.05, 1e6])
 def test_gradients_are_scaled_down_to_the_longest_that_may_be(longest):
     class Descends(AbstractOffPolicyAlgorithm):

@@ -81,8 +81,9 @@ class DQN(AbstractEpsilonGreedy, AbstractOffPolicyAlgorithm[QNetworks]):
         target = with_rest_of(networks.target, networks.policy)  # it sees what the policy sees
         follows = q(target, batch.next_observation)
         judged = q(networks.policy, batch.next_observation) if self.double else follows
-        if batch.next_action_mask is not None:
-            judged = jnp.where(batch.next_action_mask, judged, -jnp.inf)
+        if (mask := batch.next_action_mask) is not None:
+            mask = mask | ~jnp.any(mask, axis=1, keepdims=True)  # a time limit may leave none: then all count
+            judged = jnp.where(mask, judged, -jnp.inf)
         best = jnp.arange(judged.shape[1]) == jnp.argmax(judged, axis=1, keepdims=True)
         wanted = batch.reward + batch.discount * jnp.sum(jnp.where(best, follows, 0.0), axis=1)
         chosen = jnp.arange(judged.shape[1]) == target.choices.index(batch.action)[:, None]

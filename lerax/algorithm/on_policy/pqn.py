@@ -89,7 +89,9 @@ class PQN(AbstractEpsilonGreedy, AbstractOnPolicyAlgorithm):
         """
 
         def best(_: PyTree, observation: PyTree, mask: Bool[Array, " n"] | None) -> Float[Array, ""]:
-            least = jnp.finfo(jnp.float32).min  # an episode's last state may allow nothing
+            least = jnp.finfo(jnp.float32).min
+            if mask is not None:
+                mask = mask | ~jnp.any(mask)  # an episode's last state may allow nothing: then all count
             return jnp.max(policy.q_values(observation), where=mask, initial=least)
 
         value, next_value = values_around(best, steps, standing)
