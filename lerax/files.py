@@ -128,7 +128,7 @@ class Unfinished:
     """
 
     def __init__(self, final: Path):
-        remove_abandoned(final.parent)
+        remove_abandoned(final.parent.absolute())
         self._final = final
         for _ in range(3):
             self.path = final.with_name(f".{final.name}.{secrets.token_hex(4)}{UNFINISHED}")
@@ -212,7 +212,7 @@ def write_atomically(path: Path, data: Content, *, durable: bool = True) -> None
 
 @functools.cache  # once a process is enough; a folder may be large
 def remove_abandoned(folder: Path) -> None:
-    """Removes the unfinished files of dead processes."""
+    """Removes the unfinished files of dead processes; the folder is named absolutely: a process may move."""
     names = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:  # a folder that may not be read
         names = [entry.path for entry in entries if entry.name[:1] == "." and entry.name.endswith(UNFINISHED)]

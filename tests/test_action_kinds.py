@@ -183,11 +183,11 @@ def test_choices_among_observations_are_not_normalized():
 
 def test_other_policies_refuse_with_what_fits():
     for space in SPACES[1:]:
-        for make, fits in ((MLPQPolicy, "Discrete"), (MLPDeterministicPolicy, "Box")):
+        for make, fits in ((MLPQPolicy, "Discrete"), (MLPDeterministicPolicy, "Box of floats")):
             with pytest.raises(TypeError, match=f"{make.name}: unsupported action space .* allowed: {fits}$"):
                 make(Echo(space), key=KEY)
     several = Echo(Tuple((Discrete(2), Discrete(3))))
-    with pytest.raises(TypeError, match="allowed: Discrete, MultiDiscrete, MultiBinary, Box$"):
+    with pytest.raises(TypeError, match="allowed: Discrete, MultiDiscrete, MultiBinary, Box of floats$"):
         MLPActorCriticPolicy(several, key=KEY)
     assert several.action_space.contains(RandomPolicy(several)(None, None, key=KEY)[1])
 

@@ -37,7 +37,7 @@ class VideoBackend(AbstractLoggingBackend):
         pass
 
     def resume(self, step: int) -> None:
-        remove_abandoned(self._folder)
+        remove_abandoned(self._folder.absolute())
         for path in self._folder.glob("step-*.mp4"):
             if (found := STEP.fullmatch(path.name)) and int(found[1]) > step:
                 path.unlink()
