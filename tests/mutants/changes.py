@@ -1095,7 +1095,7 @@ CHANGES = [
     change("algorithm/off_policy/buffer", "gamma * weight[last]", "gamma * weight[-1]", SUMS),
     change("algorithm/off_policy/buffer", "~at_last(row.terminal)", "~at_last(done)", SUMS),
     change("algorithm/off_policy/dqn", "if self.double else", "if not self.double else", DQN),
-    change("algorithm/off_policy/dqn", "(batch.next_action_mask, judged, -", "(True, judged, -", DQN),
+    change("algorithm/off_policy/dqn", "where(mask, judged, -", "where(True, judged, -", DQN),
     change("algorithm/off_policy/dqn", "losses.huber_loss", "losses.squared_error", DQN),
     change(
         "algorithm/off_policy/dqn", "with_rest_of(networks.target, networks.policy)", "networks.target", DQN
