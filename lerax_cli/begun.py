@@ -57,7 +57,7 @@ def begin(run: Continued, parts: Parts, callbacks: list[Any], warn: Callable[[st
     except OSError as error:
         raise Failure("--resume", f"{run.path} cannot be written ({error.strerror})") from None
     store = Checkpoints(run.path / CHECKPOINTS)
-    if not store.all() and not run.has_trained:
+    if not store.all() and (not run.has_trained or run.died_unsaved):
         return Begun(lock, None, {})  # its process ended before the first one
     try:
         state, metadata, damaged = store.load_newest(parts.template(callbacks))

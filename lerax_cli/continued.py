@@ -71,6 +71,8 @@ class Continued(NamedTuple):
         """What a kill has cost, as a line; "" where nothing has to be trained again."""
         saved, steps = self.run.saved_steps, self.run.steps
         since = f"{self.path.name} goes on from step {saved:,}, where it was last saved"
+        if not saved:
+            since = f"{self.path.name} begins anew, for its process died before anything was saved"
         return "" if saved >= steps else f"{since}: {steps - saved:,} steps are trained again, bit for bit"
 
     @property
@@ -78,6 +80,17 @@ class Continued(NamedTuple):
         """Whether anything was learned: then there has to be a checkpoint."""
         signs = [self.path / "policy.eqx", *([self.path / runs.METRICS] if self.run.problem else [])]
         return bool(self.run.steps) or any(path.exists() and path.stat().st_size for path in signs)
+
+    @property
+    def died_unsaved(self) -> bool:
+        """Whether its process was killed before the first checkpoint was complete.
+
+        The folder of checkpoints is not there yet, or holds what that one was to be. Where it is empty, and
+        in runs that have ended by themselves, there was one; branches begin with one.
+        """
+        folder = self.path / CHECKPOINTS
+        has_begun = not folder.exists() or any(folder.glob(f".*{UNFINISHED}"))
+        return has_begun and self.run.status == "died" and "branched_from" not in self.run.facts
 
     def check_same(self, config: dict[str, Any]) -> None:
         """Refuses settings that are not the run's.

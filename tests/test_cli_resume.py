@@ -215,6 +215,28 @@ def test_a_run_without_a_checkpoint_that_can_be_read_is_refused(copy: Path):
     assert terminal.facts(copy)["status"] == "running"  # nothing was written
 
 
+@pytest.mark.parametrize("had_begun", [False, True])
+def test_a_run_that_was_killed_before_anything_was_saved_begins_anew(
+    folder: Path, copy: Path, had_begun: bool
+):
+    shutil.rmtree(copy / "checkpoints")
+    if had_begun:
+        (copy / "checkpoints").mkdir()
+        (copy / "checkpoints" / ".000000008192.lerax.0.lerax.tmp").write_bytes(b"half")
+    steps = terminal.records(copy)[-1]["step"]
+    done = terminal.run("resume", "killed", "--progress", "off", cwd=copy.parent.parent)
+    assert done.returncode == 0, done.stderr
+    assert f"begins anew, for its process died before anything was saved: {steps:,} steps are" in done.stderr
+    check_same(copy, folder / "logs" / "whole")
+    assert list(copy.rglob(".*")) == []
+
+
+def test_a_run_whose_checkpoints_were_removed_is_refused(copy: Path):
+    for path in copy.glob("checkpoints/*"):
+        path.unlink()
+    refused(1, "RUN: .*holds no checkpoint", "resume", "killed", cwd=copy.parent.parent)
+
+
 def test_a_schedule_that_has_come_to_its_end_is_not_prolonged(folder: Path):
     line = ("train", "CartPole-v1", "--steps", "2048", "--seed", "1", "--name", "falls", "--progress", "off")
     assert terminal.warm(*line, cwd=folder).returncode == 0
