@@ -244,6 +244,23 @@ def test_advantages_of_a_batch_have_mean_0_and_deviation_1(env, policy):
     np.testing.assert_array_equal(rollouts["batch"].returns, rollouts["none"].returns)
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (PPO, {"num_envs": 4, "num_steps": 2, "num_batches": 8}),
+        (PPO, {"num_envs": 1, "num_steps": 1, "num_batches": 1, "advantage_normalization": "batch"}),
+        (A2C, {"num_envs": 1, "num_steps": 1, "advantage_normalization": "batch"}),
+    ],
+)
+def test_advantages_of_one_step_are_not_normalized(kind, settings):
+    """Each would become 0, and nothing be learned."""
+    with pytest.raises(ValueError, match="^advantage_normalization: a (mini)?batch of one step"):
+        kind(**settings)
+    assert kind(**settings | {"advantage_normalization": "none"}).num_batches == settings.get(
+        "num_batches", 1
+    )
+
+
 def test_weights_count_in_mean_and_deviation():
     x, weight = np.array([1.0, 5.0, 9.0, 100.0]), np.array([1.0, 1.0, 2.0, 0.0])
     found = normalized(jnp.asarray(x, jnp.float32), jnp.asarray(weight, jnp.float32))

@@ -95,9 +95,9 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
         if self.num_steps % self.train_frequency:
             wrong = f"not a multiple of train_frequency = {self.train_frequency}"
             raise SettingError("num_steps", self.num_steps, wrong=wrong)
-        least = self.num_envs * max(self.train_frequency, self.n_step)
+        least = self.num_envs * self.train_frequency * -(-self.n_step // self.train_frequency)
         if self.buffer_size < least:
-            wrong = f"less than num_envs * max(train_frequency, n_step) = {least}"
+            wrong = f"less than num_envs * train_frequency * ceil(n_step / train_frequency) = {least}"
             raise SettingError("buffer_size", self.buffer_size, wrong=wrong)
 
     @abstractmethod

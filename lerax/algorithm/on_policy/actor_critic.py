@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, PyTree
 
 from lerax.advantage import gae
 from lerax.collect import Standing, Steps
+from lerax.errors import SettingError
 from lerax.policy import AbstractActorCriticPolicy
 
 from .base import AbstractOnPolicyAlgorithm
@@ -35,6 +36,15 @@ class AbstractActorCriticAlgorithm(AbstractOnPolicyAlgorithm):
     entropy_loss_coefficient: eqx.AbstractVar[float]
 
     trains: ClassVar = (AbstractActorCriticPolicy, "an actor-critic policy")
+
+    def __check_init__(self):
+        super().__check_init__()
+        where = self.advantage_normalization
+        parts = {"minibatch": self.num_batches, "batch": 1}.get(where, 0)
+        if parts == self.steps_per_iteration:  # a number less its own mean
+            wrong = f"a {where} of one step, whose advantage would become 0"
+            hint = "advantage_normalization=none, or lower num_batches" if parts > 1 else "num_steps above 1"
+            raise SettingError("advantage_normalization", where, wrong=wrong, hint=hint)
 
     @property
     def value_weight(self) -> float | Float[Array, ""]:
