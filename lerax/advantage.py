@@ -5,13 +5,14 @@ from abc import abstractmethod
 import equinox as eqx
 from jax import lax
 from jax import numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float, Real
 
-from lerax.errors import SettingError
+from lerax.settings import check_count
+from lerax.tree import floats
 
 
 def gae(
-    rewards: Float[Array, "time env"],
+    rewards: Real[Array, "time env"],
     values: Float[Array, "time env"],
     next_values: Float[Array, "time env"],
     terminals: Bool[Array, "time env"],
@@ -35,6 +36,7 @@ def gae(
     Returns:
         The advantage of each action.
     """
+    rewards = floats(rewards)
     errors = rewards + gamma * next_values * (1.0 - terminals.astype(rewards.dtype)) - values
     decay = gamma * gae_lambda * (1.0 - dones.astype(rewards.dtype))
 
@@ -59,10 +61,10 @@ class AbstractAdvantageEstimator(eqx.Module):
     @abstractmethod
     def __call__(
         self,
-        rewards: Float[Array, " time"],
-        values: Float[Array, " time"],
+        rewards: Real[Array, " time"],
+        values: Real[Array, " time"],
         dones: Bool[Array, " time"],
-        last_value: Float[ArrayLike, ""],
+        last_value: Real[ArrayLike, ""],
     ) -> tuple[Float[Array, " time"], Float[Array, " time"]]:
         """Judges a segment.
 
@@ -90,11 +92,12 @@ class GAE(AbstractAdvantageEstimator):
 
     def __call__(
         self,
-        rewards: Float[Array, " time"],
-        values: Float[Array, " time"],
+        rewards: Real[Array, " time"],
+        values: Real[Array, " time"],
         dones: Bool[Array, " time"],
-        last_value: Float[ArrayLike, ""],
+        last_value: Real[ArrayLike, ""],
     ) -> tuple[Float[Array, " time"], Float[Array, " time"]]:
+        rewards, values = floats(rewards), floats(values)
         # One environment beside no other.
         row, value, next_value, done = (
             x[:, None] for x in (rewards, values, _followed(values, last_value), dones)
@@ -114,10 +117,10 @@ class BootstrappedReturn(AbstractAdvantageEstimator):
 
     def __call__(
         self,
-        rewards: Float[Array, " time"],
-        values: Float[Array, " time"],
+        rewards: Real[Array, " time"],
+        values: Real[Array, " time"],
         dones: Bool[Array, " time"],
-        last_value: Float[ArrayLike, ""],
+        last_value: Real[ArrayLike, ""],
     ) -> tuple[Float[Array, " time"], Float[Array, " time"]]:
         returns = discounted_returns(rewards, dones, last_value, self.gamma)
         return returns - values, returns
@@ -131,23 +134,23 @@ class NStepReturn(AbstractAdvantageEstimator):
         gamma: Discount factor.
 
     Raises:
-        SettingError: n is below 1.
+        SettingError: n is no whole number, or below 1.
     """
 
     n: int = eqx.field(static=True)
     gamma: float | Float[Array, ""] = 0.99
 
     def __check_init__(self):
-        if self.n < 1:
-            raise SettingError("NStepReturn", self.n, wrong="n must be at least 1")
+        object.__setattr__(self, "n", check_count("n", self.n, 5))
 
     def __call__(
         self,
-        rewards: Float[Array, " time"],
-        values: Float[Array, " time"],
+        rewards: Real[Array, " time"],
+        values: Real[Array, " time"],
         dones: Bool[Array, " time"],
-        last_value: Float[ArrayLike, ""],
+        last_value: Real[ArrayLike, ""],
     ) -> tuple[Float[Array, " time"], Float[Array, " time"]]:
+        rewards, values = floats(rewards), floats(values)
         discount = self.gamma * (1.0 - dones.astype(rewards.dtype))
         # One reward more each time: what counts of the next step is one step shorter.
         longer = lambda _, returns: rewards + discount * _followed(returns, last_value)
@@ -156,9 +159,9 @@ class NStepReturn(AbstractAdvantageEstimator):
 
 
 def discounted_returns(
-    rewards: Float[Array, " time"],
+    rewards: Real[Array, " time"],
     dones: Bool[Array, " time"],
-    last_value: Float[ArrayLike, ""],
+    last_value: Real[ArrayLike, ""],
     gamma: float | Float[Array, ""],
 ) -> Float[Array, " time"]:
     """The discounted sum of rewards from each step to the episode's end.
@@ -169,6 +172,7 @@ def discounted_returns(
         last_value: What counts as the sum after the last step.
         gamma: Discount factor.
     """
+    rewards = floats(rewards)
     return GAE(gamma, 1.0)(rewards, jnp.zeros_like(rewards), dones, last_value)[0]
 
 

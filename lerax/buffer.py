@@ -7,11 +7,13 @@ import equinox as eqx
 import jax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, ArrayLike, Bool, Float, Key, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, Key, PyTree, Real
 
+from lerax import tree
 from lerax.advantage import GAE
 from lerax.algorithm import ReplayBuffer as Ring
 from lerax.algorithm.off_policy.buffer import Row
+from lerax.errors import SettingError
 from lerax.space import AbstractSpace
 
 
@@ -33,7 +35,7 @@ class RolloutBuffer(eqx.Module):
 
     observations: PyTree
     actions: PyTree
-    rewards: Float[Array, " time"]
+    rewards: Real[Array, " time"]
     dones: Bool[Array, " time"]
     log_probs: Float[Array, " time"]
     values: Float[Array, " time"]
@@ -125,7 +127,13 @@ class ReplayBuffer(eqx.Module):
         return eqx.tree_at(lambda buffer: buffer.ring, self, self.ring.added(steps))
 
     def sample(self, batch_size: int, *, key: Key[Array, ""]) -> Draws:
-        """Draws steps with replacement."""
+        """Draws steps with replacement.
+
+        Raises:
+            SettingError: There is none, where that is known: inside of a compiled program it is not.
+        """
+        if not tree.is_traced(size := self.ring.size) and not int(size):
+            raise SettingError("ReplayBuffer", None, wrong="holds no steps to draw; add some", said="0")
         found = self.ring.sample(batch_size, n_step=1, gamma=1.0, key=key)
         return Draws(
             rewards=found.reward, actions=found.action, **found.observation, **found.next_observation

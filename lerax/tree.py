@@ -253,6 +253,12 @@ def strongly_typed(tree: PyTree) -> PyTree:
     )
 
 
+def floats(values: ArrayLike) -> Array:
+    """An array of floating-point numbers: whole ones, which someone else gives, become such."""
+    array = jnp.asarray(values)
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.float32)
+
+
 def narrow(tree: PyTree) -> PyTree:
     """The same numbers as arrays of 32 bits; booleans, keys and what has fewer bits are as they were."""
 

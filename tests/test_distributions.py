@@ -53,6 +53,34 @@ def test_gradients_through_a_mask_are_finite(quantity):
     assert np.isfinite(gradient).all() and not gradient[~MASK].any() and gradient[MASK].all()
 
 
+OUTSIDE = [
+    (Categorical(jnp.asarray(LOGITS)), [-1, 4]),
+    (Categorical(jnp.asarray(LOGITS), start=-3), [-4, 1]),
+    (MultiCategorical(jnp.asarray(LOGITS), (2, 2)), [[0, 2], [-1, 0], [2, 2]]),
+    (Bernoulli(jnp.asarray(LOGITS)), [[0, 1, 2, 0], [-1, 0, 0, 0]]),
+]
+
+
+@pytest.mark.parametrize(("made", "values"), OUTSIDE, ids=lambda one: type(one).__name__)
+def test_what_is_none_of_the_choices_has_no_probability(made, values):
+    for value in jnp.asarray(values):
+        slopes = jax.grad(lambda made, value: made.log_prob(value))(made, value)
+        assert float(made.log_prob(value)) == -np.inf and float(made.prob(value)) == 0
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
+
+
+def test_whole_numbers_are_parameters_too():
+    numbers, mask = jnp.array([1, 2, 3, 0]), jnp.asarray(MASK)
+    for make in (
+        lambda row: Categorical(row, mask),
+        lambda row: Categorical(probs=row),
+        lambda row: MultiCategorical(row, (2, 2), mask),
+        lambda row: Bernoulli(row, mask),
+        lambda row: Bernoulli(probs=row // 2),
+    ):
+        np.testing.assert_array_equal(draws(make(numbers), 5), draws(make(numbers.astype(jnp.float32)), 5))
+
+
 def test_choices_that_begin_elsewhere_are_the_same_ones():
     one, other = Categorical(jnp.asarray(LOGITS)), Categorical(jnp.asarray(LOGITS), start=-3)
     np.testing.assert_array_equal(draws(one, 50), draws(other, 50) + 3)

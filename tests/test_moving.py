@@ -66,8 +66,19 @@ def test_estimators_of_one_environment_are_sums_of_its_rewards():
         np.testing.assert_allclose(advantages, returns - values, rtol=1e-5, atol=1e-6)
     whole = discounted_returns(jnp.asarray(rewards), jnp.asarray(dones), LAST, GAMMA)
     np.testing.assert_allclose(whole, n_step(*segment, 20), rtol=1e-4, atol=1e-5)
-    with pytest.raises(SettingError, match="at least 1"):
+    with pytest.raises(SettingError, match="^n: .*at least 1"):
         NStepReturn(0)
+    with pytest.raises(TypeError):  # annotations are checked here before; else it is the same line
+        NStepReturn(1.5)
+
+
+@pytest.mark.parametrize("make", [GAE(GAMMA), BootstrappedReturn(GAMMA), NStepReturn(2, GAMMA)])
+def test_whole_numbers_are_rewards_too(make):
+    rewards, dones = jnp.array([1, 0, 3]), jnp.array([False, True, False])
+    for found, wanted in zip(
+        make(rewards, jnp.zeros(3), dones, 2), make(rewards * 1.0, jnp.zeros(3), dones, 2.0), strict=True
+    ):
+        np.testing.assert_array_equal(found, wanted)
 
 
 def test_a_rollout_filled_by_hand_is_judged_by_the_same_sums():
@@ -93,6 +104,8 @@ def test_a_replay_buffer_filled_by_hand_gives_back_the_last_steps_whole():
             next_state=jnp.array([i + 4]),
         )
     )
+    with pytest.raises(SettingError, match="holds no steps"):
+        buffer.sample(2, key=jr.key(0))
     for i in range(5):
         buffer = add(buffer, i, i == 3, i == 4)
     drawn = buffer.sample(200, key=jr.key(0))

@@ -3,7 +3,9 @@
 import jax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, Real
+
+from lerax.tree import floats
 
 from .base_distribution import AbstractDistribution, one_of
 
@@ -24,15 +26,15 @@ class Bernoulli(AbstractDistribution):
 
     def __init__(
         self,
-        logits: Float[ArrayLike, "..."] | None = None,
+        logits: Real[ArrayLike, "..."] | None = None,
         mask: Bool[Array, "..."] | None = None,
         *,
-        probs: Float[ArrayLike, "..."] | None = None,
+        probs: Real[ArrayLike, "..."] | None = None,
     ):
         one_of(Bernoulli, "logits", logits, "probs", probs)
+        given = jnp.asarray(0.0) if logits is None else floats(logits)
         if probs is not None:
-            logits = jnp.log(jnp.asarray(probs)) - jnp.log1p(-jnp.asarray(probs))
-        given = jnp.asarray(logits)
+            given = jnp.log(floats(probs)) - jnp.log1p(-floats(probs))
         self.logits = given if mask is None else jnp.where(mask, given, -jnp.inf)
 
     @property
@@ -59,7 +61,8 @@ class Bernoulli(AbstractDistribution):
 
     def log_prob(self, value: Int[Array, "..."] | Bool[Array, "..."]) -> Float[Array, ""]:
         logits = self._finite()
-        return jnp.sum(jax.nn.log_sigmoid(jnp.where(value == 1, logits, -logits)))
+        found = jax.nn.log_sigmoid(jnp.where(value == 1, logits, -logits))
+        return jnp.sum(jnp.where((value == 0) | (value == 1), found, -jnp.inf))
 
     def entropy(self) -> Float[Array, ""]:
         logits = self._finite()

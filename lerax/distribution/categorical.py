@@ -4,7 +4,9 @@ import equinox as eqx
 import jax
 from jax import numpy as jnp
 from jax import random as jr
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key, Real
+
+from lerax.tree import floats
 
 from .base_distribution import AbstractDistribution, one_of
 
@@ -27,15 +29,17 @@ class Categorical(AbstractDistribution):
 
     def __init__(
         self,
-        logits: Float[ArrayLike, "*batch n"] | None = None,
+        logits: Real[ArrayLike, "*batch n"] | None = None,
         mask: Bool[Array, "*batch n"] | None = None,
         start: int = 0,
         *,
-        probs: Float[ArrayLike, "*batch n"] | None = None,
+        probs: Real[ArrayLike, "*batch n"] | None = None,
     ):
         one_of(Categorical, "logits", logits, "probs", probs)
         self.start = start
-        given = log_of(jnp.asarray(probs)) if logits is None else jnp.asarray(logits)
+        given = jnp.asarray(0.0) if logits is None else floats(logits)
+        if probs is not None:
+            given = log_of(floats(probs))
         if mask is not None:
             given = jnp.where(mask, given, jnp.finfo(given.dtype).min)
         self.log_probs = jax.nn.log_softmax(given)
@@ -67,7 +71,8 @@ class Categorical(AbstractDistribution):
     def log_prob(self, value: Int[Array, "..."]) -> Float[Array, "..."]:
         # A sum over a one-hot row: the gradient of indexing is a scatter, which is slow on a CPU.
         chosen = jnp.arange(self.log_probs.shape[-1]) == jnp.expand_dims(value, -1) - self.start
-        return jnp.sum(jnp.where(chosen, self.log_probs, 0.0), axis=-1)
+        found = jnp.sum(jnp.where(chosen, self.log_probs, 0.0), axis=-1)
+        return jnp.where(jnp.any(chosen, axis=-1), found, -jnp.inf)  # which is none of the choices
 
     def entropy(self) -> Float[Array, "*batch"]:
         return -jnp.sum(jnp.exp(self.log_probs) * self.log_probs, axis=-1)

@@ -10,6 +10,7 @@ from jax import random as jr
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
 from lerax.errors import SettingError
+from lerax.tree import floats
 
 from .base_distribution import AbstractDistribution, one_of
 from .categorical import Categorical, log_of, shown
@@ -53,7 +54,7 @@ class MultiCategorical(AbstractDistribution):
         if min(self.nvec, default=0) < 1:
             hint = "give how many there are of each choice, such as (2, 3)"
             raise SettingError("MultiCategorical", sizes, wrong="nvec needs sizes of at least 1", hint=hint)
-        row = self._joined(given)
+        row = floats(self._joined(given))
         row = log_of(row) if logits is None else row
         masks = [None] * len(self.nvec) if mask is None else self._split(mask)
         each = [Categorical(*one) for one in zip(self._split(row), masks, strict=True)]
@@ -98,7 +99,10 @@ class MultiCategorical(AbstractDistribution):
             raise SettingError("value", value, wrong=f"needs {len(self.nvec)} choices", said=said)
         # Sums over one-hot rows, see `Categorical.log_prob`.
         parts = [jnp.arange(n) == value[..., i : i + 1] for i, n in enumerate(self.nvec)]
-        return jnp.sum(jnp.where(jnp.concatenate(parts, axis=-1), self.log_probs, 0.0), axis=-1)
+        chosen = jnp.concatenate(parts, axis=-1)
+        found = jnp.sum(jnp.where(chosen, self.log_probs, 0.0), axis=-1)
+        inside = jnp.sum(chosen, axis=-1, dtype=jnp.int32) == len(self.nvec)  # each is one of its choices
+        return jnp.where(inside, found, -jnp.inf)
 
     def entropy(self) -> Float[Array, "*batch"]:
         return -jnp.sum(jnp.exp(self.log_probs) * self.log_probs, axis=-1)
