@@ -10,6 +10,7 @@ from .errors import SettingError, SettingTypeError
 
 LONGEST_LIST = 100
 LARGEST = 3.4028235e38  # that 32 bits hold, in which numbers are computed
+LEAST = 1.1754943e-38  # likewise, above 0: what is less becomes 0
 INTERVAL, TABLE = "interval", "table"
 WHATEVER = {
     "bool": "true or false",
@@ -53,6 +54,7 @@ class Limits(NamedTuple):
             return value in self.choices or not self.choices
         if isinstance(value, float) and not abs(value) <= LARGEST:
             return False
+        value = 0.0 if _vanishes(value) else value
         return (
             (self.above is None or value > self.above)
             and (self.at_least is None or value >= self.at_least)
@@ -130,8 +132,14 @@ class Setting(NamedTuple):
         unlimited = converted is None or {INTERVAL, TABLE} & {*self.alternatives}
         if not unlimited and not self.limits.allow(converted):
             such = f"such as {self.example}" if isinstance(converted, tuple) else ""
-            raise SettingError(self.name, value, self.allowed, wrong="out of range", hint=such)
+            wrong = "0 in the 32 bits of computations" if _vanishes(converted) else "out of range"
+            raise SettingError(self.name, value, self.allowed, wrong=wrong, hint=such)
         return converted
+
+
+def _vanishes(value: object) -> bool:
+    """Whether it is a number that 32 bits do not tell from 0."""
+    return isinstance(value, float) and 0 < abs(value) < LEAST
 
 
 def kind_of(default: object) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from lerax.runs import Run
 from lerax.runs import find as find_in
 from lerax.settings import REQUIRED, Setting, from_plain
 
-from .declared import ours, setting_name
+from .declared import TABLES, ours, setting_name
 from .report import BadInput, Failure
 from .values import KEYS, SHORT, Given
 
@@ -237,9 +237,20 @@ def no_run(where: str, env: str) -> str:
 
 
 def resolve(
-    table: str, entry: Entry, declared: dict[str, Setting], given: dict[str, Given]
+    table: str,
+    entry: Entry,
+    declared: dict[str, Setting],
+    given: dict[str, Given],
+    beside: Mapping[str, Iterable[str]] | None = None,
 ) -> dict[str, Any]:
     """Every setting of something: the given ones converted to their types, and the others' defaults.
+
+    Args:
+        table: Its table.
+        entry: It.
+        declared: Its settings.
+        given: Those that were given.
+        beside: The names of the settings of what is beside it in a training, by table.
 
     Raises:
         BadInput: One is unknown, of the wrong type, out of range, or missing.
@@ -248,7 +259,8 @@ def resolve(
     values = {name: setting.default for name, setting in declared.items()}
     for key, (value, where, name) in given.items():
         if key not in declared:
-            better = _elsewhere(name.partition(".")[0], key, where) or _of_others(table, key, declared)
+            better = _elsewhere(name.partition(".")[0], key, where)
+            better = better or _of_others(table, key, declared, beside or {})
             raise BadInput(where, f"{name}: {what} has no such setting; {better}")
         try:
             values[key] = declared[key].convert(from_plain(declared[key], value))
@@ -261,8 +273,13 @@ def resolve(
     return values
 
 
-def _of_others(table: str, key: str, declared: dict[str, Setting]) -> str:
-    """What to say of a setting that something does not have: which algorithms do, else what comes close."""
+def _of_others(
+    table: str, key: str, declared: dict[str, Setting], beside: Mapping[str, Iterable[str]]
+) -> str:
+    """What to say of a setting that something does not have: what else does, or else what comes close."""
+    for other, names in beside.items():
+        if other != table and key in names:
+            return f"it is one of the {TABLES[other].word}: {setting_name(other, key)}"
     owners = [name for name, rows in ours()[table].items() if key in rows]
     if table == "algorithm" and owners:
         return f"it is one of {', '.join(owners)}: add --algo {owners[0]}"

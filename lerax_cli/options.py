@@ -140,9 +140,10 @@ def plan(
     own = read_settings(settings, num_envs)
     inherited = {table: _merged(table, entry, layers) for table, entry in named.items()}
     merged = {table: inherited[table] | own[table] for table in named}
-    for table, entry in named.items():
-        if entry is not None and is_ours(table, entry):
-            naming.resolve(table, entry, declared(table, entry), merged[table])
+    ours = {table: entry for table, entry in named.items() if entry is not None and is_ours(table, entry)}
+    known = {table: declared(table, entry) for table, entry in ours.items()}
+    for table, entry in ours.items():
+        naming.resolve(table, entry, known[table], merged[table], known)
     wraps = wrapping.find(*pick("--wrap", wrap or None, layers, []))
     steps_from, wanted_steps = pick("--steps", steps, layers, DEFAULT_STEPS)
     if isinstance(steps, More):

@@ -163,7 +163,7 @@ def build(plan: TrainingPlan, trainings: int = 1) -> Parts:
     }
     declared = {table: settings_of(cls) for table, (_, cls) in named.items()}
     settings = {
-        table: naming.resolve(table, entry, declared[table], given[table])
+        table: naming.resolve(table, entry, declared[table], given[table], declared)
         for table, (entry, _) in named.items()
     }
     algorithm = naming.make(places["algorithm"], algorithm_class, settings["algorithm"], given["algorithm"])

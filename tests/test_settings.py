@@ -27,7 +27,7 @@ SETTINGS = settings_of(PPO)
         ("clip_value_loss", np.True_, True),
         ("clip_value_loss", np.bool_(False), False),
         ("num_envs", 2**20, 2**20),
-        ("learning_rate", 1e-300, 1e-300),
+        ("learning_rate", 1e-30, 1e-30),
     ],
 )
 def test_values_are_brought_to_their_type(name, value, converted):
@@ -84,6 +84,13 @@ def test_what_is_not_finite_is_refused(name, value):
 def test_a_value_out_of_range_is_refused_with_the_range(name, value, allowed):
     with pytest.raises(ValueError, match=f"{name}: out of range .*got {value}.*{allowed}"):
         PPO(**{name: value})
+
+
+@pytest.mark.parametrize("value", [1e-46, 1e-40, -1e-46])
+def test_what_becomes_0_in_32_bits_is_refused_where_0_is(value):
+    with pytest.raises(ValueError, match=f"learning_rate: 0 in the 32 bits .*got {value}.*above 0"):
+        PPO(learning_rate=value)
+    assert PPO(gamma=abs(value), learning_rate=2e-38).learning_rate == 2e-38
 
 
 @pytest.mark.parametrize(
