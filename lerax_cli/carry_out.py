@@ -116,6 +116,8 @@ def carry_out(
                 if not complete:
                     joining.follow(parts, going_on, signals)
                 return 0
+            if not complete and (why := parts.algorithm.idle(plan.steps)):
+                warned.say(why)
             outcome = {} if complete else job.run()
             if not complete and place is not None:
                 joining.let_go(parts)

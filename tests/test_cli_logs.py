@@ -101,6 +101,13 @@ def test_strict_turns_a_warning_into_a_failure(tmp_path: Path):
     assert terminal.facts(terminal.only_run(tmp_path / "logs"))["status"] == "finished"
 
 
+def test_a_training_that_learns_nothing_is_warned_of(tmp_path: Path):
+    arguments = ("CartPole-v1", "--algo", "dqn", "--preset", "none", "--steps", "512", "--strict", "-q")
+    done = terminal.warm("train", *arguments, "--set", "learning_starts=5000", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "lerax: warning: no update is made in 512 steps: learning_starts = 5000\n"
+
+
 def test_strict_without_a_warning_succeeds(tmp_path: Path):
     """Nothing that lerax or its parts say by themselves is a warning."""
     done = terminal.warm("train", *terminal.BRIEF, "--strict", "-q", cwd=tmp_path)

@@ -281,6 +281,22 @@ def test_settings_that_do_not_fit_are_refused(settings, said):
         TD3(**settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"learning_starts": 33}, "no update is made in 32 steps: learning_starts = 33"),
+        ({"n_step": 17}, "no update is made in 32 steps: n_step = 17"),
+        ({"learning_starts": 32}, ""),
+        ({"learning_starts": 1000, "buffer_size": 16}, ""),  # a full buffer is enough
+    ],
+)
+def test_a_training_without_an_update_is_known_before(settings, said):
+    algorithm = Counting(**SMALL | settings)
+    assert algorithm.idle(32) == algorithm.idle(17) == said
+    last = trace(algorithm, Target(), STILL, 2)[0][-1]
+    assert bool(last.learner.num_updates) != bool(said)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_policy_of_another_class_is_refused_with_the_fitting_one(name, caplog):
     """Before anything is compiled."""

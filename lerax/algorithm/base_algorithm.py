@@ -171,6 +171,10 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
             raise SettingError("total_timesteps", total_timesteps, wrong=what, hint=needs)
         return -(-total_timesteps // self.steps_per_iteration)
 
+    def idle(self, total_timesteps: int) -> str:
+        """Why a training of so many steps makes not one update; "" where it makes some."""
+        return ""
+
     def falling(self) -> list[str]:
         """What falls to 0 over the training: the settings called `..._schedule` that are not constant.
 

@@ -165,6 +165,15 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
         parts = {name: getattr(self, name) // count for name in ("num_envs", "buffer_size", "batch_size")}
         return tree.with_fields(self, parts | {"learning_starts": -(-self.learning_starts // count)})
 
+    def idle(self, total_timesteps: int) -> str:
+        steps = self.num_iterations(total_timesteps) * self.steps_per_iteration
+        rounds = self.num_envs * self.train_frequency
+        waits = min(self.learning_starts, self.buffer_size // rounds * rounds)  # see `_warm`
+        for name, needed in (("learning_starts", waits), ("n_step", self.num_envs * self.n_step)):
+            if steps < needed:
+                return f"no update is made in {steps} steps: {name} = {getattr(self, name)}"
+        return ""
+
     def init_learner(
         self, env: AbstractEnvLike, policy: AbstractPolicy, *, key: Key[Array, ""]
     ) -> OffPolicyLearner[NetworksT]:
