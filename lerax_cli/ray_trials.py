@@ -26,13 +26,13 @@ from lerax import runs
 from lerax.processes import python
 from lerax.sweep.ranking import ranking
 from lerax.sweep.study import Sweep
+from lerax.sweep.trial import FAILED_IN_A_ROW
 
 from .report import ERROR
 
 REPORT_SECONDS, LOOK_SECONDS = 5.0, 0.2  # between two reports to Tune, and two looks at the process
 CONNECT_SECONDS = 10.0
 RETRIES = 3  # of a trial of Tune whose process is lost
-FAILED_IN_A_ROW = 5  # trials, after which it is no trial that is at fault
 BEGUN = re.compile(rb"^trial=([0-9]+) ", re.MULTILINE)  # as a worker tells it where there is no terminal
 SCORE, LOCAL = "score", "local"
 QUIET = {

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import hashlib
-import itertools
 import json
 import os
 import sys
@@ -25,7 +24,7 @@ from lerax.run import joined_name
 from lerax.sweep.lock import exclusively
 from lerax.sweep.ranking import write_best
 from lerax.sweep.study import JOURNAL, LOCK, Sweep
-from lerax.sweep.trial import FAILED, Trial, Verdict, verdict
+from lerax.sweep.trial import FAILED, FAILED_IN_A_ROW, Trial, Verdict, verdict
 
 from . import continued, naming, options, report, runtime, standings
 from .report import BadInput, Failure, Interrupted
@@ -34,7 +33,6 @@ from .swept import TABLE, Wanted, layer_of
 from .values import Layer, read_file
 
 DIGITS = 8  # of what is swept, in its name
-FAILED_IN_A_ROW = 5  # trials of a process, after which it is no trial that is at fault
 PROGRAMS = 16  # trainings of different form, after which the programs of those before are forgotten
 BEGUN = (LOCK, JOURNAL, SWEEP)  # what there is of a sweep before its first trial
 
@@ -253,7 +251,8 @@ class Worker:
         Raises:
             Failure: Nothing can be trained.
         """
-        for begun in itertools.count():
+        begun = 0
+        while True:
             if self._signals.received is not None:
                 return "interrupted"
             if self._until is not None and time.monotonic() >= self._until:
@@ -276,7 +275,7 @@ class Worker:
                 self._signals.at_once = self._console.give_back
                 trial.release()
             self._tell(trial, found)
-        raise AssertionError("there is no end to counting")
+            begun += 1
 
     def _tell(self, trial: Trial, found: Verdict) -> None:
         """Says how a trial has ended."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 STATISTICS = {"iqm": iqm, "mean": mean}  # by goal
 BROKEN = ("failed", "diverged")
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
+FAILED_IN_A_ROW = 5  # trials, after which it is no trial that is at fault
 
 
 class Verdict(NamedTuple):
