@@ -3,11 +3,13 @@
 import equinox as eqx
 import jax
 import numpy as np
+import pytest
 from jax import numpy as jnp
 from jax import random as jr
 from scipy import stats
 
 from lerax import tree
+from lerax.errors import SettingError
 from lerax.network import MLP, BatchRenorm, Encoder, Layer, LayerNorm, Network, draw, filters_of, orthogonal
 from lerax.space import Box
 
@@ -168,6 +170,16 @@ def test_auto_takes_the_largest_encoder_that_fits():
     sizes = {(84, 84, 4): 3, (36, 36, 1): 3, (35, 36, 1): 1, (10, 10, 4): 1, (2, 9, 4): 0, (84, 84): 0}
     for shape, layers in sizes.items():
         assert len(filters_of(Box(0.0, 1.0, shape=shape), "auto")) == layers
+
+
+def test_auto_refuses_bytes_whose_channels_come_first():
+    """Convolutions along channels and rows would learn little, and nothing would say so."""
+    with pytest.raises(SettingError, match=r"^encoder: .*got auto for .*\(4, 84, 84\).*flatten"):
+        filters_of(Box(0, 255, shape=(4, 84, 84), dtype=np.uint8), "auto")
+    assert filters_of(Box(0, 255, shape=(4, 84, 84), dtype=np.uint8), "flatten") == ()
+    assert len(filters_of(Box(0.0, 1.0, shape=(4, 84, 84)), "auto")) == 1  # numbers may be anything
+    for shape in ((10, 10, 4), (4, 5, 2), (8, 8, 111)):
+        assert len(filters_of(Box(0, 255, shape=shape, dtype=np.uint8), "auto")) == 1
 
 
 def test_bytes_are_divided_by_255_with_and_without_convolutions():

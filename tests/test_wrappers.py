@@ -223,6 +223,18 @@ def test_pictures_are_stacked_along_their_channels():
     assert seen.dtype == jnp.uint8 and seen[2, 3].tolist() == [2, 2, 3, 3, 4, 4]
 
 
+def test_grey_pictures_become_channels():
+    """Along a new first axis convolutions would take them for the rows of a picture."""
+    key, grey = jr.key(0), Box(0, 255, shape=(4, 5), dtype=np.uint8)
+    env = FrameStack(TransformObservation(Picture(), lambda seen: seen[..., 0], grey), 3)
+    state = env.initial(key=key)
+    for _ in range(4):
+        state = env.transition(state, jnp.zeros(1), key=key)
+    seen = env.observation(state, key=key)
+    assert env.observation_space.shape == seen.shape == (4, 5, 3) and seen.dtype == jnp.uint8
+    assert seen[2, 3].tolist() == [2, 3, 4]
+
+
 def test_a_repeated_action_gives_the_sum_and_stops_where_the_episode_ends():
     key, free, repeated = jr.key(0), CartPole(), ActionRepeat(CartPole(), 4)
     one, other, total = free.initial(key=key), repeated.initial(key=key), 0.0

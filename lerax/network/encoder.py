@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax
+import numpy as np
 from jax import lax
 from jax import numpy as jnp
 from jaxtyping import Array, Float
@@ -43,10 +44,17 @@ def filters_of(space: AbstractSpace, encoder: str) -> tuple[Filters, ...]:
         encoder: A name from `ENCODERS`, or `auto` for the largest one that fits.
 
     Raises:
-        SettingError: The observations are no pictures, or too small.
+        SettingError: The observations are no pictures, or too small, or for `auto` bytes whose channels come
+            first.
     """
-    picture = space.shape if isinstance(space, Box) and len(space.shape) == 3 else None
+    box = space if isinstance(space, Box) and len(space.shape) == 3 else None
+    picture = box.shape if box else None
     if encoder == AUTO:
+        if box and box.dtype == np.uint8 and box.shape[0] < min(box.shape[1:]):
+            wrong = "takes pictures [height, width, channels], not [channels, height, width]"
+            hint = "move the first axis to the end, or name an encoder, such as flatten"
+            said = f"{AUTO} for observations of shape {picture}"
+            raise SettingError("encoder", encoder, wrong=wrong, hint=hint, said=said)
         fitting = [filters for filters in ENCODERS.values() if picture and _fits(picture, filters)]
         return max(fitting, key=len, default=())
     filters = ENCODERS[encoder]

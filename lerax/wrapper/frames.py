@@ -36,8 +36,9 @@ class FrameStack(AbstractWrapper[FrameStackState]):
     https://www.nature.com/articles/nature14236).
 
     They stand along a new first axis, as with Gymnasium's FrameStackObservation; pictures, of height, width
-    and channels, are stacked along their channels, where convolutions take them. At the beginning of an
-    episode its first observation stands in the places of those that are not there yet.
+    and channels, are stacked along their channels, where convolutions take them, and grey ones, bytes of
+    height and width, become channels. At the beginning of an episode its first observation stands in the
+    places of those that are not there yet.
 
     Args:
         env: The environment; its observations lie in a Box.
@@ -88,6 +89,8 @@ class FrameStack(AbstractWrapper[FrameStackState]):
 
 def _joined(frames: Any, numpy: ModuleType) -> Any:
     """Frames `[frame, ...]` as one, with the functions of numpy or of jax.numpy."""
+    if frames.ndim == 3 and frames.dtype == np.uint8:
+        return numpy.moveaxis(frames, 0, 2)
     if frames.ndim != 4:
         return frames
     _, height, width, _ = frames.shape
