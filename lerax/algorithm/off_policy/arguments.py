@@ -29,7 +29,8 @@ def batch_size(default: int) -> Any:
 
 def learning_starts(default: int) -> Any:
     """How long actions are random at first."""
-    return setting(default, "Random steps before the first update.", at_least=0, at_most=MOST)
+    help = "Random steps before the first update, or until the buffer is full."
+    return setting(default, help, at_least=0, at_most=MOST)
 
 
 def n_step(default: int = 1) -> Any:
