@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import terminal
 import zoo
+from jax import numpy as jnp
 from test_cli_inputs import refuse
 
 from lerax.check import check_env
 from lerax.env.classic_control import CartPole
 from lerax.errors import SettingError
-from lerax.wrapper import TimeLimit
+from lerax.space import Box, MultiBinary
+from lerax.wrapper import TimeLimit, TransformAction
 
 BRIEF = {"num_steps": 12, "num_envs": 2}
 
@@ -51,6 +53,18 @@ def test_a_wrapped_one_is_checked_as_it_is_wrapped():
     """The limit ends what never ends by itself."""
     found = {one.name: one.ok for one in check_env(TimeLimit(zoo.Endless(), 3), **BRIEF)}
     assert found["ends"] and all(found.values())
+
+
+@pytest.mark.parametrize(
+    "space",
+    [Box(-0.4, 0.4, shape=(3,)), Box([0.0, 5.0], [1.0, 5.0]), Box(-np.inf, np.inf, shape=()), MultiBinary(2)],
+    ids=str,
+)
+def test_actions_within_reach_are_nothing_wrong(space):
+    """Close ones, one that is no choice, ones without bounds, and choices."""
+    found = check_env(TransformAction(zoo.Sound(), lambda action: jnp.sum(action), space), **BRIEF)
+    (actions,) = (one for one in found if one.name == "actions")
+    assert actions.ok and not actions.hint
 
 
 def test_what_is_no_environment_is_refused():

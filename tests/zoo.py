@@ -219,6 +219,24 @@ class EmptyPicture(Sound):
         renderer.draw()
 
 
+class FarAway(Sound):
+    action_space = Box(100.0, 200.0, shape=())
+
+    def transition(self, state, action, *, key):
+        return super().transition(state, action / 200, key=key)
+
+
+class FineSteps(Sound):
+    action_space = Box(np.array([-1.0, -0.001]), np.array([1.0, 0.001]))
+
+    def transition(self, state, action, *, key):
+        return super().transition(state, action[0], key=key)
+
+
+class WideSteps(FineSteps):
+    action_space = Box(np.array([-1.0, -1000.0]), np.array([1.0, 1000.0]))
+
+
 FOUND = {
     Nameless: "name",
     Spaceless: "spaces",
@@ -244,6 +262,9 @@ FOUND = {
     NoSuchChoice: "bounds",
     Huge: "rewards",
     NoneAllowed: "mask",
+    FarAway: "actions",
+    FineSteps: "actions",
+    WideSteps: "actions",
     Endless: "ends",
     AtOnce: "ends",
     TimeIsTask: "truncation",

@@ -20,11 +20,13 @@ from lerax.policy.base_policy import form_of
 from lerax.render import AbstractFrameSource, headless_renderer
 from lerax.render.base_renderer import check_frame
 from lerax.settings import check_count, setting_values
+from lerax.space import Box
 
 from .play import First, Played, difference, first_step, play
 
 ATTRIBUTES = {"name": "name", "action_space": "spaces", "observation_space": "spaces"}
 LARGE = 1e6  # of a reward, with which a value function learns nothing
+NARROW, WIDE = 0.01, 100.0  # half the width of an action, where the first ones have the deviation 1
 WIDTH, HEIGHT = 64, 48  # of the picture that is tried
 
 
@@ -252,6 +254,25 @@ def _mask(env: AbstractEnvLike, played: Played) -> Finding:
     return Finding("mask", not none, got, "an action that `action_mask` allows", hint)
 
 
+def _actions(env: AbstractEnvLike, played: Played) -> Finding:
+    """Whether Gaussian actions, at first about 0 with the deviation 1, are many within their bounds."""
+    wanted = f"bounds about 0, from {NARROW} to {WIDE:.0f} apart from their middle"
+    space = env.action_space
+    if not isinstance(space, Box):
+        return Finding("actions", True, "choices", wanted)
+    low, high = (np.float64(bound) for bound in space.bounds)
+    with np.errstate(invalid="ignore"):
+        half = (high - low) / 2  # infinite where there is a bound on one side alone
+    far = (low > 1) | (high < -1) | (half < NARROW) | (np.isfinite(half) & (half > WIDE))
+    far &= half != 0  # which is no choice
+    got = f"from {low.min(initial=0):.6g} to {high.max(initial=0):.6g}"
+    if far.any():
+        first = tuple(np.argwhere(far)[0])
+        got = f"from {low[first]:.6g} to {high[first]:.6g} in {int(far.sum())} of {far.size} numbers"
+    hint = "--wrap rescale_action, or lerax.wrapper.RescaleAction; SAC and its like need none"
+    return Finding("actions", not far.any(), got, wanted, hint if far.any() else "")
+
+
 def _ends(env: AbstractEnvLike, played: Played) -> Finding:
     steps = played.steps
     done = steps.terminal | steps.truncated
@@ -317,6 +338,7 @@ PLAYED: tuple[Callable[[AbstractEnvLike, Played], Finding], ...] = (
     _bounds,
     _rewards,
     _mask,
+    _actions,
     _ends,
     _apart,
     _speed,
