@@ -58,7 +58,7 @@ ALGORITHMS = _entries(
     (
         "ppo",
         "lerax.algorithm:PPO",
-        "Proximal policy optimization; discrete and box actions.",
+        "Proximal policy optimization; discrete, binary and box actions.",
         "",
         "",
         "MLPActorCriticPolicy",
@@ -66,7 +66,7 @@ ALGORITHMS = _entries(
     (
         "a2c",
         "lerax.algorithm:A2C",
-        "Advantage actor-critic; discrete and box actions.",
+        "Advantage actor-critic; discrete, binary and box actions.",
         "",
         "",
         "MLPActorCriticPolicy",
@@ -74,7 +74,7 @@ ALGORITHMS = _entries(
     (
         "reinforce",
         "lerax.algorithm:REINFORCE",
-        "Policy gradient of whole returns; discrete and box actions.",
+        "Policy gradient of whole returns; discrete, binary and box actions.",
         "",
         "",
         "MLPActorCriticPolicy",
