@@ -260,7 +260,7 @@ def _actions(env: AbstractEnvLike, played: Played) -> Finding:
     space = env.action_space
     if not isinstance(space, Box):
         return Finding("actions", True, "choices", wanted)
-    low, high = (np.float64(bound) for bound in space.bounds)
+    low, high = (np.asarray(bound, np.float64) for bound in space.bounds)
     with np.errstate(invalid="ignore"):
         half = (high - low) / 2  # infinite where there is a bound on one side alone
     far = (low > 1) | (high < -1) | (half < NARROW) | (np.isfinite(half) & (half > WIDE))
