@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 MODULES = (
@@ -38,6 +38,7 @@ MODULES = (
     ),
 )
 Finished = subprocess.CompletedProcess[str]
+CLOSED = ""  # instead of a stream's path
 _servers: "list[Prefork]" = []
 
 
@@ -89,16 +90,28 @@ class Prefork:
             done = Finished(["lerax", *arguments], code, "" if stdout else _text(out), _text(err))
         return _in_time(done, seconds)
 
-    def again(self, arguments: list[str], cwd: Path, env: dict[str, str], seconds: float) -> Finished:
-        """`run` in a process that has carried out others before, and has what they have compiled."""
+    def again(
+        self,
+        arguments: list[str],
+        cwd: Path,
+        env: dict[str, str],
+        seconds: float,
+        out: str | None = None,
+        err: str | None = None,
+    ) -> Finished:
+        """`run` in a process that has carried out others before, and has what they have compiled.
+
+        `out` and `err` are where the streams go: a path or `CLOSED`; by default to the result.
+        """
         with tempfile.TemporaryDirectory(prefix="lerax-streams-") as folder:
-            streams = [os.devnull, *(os.path.join(folder, name) for name in ("out", "err"))]
-            for path in streams[1:]:  # it may die before it opens them
+            files = [os.path.join(folder, name) for name in ("out", "err")]
+            for path in files:  # it may die before it opens them
                 Path(path).touch()
+            streams = [os.devnull, *(files[i] if to is None else to for i, to in enumerate((out, err)))]
             asked = {"argv": arguments, "cwd": str(cwd), "env": env, "seconds": seconds, "streams": streams}
             code = self._ask(again=asked)
             assert code is not None
-            done = Finished(["lerax", *arguments], code, *map(_text, streams[1:]))
+            done = Finished(["lerax", *arguments], code, *map(_text, files))
         return _in_time(done, seconds)
 
     def start(
@@ -305,29 +318,36 @@ class _Warm:
 
 def _carry_out(argv: list[str], cwd: str, env: dict[str, str], seconds: float, streams: list[str]) -> int:
     """Does what `lerax_cli.app.main` does, but for the end of the process."""
-    _take([_opened(*pair) for pair in enumerate(streams)])
+    _take([None if path == CLOSED else _opened(number, path) for number, path in enumerate(streams)])
     signal.alarm(round(seconds))
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     sys.argv = ["lerax", *argv]
-    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
-    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    _, out, err = streams  # what is closed is None, as where Python starts
+    sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False) if out else None
+    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False) if err else None
     app, report = (sys.modules[f"lerax_cli.{name}"] for name in ("app", "report"))
     report.hold_streams()
     with warnings.catch_warnings():
         code = app.run(argv)
     code = code or report.lost_result()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    _take([_opened(number, os.devnull) for number in range(3)])  # what no file took is not for the next one's
     sys.stderr.flush()
     signal.alarm(0)
     return int(code)
 
 
-def _take(opened: list[int]) -> None:
-    """Makes files the standard streams."""
+def _take(opened: Sequence[int | None]) -> None:
+    """Makes files the standard streams; None closes one."""
     for number, file in enumerate(opened):
-        os.dup2(file, number)
-        os.close(file)
+        if file is None:
+            os.close(number)
+        else:
+            os.dup2(file, number)
+            os.close(file)
 
 
 def _opened(number: int, path: str) -> int:

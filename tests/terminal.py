@@ -31,7 +31,15 @@ ENDLESS = ("CartPole-v1", "--preset", "none", "--steps", "500_000_000", "--seed"
 SECOND_SCREEN = 1049  # the private mode of a terminal that shows it
 DECIDED_HERE = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "XDG_CACHE_HOME", "PYTHONWARNINGS")
 READ_LATE = {  # by no import
-    *("HOME", "IMAGEIO_FFMPEG_EXE", "JAX_COMPILATION_CACHE_DIR", "NO_COLOR", "TERM", "XLA_FLAGS"),
+    *(
+        "FORCE_COLOR",
+        "HOME",
+        "IMAGEIO_FFMPEG_EXE",
+        "JAX_COMPILATION_CACHE_DIR",
+        "NO_COLOR",
+        "TERM",
+        "XLA_FLAGS",
+    ),
 }
 
 
@@ -66,15 +74,16 @@ def forked(*arguments: str | bytes, cwd: Path, **changes: str | None) -> Finishe
     return forked_beside(lambda pid: None, *arguments, cwd=cwd, **changes)
 
 
-def warm(*arguments: str | bytes, cwd: Path) -> Finished:
+def warm(*arguments: str | bytes, cwd: Path, out: str | None = None, err: str | None = None) -> Finished:
     """`run`, in a process that has carried out others before: what it has compiled costs next to nothing.
 
     For commands of which the outcome counts. What they leave in memory for good, such as a module of one's
     own, is there for the next one: such a command is for `run`; one that chooses devices goes there anyway.
+    `out` and `err` are as in `Prefork.again`.
     """
     if {"--device", "--devices"} & {*arguments}:
         return run(*arguments, cwd=cwd)
-    return _prefork().again([os.fsdecode(word) for word in arguments], cwd, environment(), SECONDS)
+    return _prefork().again([os.fsdecode(word) for word in arguments], cwd, environment(), SECONDS, out, err)
 
 
 def forked_beside(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import terminal
+from prefork import CLOSED
 
 from lerax import __version__, registry
 from lerax_cli import report
@@ -32,18 +33,27 @@ def piped(command: str, end: str, folder: Path, **changes: str | None) -> termin
     return subprocess.CompletedProcess(command, int((folder / "code").read_text()), done.stdout, done.stderr)
 
 
-@pytest.mark.parametrize("end", ["| true", "| head -1"])
-def test_nobody_reads_standard_output(tmp_path: Path, end: str):
+@pytest.mark.parametrize("lines", [0, 1], ids=["true", "head -1"])
+def test_nobody_reads_standard_output(tmp_path: Path, lines: int):
     """P1: the training is not lost, and nothing is said of it."""
-    done = piped(f"{TRAIN} -q", end, tmp_path)
+    reader, writer = os.pipe()
+
+    def read(pid: int) -> None:
+        with open(reader) as pipe:
+            for _ in range(lines):
+                assert pipe.readline().startswith("logs/")
+
+    words = ("train", *terminal.BRIEF, "-q")
+    done = terminal.forked_beside(read, *words, cwd=tmp_path, stdout=f"/proc/{os.getpid()}/fd/{writer}")
+    os.close(writer)
     assert finished(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("end", [">&-", ">/dev/full"])
+@pytest.mark.parametrize("end", [CLOSED, "/dev/full"])
 def test_path_that_cannot_be_printed_is_told_otherwise(tmp_path: Path, end: str):
     """P1: the training is not lost, and one line says where it is; a script finds out by exit code 1."""
-    done = piped(f"{TRAIN} -q", end, tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, "-q", cwd=tmp_path, out=end)
     assert finished(tmp_path)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("lerax: error: standard output cannot be written (")
@@ -51,17 +61,17 @@ def test_path_that_cannot_be_printed_is_told_otherwise(tmp_path: Path, end: str)
 
 
 @pytest.mark.parametrize("progress", ["plain", "off"])
-@pytest.mark.parametrize("end", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("end", [CLOSED, "/dev/full"])
 def test_nobody_reads_standard_error(tmp_path: Path, end: str, progress: str):
     """P1: the path of the run is still the only result."""
-    done = terminal.sh(f"{TRAIN} --progress {progress} {end}", tmp_path)
+    done = terminal.warm("train", *terminal.BRIEF, "--progress", progress, cwd=tmp_path, err=end)
     assert finished(tmp_path)
     assert done.returncode == 0
     assert done.stdout == f"logs/{terminal.only_run(tmp_path / 'logs').name}\n"
 
 
 def test_all_streams_are_closed(tmp_path: Path):
-    """P1: not even then, and no file of the run takes what was meant for a stream."""
+    """P1: not even then, nor while Python starts; no file of the run takes what was meant for a stream."""
     done = terminal.sh(f"{TRAIN} --progress plain <&- >&- 2>&-", tmp_path)
     assert done.returncode == 1  # the path is lost
     assert finished(tmp_path)
