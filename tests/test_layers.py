@@ -139,8 +139,8 @@ def test_what_the_command_needs_first_leaves_jax_out(module):
 
 
 # Other people's packages are imported once. Each statement then runs in a process of its own, forked from the
-# one that has imported the package around it, as any import of it does first, or the first of these rooms that
-# the module imports itself: what is in memory behind its imports is the same.
+# one that has imported the package around it, as any import of it does first, or the first of these rooms
+# that the module imports itself: what is in memory behind its imports is the same.
 ROOMS_THAT_TAKE_LONG = "lerax.algorithm", "lerax.callback", "lerax.evaluate", "lerax.policy", "lerax.env"
 FORKS = """
 import json, os, sys, warnings
