@@ -15,26 +15,29 @@ from test_cli_inputs import refuse
 
 from lerax.algorithm import PPO, footprint, hooks, loop
 from lerax.callback.callback_list import as_callback
+from lerax.env import AbstractEnvLike
 from lerax.env.classic_control import CartPole
 from lerax.policy import MLPActorCriticPolicy
+from lerax.space import Box
+from lerax.wrapper import TransformObservation
 
-ENV = CartPole()
+ENV: AbstractEnvLike = CartPole()
 HUGE: Any = {"num_envs": 2**20, "num_steps": 1024, "num_batches": 1}
 
 
-def form(**settings):
+def form(env=ENV, **settings):
     """The form of a policy."""
-    make = lambda seed: MLPActorCriticPolicy(env=ENV, **settings, key=jr.key(seed))
+    make = lambda seed: MLPActorCriticPolicy(env=env, **settings, key=jr.key(seed))
     return eqx.filter_eval_shape(make, np.uint32(0))
 
 
-def planned(algorithm: PPO, policy) -> int:
+def planned(algorithm: PPO, policy, env=ENV) -> int:
     """The bytes that XLA's program of the loop takes."""
     shapes, static = eqx.partition(policy, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
 
     def chunk(shapes, seed):
         policy, callback = eqx.combine(shapes, static), as_callback(None)
-        state = hooks.start(algorithm, algorithm.init(ENV, policy, key=jr.key(seed)), callback, 1)
+        state = hooks.start(algorithm, algorithm.init(env, policy, key=jr.key(seed)), callback, 1)
         return eqx.filter(
             loop._chunk((algorithm, callback), state, jnp.array(1, jnp.int32))[:4], eqx.is_array
         )
@@ -58,6 +61,15 @@ def test_the_figure_is_that_of_the_program(settings: Any, policy: dict):
     algorithm = PPO(**settings)
     told = sum(footprint.needed(algorithm, ENV, form(**policy)).values())
     assert 0.6 < told / planned(algorithm, form(**policy)) < 1.2
+
+
+def test_pictures_take_what_their_convolutions_do():
+    """Of each pixel that a filter looks at: much more than the numbers of its layer."""
+    seen = Box(0, 255, shape=(12, 12, 2), dtype=np.uint8)
+    env = TransformObservation(ENV, lambda x: jnp.broadcast_to(x[0] > 0, (12, 12, 2)).astype("uint8"), seen)
+    algorithm, policy = PPO(num_envs=512, num_steps=4, num_epochs=1, num_batches=8), form(env)
+    told = sum(footprint.needed(algorithm, env, policy).values())
+    assert 0.6 < told / planned(algorithm, policy, env) < 1.2
 
 
 def test_trainings_side_by_side_leave_a_quarter_free(monkeypatch: pytest.MonkeyPatch):

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from jaxtyping import PyTree
 
 from lerax.env import AbstractEnvLike
+from lerax.network import Network
 from lerax.policy import AbstractPolicy
 
 if TYPE_CHECKING:
@@ -95,6 +96,14 @@ def needed(algorithm: AbstractAlgorithm, env: AbstractEnvLike, policy: AbstractP
 def size(form: PyTree) -> int:
     """Bytes of all arrays of a tree, which may be given by their forms."""
     return sum(_bytes(leaf) for leaf in jax.tree.leaves(form) if hasattr(leaf, "dtype"))
+
+
+def layers(module: PyTree) -> list[int]:
+    """Bytes of what each layer gives for one sample, a number for each of its columns; more with pictures."""
+    columns = [leaf.shape[-1] for leaf in jax.tree.leaves(module) if len(getattr(leaf, "shape", ())) == 2]
+    parts = jax.tree.leaves(module, is_leaf=lambda part: isinstance(part, Network))
+    pictures = [part.of_pictures for part in parts if isinstance(part, Network)]
+    return [4 * count for count in sum(pictures, columns)]
 
 
 def _bytes(leaf: Any) -> int:

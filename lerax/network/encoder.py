@@ -78,6 +78,14 @@ def features(space: AbstractSpace, filters: Sequence[Filters]) -> int:
     return math.prod(_grid(space.shape, filters)) * filters[-1].channels
 
 
+def products(space: AbstractSpace, filters: Sequence[Filters]) -> list[int]:
+    """How many numbers the layers' products of matrices take and give for one picture."""
+    depths = [space.shape[-1], *(one.channels for one in filters)] if filters else []
+    pixels = [math.prod(_grid(space.shape, filters[: i + 1])) for i in range(len(filters))]
+    taken = [count * one.size**2 * depth for count, one, depth in zip(pixels, filters, depths, strict=False)]
+    return taken + [count * one.channels for count, one in zip(pixels, filters, strict=True)]
+
+
 class Encoder(eqx.Module):
     """Convolutions without padding, each with a ReLU behind it.
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from lerax.space import AbstractComposite, AbstractSpace, Box
 
-from .encoder import AUTO, Encoder, features, filters_of
+from .encoder import AUTO, Encoder, features, filters_of, products
 from .initialization import Drawn, Layer, draw
 from .mlp import MLP
 
@@ -87,6 +87,11 @@ class Network(MLP):
         convolutions = layers[: len(filters)]
         self.encoder = Encoder(filters, convolutions, layer_norm=layer_norm) if filters else None
         self.space = space
+
+    @property
+    def of_pictures(self) -> list[int]:
+        """How many numbers the convolutions' products take and give for one observation; none without."""
+        return products(self.space, self.encoder.filters) if self.encoder else []
 
     def __call__(self, observation: PyTree, /, *others: Float[Array, " _"]) -> Float[Array, " out"]:
         """The outputs for one observation and what comes beside it, one vector after the other."""

@@ -168,12 +168,9 @@ class AbstractOnPolicyAlgorithm(AbstractAlgorithm[OnPolicyLearner]):
 
         steps = self.steps_per_iteration
         per_step = footprint.size(eqx.filter_eval_shape(step, policy, np.uint32(0)))
-        # Each layer gives a number for each of its columns; the gradient needs all of them again.
-        layers = [
-            4 * leaf.shape[-1] for leaf in jax.tree.leaves(policy) if len(getattr(leaf, "shape", ())) == 2
-        ]
+        layers = footprint.layers(policy)
         values = 2 * max(layers, default=0) * steps
-        update = sum(layers) * (steps // self.num_batches)
+        update = sum(layers) * (steps // self.num_batches)  # the gradient needs all of them again
         return {
             "rollout": steps * per_step,
             "network": max(values, update),
