@@ -21,17 +21,17 @@ from lerax.policy import MLPActorCriticPolicy
 from lerax.space import Box
 from lerax.wrapper import TransformObservation
 
-ENV: AbstractEnvLike = CartPole()
+ENV = CartPole()
 HUGE: Any = {"num_envs": 2**20, "num_steps": 1024, "num_batches": 1}
 
 
-def form(env=ENV, **settings):
+def form(env: AbstractEnvLike = ENV, **settings):
     """The form of a policy."""
     make = lambda seed: MLPActorCriticPolicy(env=env, **settings, key=jr.key(seed))
     return eqx.filter_eval_shape(make, np.uint32(0))
 
 
-def planned(algorithm: PPO, policy, env=ENV) -> int:
+def planned(algorithm: PPO, policy, env: AbstractEnvLike = ENV) -> int:
     """The bytes that XLA's program of the loop takes."""
     shapes, static = eqx.partition(policy, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
 
