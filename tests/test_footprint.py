@@ -13,11 +13,11 @@ from jax import numpy as jnp
 from jax import random as jr
 from test_cli_inputs import refuse
 
-from lerax.algorithm import PPO, footprint, hooks, loop
+from lerax.algorithm import DQN, PPO, AbstractAlgorithm, footprint, hooks, loop
 from lerax.callback.callback_list import as_callback
 from lerax.env import AbstractEnvLike
 from lerax.env.classic_control import CartPole
-from lerax.policy import MLPActorCriticPolicy
+from lerax.policy import MLPActorCriticPolicy, MLPQPolicy
 from lerax.space import Box
 from lerax.wrapper import TransformObservation
 
@@ -31,7 +31,7 @@ def form(env: AbstractEnvLike = ENV, **settings):
     return eqx.filter_eval_shape(make, np.uint32(0))
 
 
-def planned(algorithm: PPO, policy, env: AbstractEnvLike = ENV) -> int:
+def planned(algorithm: AbstractAlgorithm, policy, env: AbstractEnvLike = ENV) -> int:
     """The bytes that XLA's program of the loop takes."""
     shapes, static = eqx.partition(policy, lambda leaf: isinstance(leaf, jax.ShapeDtypeStruct))
 
@@ -70,6 +70,14 @@ def test_pictures_take_what_their_convolutions_do():
     algorithm, policy = PPO(num_envs=512, num_steps=4, num_epochs=1, num_batches=8), form(env)
     told = sum(footprint.needed(algorithm, env, policy).values())
     assert 0.6 < told / planned(algorithm, policy, env) < 1.2
+
+
+def test_batches_from_a_memory_take_what_the_networks_make_of_them():
+    make = lambda seed: MLPQPolicy(env=ENV, key=jr.key(seed))
+    algorithm = DQN(batch_size=2**16, n_step=4, num_steps=4, buffer_size=100, learning_starts=0)
+    policy = eqx.filter_eval_shape(make, np.uint32(0))
+    told = sum(footprint.needed(algorithm, ENV, policy).values())
+    assert 0.6 < told / planned(algorithm, policy) < 1.2
 
 
 def test_trainings_side_by_side_leave_a_quarter_free(monkeypatch: pytest.MonkeyPatch):

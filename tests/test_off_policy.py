@@ -1,6 +1,7 @@
 """The loop of algorithms that learn from a replay buffer: when they act, store, update, and what they log."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -25,6 +26,7 @@ from lerax.policy import (
     MLPQPolicy,
     MLPSquashedGaussianPolicy,
 )
+from lerax.settings import settings_of
 
 SMALL = {"num_envs": 2, "num_steps": 8, "buffer_size": 64, "batch_size": 4, "learning_starts": 12}
 KEY = jr.key(4)
@@ -260,8 +262,9 @@ def test_training_under_jit_and_vmap_and_with_a_break_is_the_same(name, tmp_path
     [
         (
             {"num_steps": 10, "train_frequency": 4},
-            r"num_steps: not a multiple of train_frequency = 4 \(got 10\)",
+            r"num_steps: not a multiple of train_frequency = 4 \(got 10\); nearest: 8, 12",
         ),
+        ({"num_steps": 3, "train_frequency": 4}, r"num_steps: .*\(got 3\); nearest: 4"),
         (
             {"buffer_size": 7, "num_envs": 4, "num_steps": 4, "train_frequency": 2},
             "buffer_size: less than .* = 8",
@@ -279,6 +282,14 @@ def test_training_under_jit_and_vmap_and_with_a_break_is_the_same(name, tmp_path
 def test_settings_that_do_not_fit_are_refused(settings, said):
     with pytest.raises(ValueError, match=said):
         TD3(**settings)
+
+
+def test_what_has_no_targets_has_no_setting_of_them():
+    having = {cls for cls in (DQN, TD3, SAC, DiscreteSAC, CrossQ) if "tau" in settings_of(cls)}
+    assert having == {DQN, TD3, SAC, DiscreteSAC}
+    with pytest.raises(TypeError, match="tau"):
+        make: Any = CrossQ
+        make(tau=0.3)
 
 
 @pytest.mark.parametrize(
@@ -319,8 +330,7 @@ def test_a_buffer_that_does_not_fit_into_memory_is_refused_before_it_is_made(nam
     numbers = {"DQN": 4 * (4 + 1 + 1 + 4) + 2, "SAC": 4 * (3 + 1 + 1 + 3) + 2}[name]  # bytes of a step
     monkeypatch.setattr("lerax.algorithm.footprint.available", lambda mesh: 2**30)
     size = f"{3 * 2**29 * numbers / 2**30:.1f} GiB"
-    said = (
-        rf"needs about {size} \(replay buffer {size}\), 1.0 GiB are available; lower buffer_size, num_envs,"
-    )
+    said = rf"needs about {size} \(replay buffer {size}\), 1.0 GiB are available; "
+    said += "lower buffer_size, batch_size, num_envs,"
     with pytest.raises(MemoryError, match=said):
         kind(buffer_size=2**29).learn(env, policy, 1024, key=KEY)

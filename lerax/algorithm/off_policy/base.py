@@ -69,7 +69,8 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
         gradient_steps: Updates that are made then.
         buffer_size: Steps that the replay buffer holds, of all environments; rounded down to whole rounds.
         batch_size: Steps that an update reads.
-        learning_starts: Steps, of all environments, that are taken at random before the first update.
+        learning_starts: Steps, of all environments, that are taken at random before the first update, or
+            until the buffer is full.
         n_step: Steps whose rewards are summed before a value is looked up.
         hold_noise: Whether the noise of actions is drawn once between updates: what is tried lasts longer.
         gamma: Discount factor.
@@ -92,9 +93,10 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
 
     def __check_init__(self):
         check_settings(self)
-        if self.num_steps % self.train_frequency:
-            wrong = f"not a multiple of train_frequency = {self.train_frequency}"
-            raise SettingError("num_steps", self.num_steps, wrong=wrong)
+        if over := self.num_steps % self.train_frequency:
+            wrong, less = f"not a multiple of train_frequency = {self.train_frequency}", self.num_steps - over
+            nearest = ", ".join(str(n) for n in (less, less + self.train_frequency) if n)
+            raise SettingError("num_steps", self.num_steps, wrong=wrong, hint=f"nearest: {nearest}")
         least = self.num_envs * self.train_frequency * -(-self.n_step // self.train_frequency)
         if self.buffer_size < least:
             wrong = f"less than num_envs * train_frequency * ceil(n_step / train_frequency) = {least}"
@@ -185,8 +187,13 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
         return make(networks, buffer, jnp.array(0, jnp.int32))
 
     def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
-        row = _row(env, policy)
-        return {"steps": 2 * footprint.size(row) * self.steps_per_iteration}
+        row = footprint.size(_row(env, policy))
+        networks = lambda policy, seed: self.init_networks(env, policy, key=jr.key(seed))
+        layers = footprint.layers(eqx.filter_eval_shape(networks, policy, np.uint32(0)))
+        return {
+            "steps": 2 * row * self.steps_per_iteration,
+            "update": self.batch_size * (2 * row * self.n_step + sum(layers)),
+        }
 
     def iteration(
         self, state: AlgorithmState[OffPolicyLearner[NetworksT]], *, key: Key[Array, ""]

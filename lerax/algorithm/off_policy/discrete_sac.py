@@ -12,6 +12,7 @@ from lerax.learner import Log
 from lerax.policy import MLPCategoricalPolicy
 from lerax.settings import setting
 
+from . import arguments
 from .buffer import Transitions
 from .critics import squared_error, values
 from .networks import must_be, trained
@@ -25,6 +26,7 @@ class DiscreteSAC(AbstractSoftAlgorithm):
         ValueError: A setting is out of range, or does not fit the others.
     """
 
+    tau: float = arguments.tau()
     entropy_fraction: float = setting(
         0.89, "The wanted entropy, as a part of that of the uniform policy.", at_least=0, at_most=1
     )

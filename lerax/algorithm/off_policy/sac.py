@@ -10,6 +10,7 @@ from lerax.env import AbstractEnvLike
 from lerax.learner import Log
 from lerax.policy import MLPSquashedGaussianPolicy
 
+from . import arguments
 from .buffer import Transitions
 from .critics import q_values, squared_error
 from .networks import must_be, trained
@@ -22,6 +23,8 @@ class SAC(AbstractGaussianSoftAlgorithm):
     Raises:
         ValueError: A setting is out of range, or does not fit the others.
     """
+
+    tau: float = arguments.tau()
 
     def init_networks(self, env: AbstractEnvLike, policy: Any, *, key: Key[Array, ""]) -> SoftNetworks:
         must_be(self.name, policy, MLPSquashedGaussianPolicy)

@@ -1,6 +1,6 @@
 """What the soft actor-critics share: the temperature that keeps the entropy where it is wanted."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -60,7 +60,7 @@ class AbstractSoftAlgorithm(AbstractOffPolicyAlgorithm[SoftNetworks]):
     num_critics: int = arguments.num_critics(2)
     initial_temperature: float = setting(1.0, "Worth of a nat of entropy at first.", above=0, at_most=1e6)
     learn_temperature: bool = setting(True, "Learn the temperature, towards a wanted entropy.")
-    tau: float = arguments.tau()
+    tau: ClassVar[float] = 1.0  # a setting where there are targets
 
     def make_networks(self, policy: Any, *, targets: bool, key: Key[Array, ""]) -> SoftNetworks:
         """Critics of the policy's make, their slow copies where there are any, and the temperature."""
