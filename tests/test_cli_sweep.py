@@ -31,7 +31,7 @@ LONG = (*LONG, "--try", "gamma=0.9,0.99", "--sampler", "grid", "--name", "long")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a grid of two trials of two seeds each."""
     folder = tmp_path_factory.mktemp("sweep")
-    done = terminal.run(*GRID, "--seeds", "2", "--name", "grid", "--json", cwd=folder)
+    done = terminal.warm(*GRID, "--seeds", "2", "--name", "grid", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     (folder / "outcome.json").write_text(done.stdout)
     return folder
@@ -46,7 +46,7 @@ def test_trials_are_ordinary_runs(folder: Path):
     ]
     assert [run.config["algorithm"]["gamma"] for run in trained] == [0.9, 0.9, 0.99, 0.99]
     solo = ("train", *TRAIN, "--set", "gamma=0.99", "--seed", "1", "--name", "solo", "--progress", "off")
-    assert terminal.run(*solo, cwd=folder).returncode == 0
+    assert terminal.warm(*solo, cwd=folder).returncode == 0
     check_same(grid / "trial_0001" / "seed_1", folder / "logs" / "solo")
     listed = json.loads(in_process.run("runs", "--out", "logs/grid", "--json", cwd=folder).stdout)
     assert len(listed) == 4
@@ -75,7 +75,7 @@ def test_the_winner_is_a_preset_that_trains(folder: Path):
     head, first, *_ = shown.stdout.splitlines()
     assert head.split() == ["TRIAL", "SCORE", "95", "%", "INTERVAL", "SEEDS", "gamma", "STATE"]
     assert first.split()[:2] == [str(best["trial"]), f"{best['score']:.1f}"]
-    done = terminal.run(*line.split()[1:], "--seed", "0", "--name", "again", "--progress", "off", cwd=folder)
+    done = terminal.warm(*line.split()[1:], "--seed", "0", "--name", "again", "--progress", "off", cwd=folder)
     assert done.returncode == 0, done.stderr
     check_same(folder / "logs" / "again", folder / "logs" / "grid" / f"trial_{best['trial']:04d}" / "seed_0")
 
@@ -83,7 +83,7 @@ def test_the_winner_is_a_preset_that_trains(folder: Path):
 def test_what_is_complete_trains_nothing_more(folder: Path):
     before = sorted((path, path.stat().st_mtime_ns) for path in (folder / "logs" / "grid").rglob("*.eqx"))
     for line in (("grid",), ("logs/grid/sweep.toml",), (*GRID[1:], "--seeds", "2", "--name", "grid")):
-        done = terminal.run("sweep", *line, cwd=folder)
+        done = terminal.warm("sweep", *line, cwd=folder)
         assert (done.returncode, done.stdout) == (0, "logs/grid\n"), done.stderr
     assert before == sorted(
         (path, path.stat().st_mtime_ns) for path in (folder / "logs" / "grid").rglob("*.eqx")
@@ -97,10 +97,10 @@ def test_a_file_says_the_same_as_options_and_the_same_line_joins(tmp_path: Path)
     table = '[sweep]\ntrials = 1\nsampler = "grid"\n[sweep.try]\nnum_steps = [128, 100]\n'
     (tmp_path / "mine.toml").write_text(f'env = "CartPole-v1"\npreset = "none"\nsteps = 2048\n{table}')
     own = ("--set", "num_batches=32", "--progress", "plain")
-    done = terminal.run("sweep", "mine.toml", *own, cwd=tmp_path)
+    done = terminal.warm("sweep", "mine.toml", *own, cwd=tmp_path)
     assert (done.returncode, done.stdout[:27]) == (0, "logs/ppo_CartPole-v1_sweep_"), done.stderr
     options = ("--try", "num_steps=128,100", "--sampler", "grid", "--trials", "2")
-    again = terminal.run("sweep", *TRAIN, *options, *own, cwd=tmp_path)
+    again = terminal.warm("sweep", *TRAIN, *options, *own, cwd=tmp_path)
     assert (again.returncode, again.stdout) == (0, done.stdout), again.stderr
     assert "trial 1 has failed: " in again.stderr and "num_envs * num_steps = 400" in again.stderr
     sweep = Sweep(tmp_path / done.stdout.strip())
@@ -123,20 +123,20 @@ def test_a_trial_goes_on_bitwise_in_another_worker(tmp_path: Path, number: int):
     assert done.returncode == 0, done.stderr
     assert "trial=0 phase=going-on gamma=0.9" in done.stderr
     whole = ("train", "--config", str(first / "config.toml"), "--name", "whole", "--progress", "off")
-    assert terminal.run(*whole, cwd=tmp_path).returncode == 0
+    assert terminal.warm(*whole, cwd=tmp_path).returncode == 0
     check_same(first, tmp_path / "logs" / "whole")
     assert len(terminal.facts(first)["sessions"]) == 1
 
 
 def test_a_time_limit_leaves_a_trial_to_the_next_worker(tmp_path: Path):
-    done = terminal.run(*LONG, "--time-limit", "0.001s", "--progress", "plain", cwd=tmp_path)
+    done = terminal.warm(*LONG, "--time-limit", "0.001s", "--progress", "plain", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "logs/long\n")
     assert "go on       lerax sweep logs/long" in done.stderr
 
 
 def test_a_worker_ends_after_as_many_trials_as_it_was_told(tmp_path: Path):
     for count, state in (("0", "no trial yet"), ("1", "1 complete"), ("1", "2 complete")):
-        done = terminal.run(*GRID, "--name", "few", "--count", count, cwd=tmp_path)
+        done = terminal.warm(*GRID, "--name", "few", "--count", count, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (0, "logs/few\n"), done.stderr
         assert f"few: {state}, of 2 trials" in done.stderr
         assert ("go on       lerax sweep logs/few" in done.stderr) == (state != "2 complete")
@@ -144,7 +144,7 @@ def test_a_worker_ends_after_as_many_trials_as_it_was_told(tmp_path: Path):
 
 def test_a_trial_that_diverges_is_marked_and_the_next_one_begins(tmp_path: Path):
     line = ("sweep", *TRAIN, "--try", "learning_rate=1e30,1e-3", "--sampler", "grid", "--name", "wild")
-    done = terminal.run(*line, "--progress", "plain", cwd=tmp_path)
+    done = terminal.warm(*line, "--progress", "plain", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "trial 0 has failed: seed 0: diverged at iteration" in done.stderr
     shown = in_process.run("sweep", "show", "wild", cwd=tmp_path).stdout.splitlines()
@@ -212,11 +212,11 @@ def test_a_file_that_is_wrong(tmp_path: Path, text: str, said: list[str]):
 def test_another_sweep_of_the_name(folder: Path, tmp_path: Path):
     shutil.copytree(folder / "logs" / "grid", tmp_path / "logs" / "grid")
     for more, said in (("--set", "num_envs=2"), "algorithm.num_envs"), (("--goal", "mean"), "sweep.goal"):
-        done = terminal.run(*GRID, "--seeds", "2", "--name", "grid", *more, cwd=tmp_path)
+        done = terminal.warm(*GRID, "--seeds", "2", "--name", "grid", *more, cwd=tmp_path)
         refuse(done, 2, ["--name", said])
     (tmp_path / "logs" / "other").mkdir()
     (tmp_path / "logs" / "other" / "mine.txt").touch()
-    refuse(terminal.run(*GRID, "--name", "other", cwd=tmp_path), 2, ["--name", "no sweep", "mine.txt"])
+    refuse(terminal.warm(*GRID, "--name", "other", cwd=tmp_path), 2, ["--name", "no sweep", "mine.txt"])
 
 
 def test_a_journal_that_is_damaged(folder: Path, tmp_path: Path):
@@ -226,7 +226,7 @@ def test_a_journal_that_is_damaged(folder: Path, tmp_path: Path):
     for text in (b"x" + first, b'{"op_code": 77}\n', b"[]\n", b'{"op_code": 5}\n'):
         journal.write_bytes(text + b"".join(rest))
         refuse(in_process.run("sweep", "show", "grid", cwd=tmp_path), 1, ["SWEEP", "journal.log is damaged"])
-    refuse(terminal.run("sweep", "grid", cwd=tmp_path), 1, ["SWEEP", "journal.log is damaged"])
+    refuse(terminal.warm("sweep", "grid", cwd=tmp_path), 1, ["SWEEP", "journal.log is damaged"])
 
 
 def test_without_optuna_one_line_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
