@@ -1,6 +1,7 @@
 """Results go to standard output, everything else to standard error, and neither can stop a training."""
 
 import fcntl
+import functools
 import json
 import os
 import pty
@@ -133,7 +134,8 @@ def test_error_is_not_a_result(tmp_path: Path):
 @pytest.mark.parametrize("color", [{}, {"FORCE_COLOR": "1"}])
 def test_no_escape_codes_without_a_terminal(tmp_path: Path, color: dict[str, str]):
     """A log file is plain text: `key=value` lines, then the summary."""
-    done = terminal.run("train", *terminal.BRIEF, cwd=tmp_path, **color)
+    start = functools.partial(terminal.run, **color) if color else terminal.warm
+    done = start("train", *terminal.BRIEF, cwd=tmp_path)
     assert done.returncode == 0
     assert "\x1b" not in done.stdout + done.stderr
     line = next(line for line in done.stderr.splitlines() if line.startswith("step="))
