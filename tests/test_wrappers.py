@@ -1,5 +1,6 @@
 """Wrappers, against Gymnasium's of the same names and against the environment within."""
 
+import equinox as eqx
 import gymnasium
 import jax
 import numpy as np
@@ -45,6 +46,11 @@ WRAPPERS = [
     RescaleAction,
     lambda env: ScaleReward(env, 2.0),
     lambda env: TimeLimit(ScaleReward(ClipAction(RescaleAction(env)), 0.5), 3),
+]
+TOGETHER = [
+    lambda env: FrameStack(ActionRepeat(ClipReward(WRAPPERS[0](RescaleAction(env))), 2), 3),
+    lambda env: WRAPPERS[3](WRAPPERS[2](env)),
+    WRAPPERS[-1],
 ]
 
 
@@ -274,15 +280,33 @@ def test_actions_stick_as_often_as_is_said(probability, least, most):
         assert ((taken == np.arange(2_000.0)) | (taken == before)).all()
 
 
-@pytest.mark.parametrize("wrap", WRAPPERS)
 @pytest.mark.parametrize("env", [Pendulum(), InvertedPendulum()], ids=["plain", "begun on demand"])
-def test_a_wrapped_environment_can_be_trained_evaluated_and_drawn(wrap, env):
-    wrapped = wrap(env)
-    assert wrapped.name == env.name and wrapped.unwrapped is env and wrapped.render_fps == env.render_fps
-    policy = MLPActorCriticPolicy(wrapped, hidden_sizes=(4,), key=jr.key(0))
+def test_a_wrapped_environment_is_known_by_the_one_within(env):
+    for wrap in WRAPPERS:
+        wrapped = wrap(env)
+        assert wrapped.name == env.name and wrapped.unwrapped is env and wrapped.render_fps == env.render_fps
+
+
+def trained(env, key):
+    """How a policy plays that was trained for a moment."""
+    policy = MLPActorCriticPolicy(env, hidden_sizes=(4,), key=key)
     algorithm = PPO(num_envs=2, num_steps=8, num_batches=1, num_epochs=1)
-    trained = algorithm.learn(wrapped, policy, 32, key=jr.key(1))
-    done = evaluate(wrapped, trained, key=jr.key(2), num_episodes=2, max_steps=7)
+    policy = algorithm.learn(env, policy, 32, key=jr.key(1))
+    return evaluate(env, policy, key=jr.key(2), num_episodes=2, max_steps=7)
+
+
+@pytest.mark.parametrize("wrap", WRAPPERS)
+def test_training_and_evaluation_in_a_wrapped_environment_can_be_traced(wrap):
+    """In one whose episodes are begun on demand; what comes of it is computed below."""
+    done = eqx.filter_eval_shape(trained, wrap(InvertedPendulum()), jr.key(0))
+    assert done.returns.shape == done.lengths.shape == (2,)
+
+
+@pytest.mark.parametrize("wrap", TOGETHER)
+@pytest.mark.parametrize("env", [Pendulum(), InvertedPendulum()], ids=["plain", "begun on demand"])
+def test_a_wrapped_environment_can_be_trained_and_evaluated(wrap, env):
+    """Each wrapper is around one of them, with others."""
+    done = trained(wrap(env), jr.key(0))
     assert np.isfinite(done.returns).all() and (done.lengths > 0).all()
 
 
