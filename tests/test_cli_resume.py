@@ -107,7 +107,7 @@ def test_a_run_that_a_signal_has_ended_goes_on_bitwise(folder: Path, number: sig
     run = folder / "logs" / number.name
     facts = terminal.facts(run)
     assert facts["status"] == "interrupted" and saved(run)[-1] == facts["steps"] < STEPS
-    done = terminal.run("train", "--resume", number.name, "--progress", "off", cwd=folder)
+    done = terminal.warm("train", "--resume", number.name, "--progress", "off", cwd=folder)
     assert done.returncode == 0, done.stderr
     check_same(run, folder / "logs" / "whole")
 
@@ -154,7 +154,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(folder: Path, copy: 
     data = bytearray(newest.read_bytes())
     data[len(data) // 2] ^= 1
     newest.write_bytes(data)
-    done = terminal.run("resume", "killed", "--progress", "off", cwd=copy.parent.parent)
+    done = terminal.warm("resume", "killed", "--progress", "off", cwd=copy.parent.parent)
     assert done.returncode == 0
     assert re.search(r"warning: .*damaged.*; an older checkpoint is gone on with", done.stderr)
     check_same(copy, folder / "logs" / "whole")
@@ -224,7 +224,7 @@ def test_a_run_that_was_killed_before_anything_was_saved_begins_anew(
         (copy / "checkpoints").mkdir()
         (copy / "checkpoints" / ".000000008192.lerax.0.lerax.tmp").write_bytes(b"half")
     steps = terminal.records(copy)[-1]["step"]
-    done = terminal.run("resume", "killed", "--progress", "off", cwd=copy.parent.parent)
+    done = terminal.warm("resume", "killed", "--progress", "off", cwd=copy.parent.parent)
     assert done.returncode == 0, done.stderr
     assert f"begins anew, for its process died before anything was saved: {steps:,} steps are" in done.stderr
     check_same(copy, folder / "logs" / "whole")
