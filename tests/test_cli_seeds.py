@@ -144,7 +144,7 @@ def test_all_seeds_go_on_bitwise(folder: Path, tmp_path: Path, number: int):
         assert process.wait() == (-number if number == signal.SIGKILL else 128 + number)
     told = [runs.read(run).status for run in seeds]
     assert told == ["died" if number == signal.SIGKILL else "interrupted"] * 3
-    done = terminal.forked(*line, cwd=tmp_path)
+    done = terminal.warm(*line, cwd=tmp_path)
     assert done.returncode == 0 and done.stdout == "logs/many\n", done.stderr
     for seed, run in enumerate(seeds):
         check_same(run, folder / "logs" / f"solo{seed}")
@@ -213,7 +213,7 @@ def test_where_seeds_are_lanes():
 )
 def test_a_number_counts_from_the_first(tmp_path: Path, options: tuple[str, ...], seeds: list[int]):
     line = (*TRAIN[:4], "--steps", "2048", "--progress", "off", *options, "--name", "many", "--json")
-    done = terminal.forked(*line, cwd=tmp_path)
+    done = terminal.warm(*line, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [end["seed"] for end in found["seeds"]] == seeds

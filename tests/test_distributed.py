@@ -276,7 +276,7 @@ def test_two_processes_do_what_one_does_with_two_devices(folder: Path):
     """Two numbers have the same sum in either order: with more they would differ in their last bits."""
     assert "\nprocesses = 2\n" in (folder / "logs" / "whole" / "config.toml").read_text()
     options = (*TRAIN[:-2], "--devices", "2", "--name", "one")
-    done = terminal.whole(*options, cwd=folder)
+    done = terminal.run(*options, cwd=folder)
     assert done.returncode == 0, done.stderr
     check_same(folder / "logs" / "one", folder / "logs" / "whole")
 
