@@ -171,9 +171,10 @@ sys.exit(run_each(json.loads(sys.argv[1])))
 def imported_before(module, path):
     """What stands in memory before a module can be imported, or comes there with it."""
     package = module.rpartition(".")[0]
-    for room in ROOMS_THAT_TAKE_LONG:
-        if not f"{module}.".startswith(f"{room}.") and package in ("lerax", "lerax_cli"):
-            if any(f"{name}.".startswith(f"{room}.") for name in ImportsAtOnce(path).names):
+    if package in ("lerax", "lerax_cli"):
+        names = [f"{name}." for name in ImportsAtOnce(path).names]
+        for room in ROOMS_THAT_TAKE_LONG:
+            if module != room and any(name.startswith(f"{room}.") for name in names):
                 return room
     return package
 
