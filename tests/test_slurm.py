@@ -73,7 +73,7 @@ def test_a_job_is_preempted_and_comes_to_its_limit_and_ends_as_if_nothing_had_be
     assert facts["status"] == "finished" and facts["seed"] == 1
     log = (tmp_path / f"job-{FIRST_ID}_1.log").read_text()
     assert log.splitlines().count("logs/job-1") == 3, log
-    whole = terminal.run(*TRAIN, "--name", "whole", cwd=tmp_path)
+    whole = terminal.warm(*TRAIN, "--name", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     check_same(run, tmp_path / "logs" / "whole")
 
