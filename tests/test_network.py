@@ -100,7 +100,8 @@ def renormalised(batch, mean, variance, *, warm, r_max=3.0, d_max=5.0, epsilon=1
     return (batch - batch.mean(0)) / own * r + d
 
 
-def test_batch_renormalisation_is_that_of_the_paper_with_a_plain_beginning():
+@pytest.mark.parametrize("around_zero", [False, True])
+def test_batch_renormalisation_is_that_of_the_paper_with_a_plain_beginning(around_zero):
     rng = np.random.default_rng(0)
     layer = BatchRenorm(4, momentum=0.9, warm_up=2)
     mean, variance = np.zeros(4), np.ones(4)
@@ -108,7 +109,7 @@ def test_batch_renormalisation_is_that_of_the_paper_with_a_plain_beginning():
         5
     ):  # of columns within the limits, below and above the one of r, and beyond that of d
         batch = rng.normal([0.3, 0.0, 0.5, 40.0], [1.0, 0.05, 9.0, 1.0], (64, 4))
-        factor, offset, after = layer.train(jnp.asarray(batch, jnp.float32))
+        factor, offset, after = layer.train(jnp.asarray(batch, jnp.float32), around_zero=around_zero)
         outputs = batch * factor + offset
         expected = renormalised(batch, mean, variance, warm=number >= 2)
         np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-3)
@@ -121,14 +122,15 @@ def test_batch_renormalisation_is_that_of_the_paper_with_a_plain_beginning():
     np.testing.assert_allclose(x * factor + offset, (x - mean) / np.sqrt(variance + 1e-3), rtol=1e-3)
 
 
-def test_gradients_take_the_corrections_of_batch_renormalisation_for_constants():
+@pytest.mark.parametrize("around_zero", [False, True])
+def test_gradients_take_the_corrections_of_batch_renormalisation_for_constants(around_zero):
     """Then they sum to 0 over the batch in each column, and so do their products with what went in."""
     batch = jnp.asarray(np.random.default_rng(1).normal(1.0, 2.0, (16, 3)), jnp.float32)
     layer = BatchRenorm(3, warm_up=0, epsilon=0.0)
     weights = jr.normal(jr.key(0), (16, 3))
 
     def weighted(x):
-        factor, offset, _ = layer.train(x)
+        factor, offset, _ = layer.train(x, around_zero=around_zero)
         return jnp.sum(weights * (x * factor + offset))
 
     gradient = jax.grad(weighted)(batch)
@@ -136,6 +138,14 @@ def test_gradients_take_the_corrections_of_batch_renormalisation_for_constants()
     np.testing.assert_allclose(gradient.sum(0), np.zeros(3), atol=1e-4)
     np.testing.assert_allclose((gradient * batch).sum(0), np.zeros(3), atol=1e-4)
     assert not any(jax.tree.leaves(tree.trainable(layer).moments))
+
+
+def test_inputs_far_from_zero_are_renormalised():
+    """A position of a few kilometres that differs by metres, of which squares in float32 know nothing."""
+    network = MLP((1, 1), batch_norm=True, key=jr.key(2))
+    batch = np.random.default_rng(4).normal(5e3, 1.0, (64, 1)).astype(np.float32)
+    expected = renormalised(np.float64(batch), 0.0, 1.0, warm=False) @ np.float64(network.weights[0])
+    np.testing.assert_allclose(network.train(jnp.asarray(batch))[0], expected, atol=0.01)
 
 
 def test_every_layers_inputs_are_renormalised():

@@ -21,8 +21,6 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "mish": jax.nn.mish,
 }
 
-Affine = Sequence[Float[Array, " size"]]  # a factor and an offset for each number
-
 
 class MLP(eqx.Module):
     """A multilayer perceptron.
@@ -74,29 +72,34 @@ class MLP(eqx.Module):
         return *hidden, last._replace(gain=output_scale)
 
     def __call__(self, x: Float[Array, " in"], /) -> Float[Array, " out"]:
-        return self._forward(x, lambda norm, x: norm.moving())
+        for i in range(len(self.weights)):
+            if self.batch_norms:
+                factor, offset = self.batch_norms[i].moving()
+                x = x * factor + offset
+            x = self._layer(i, x, self.weights[i], self.biases[i])
+        return x
 
     def train(self, batch: Float[Array, "batch in"], /) -> tuple[Float[Array, "batch out"], "MLP"]:
         """Outputs of a batch, normalised by its own statistics, and the network with moving ones after."""
         norms = []
-
-        def normalization(norm: BatchRenorm, x: Float[Array, "batch in"]) -> Affine:
-            *affine, after = norm.train(x)
-            norms.append(after)
-            return affine
-
-        outputs = self._forward(batch, normalization)
-        return outputs, eqx.tree_at(lambda network: network.batch_norms, self, norms)
-
-    def _forward(
-        self, x: Float[Array, "*batch in"], normalization: Callable[[BatchRenorm, Array], Affine]
-    ) -> Float[Array, "*batch out"]:
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if self.batch_norms:
-                factor, offset = normalization(self.batch_norms[i], x)
+            if self.batch_norms:  # a pass over weights, where one over the batch would wait for its moments
+                hidden = i > 0  # inputs may lie far from 0
+                factor, offset, after = self.batch_norms[i].train(batch, around_zero=hidden)
                 weight, bias = factor[:, None] * weight, offset @ weight + bias
-            x = x @ weight + bias
-            if i + 1 < len(self.weights):
-                x = self.layer_norms[i](x) if self.layer_norms else x
-                x = ACTIVATIONS[self.activation](x)
-        return x
+                norms.append(after)
+            batch = self._layer(i, batch, weight, bias)
+        return batch, eqx.tree_at(lambda network: network.batch_norms, self, norms)
+
+    def _layer(
+        self,
+        i: int,
+        x: Float[Array, "*batch in"],
+        weight: Float[Array, "in out"],
+        bias: Float[Array, " out"],
+    ) -> Float[Array, "*batch out"]:
+        x = x @ weight + bias
+        if i + 1 == len(self.weights):
+            return x
+        x = self.layer_norms[i](x) if self.layer_norms else x
+        return ACTIVATIONS[self.activation](x)

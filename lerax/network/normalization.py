@@ -22,7 +22,8 @@ class LayerNorm(eqx.Module):
         self.scale, self.shift = jnp.ones(size, jnp.float32), jnp.zeros(size, jnp.float32)
 
     def __call__(self, x: Float[Array, "*batch size"]) -> Float[Array, "*batch size"]:
-        mean, variance = jnp.mean(x, -1, keepdims=True), jnp.var(x, -1, keepdims=True)
+        mean = jnp.mean(x, -1, keepdims=True)
+        variance = jnp.mean((x - lax.stop_gradient(mean)) ** 2, -1, keepdims=True)  # by the mean it is 0
         return (x - mean) * lax.rsqrt(variance + 1e-5) * self.scale + self.shift
 
 
@@ -41,8 +42,8 @@ class BatchRenorm(eqx.Module):
     factors that gradients take for constants; a single vector is normalised by the moving ones. The defaults
     are those of CrossQ (Bhatt et al., 2024, https://arxiv.org/abs/1902.05605).
 
-    Both are a factor and an offset for each number, which a layer that follows takes into its weights: a pass
-    over them instead of one over the batch, forward and backward.
+    Both are a factor and an offset for each number. In training the layer that follows takes them into its
+    weights: a pass over these instead of one over the batch, forward and backward.
 
     Args:
         size: Length of a vector.
@@ -85,10 +86,15 @@ class BatchRenorm(eqx.Module):
         return factor, self.shift - mean * factor
 
     def train(
-        self, batch: Float[Array, "batch size"]
+        self, batch: Float[Array, "batch size"], *, around_zero: bool = False
     ) -> tuple[Float[Array, " size"], Float[Array, " size"], "BatchRenorm"]:
-        """The same to normalise a batch by itself, and the layer with the moving averages after it."""
-        mean, variance = devices.moments(batch, axis=0)
+        """The same to normalise a batch by itself, and the layer with the moving averages after it.
+
+        Args:
+            batch: The vectors.
+            around_zero: See `devices.moments`.
+        """
+        mean, variance = devices.moments(batch, axis=0, around_zero=around_zero)
         deviation, moments = jnp.sqrt(variance + self.epsilon), self.moments
         moving = jnp.sqrt(moments.variance + self.epsilon)
         r = jnp.clip(deviation / moving, 1 / self.most_scale, self.most_scale)

@@ -40,10 +40,10 @@ def gave_up(reason: str) -> None:
 
 def tell_warnings(model: str) -> None:
     """Warns of what the engine complained about since the last call, once of each kind and model."""
-    while True:
+    while _said:
         try:
             text = _said.popleft()
-        except IndexError:  # nothing is left; other engines' threads take from it, too
+        except IndexError:  # other engines' threads take from it, too
             return
         kind = f"{model}: {re.sub('[0-9.]+', '', text)}"
         if DEPRECATED not in text and kind not in _warned:

@@ -6,11 +6,9 @@ travels through JAX's float32 programs as uint32 words, bit for bit: rounded to 
 drift within a few hundred steps.
 """
 
-import contextlib
 import functools
 import math
 import threading
-from collections.abc import Iterator
 from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -89,7 +87,8 @@ class Native:
         begun[:], read[:] = rows, 0
         fresh = np.flatnonzero(rows[:, -1])
         if fresh.size:
-            with self._of_size(len(rows)) as simulations:
+            simulations = self._taken(len(rows))
+            with np.errstate(all="ignore"):
                 simulations.state[fresh] = self._template
                 data, nq = simulations.data, self._model.nq
                 offsets = rows[fresh].view(np.float32)[:, : nq + self._model.nv]
@@ -98,6 +97,7 @@ class Native:
                 all_rows, all_read = np.empty_like(rows), np.zeros_like(read)
                 self._fill(simulations, all_rows, all_read)
                 begun[fresh], read[fresh] = all_rows[fresh], all_read[fresh]
+            self._free.setdefault(len(rows), []).append(simulations)
         tell_warnings(self._task.name)
 
     def step(self, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> None:
@@ -110,7 +110,8 @@ class Native:
         """
         rows, stepped, read = inputs[0].view(np.float64), outputs[0].view(np.float64), outputs[1]
         size = len(self._template)
-        with self._of_size(len(rows)) as simulations:
+        simulations = self._taken(len(rows))
+        with np.errstate(all="ignore"):
             simulations.state[:] = rows[:, :size]
             simulations.controls[:] = inputs[1]
             failed = simulations.step(self._task.frame_skip)
@@ -119,6 +120,7 @@ class Native:
             read[:, self.ends[-3] :] = stepped[:, size:] - rows[:, size:]
             if len(failed):
                 read[failed, -1] = 1
+        self._free.setdefault(len(rows), []).append(simulations)
         tell_warnings(self._task.name)
 
     def data(self, words: np.ndarray) -> MjData:
@@ -146,21 +148,19 @@ class Native:
             read[:, start:end].reshape(field.shape)[...] = field
             start = end
 
-    @contextlib.contextmanager
-    def _of_size(self, count: int) -> Iterator[Batched | Threaded]:
-        """Scratch simulations, as many as there are rows: for each of several trainings its own."""
+    def _taken(self, count: int) -> Batched | Threaded:
+        """Scratch simulations, as many as there are rows: for each of several trainings its own.
+
+        Whoever takes them gives them back to `_free`, unless it failed: then nobody knows what is in them.
+        """
         with self._lock:
             if count not in self._free and len(self._free) == KEPT_SIZES:
                 del self._free[next(iter(self._free))]
-            free = self._free.setdefault(count, [])
-            simulations = free.pop() if free else None
-        if simulations is None:
-            kind = Threaded if set(AFTER_STEP) & set(self._task.fields) else Batched
-            threads, size = min(count, self._threads or cores.share()), len(self._template)
-            simulations = kind(self._model, count, threads, self.shapes, self._task.frame_skip, size)
-        with np.errstate(all="ignore"):
-            yield simulations
-        free.append(simulations)  # not where it failed: then nobody knows what is in it
+            if free := self._free.setdefault(count, []):
+                return free.pop()
+        kind = Threaded if set(AFTER_STEP) & set(self._task.fields) else Batched
+        threads, size = min(count, self._threads or cores.share()), len(self._template)
+        return kind(self._model, count, threads, self.shapes, self._task.frame_skip, size)
 
 
 def fields_of(task: Task) -> tuple[str, ...]:
