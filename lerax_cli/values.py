@@ -23,6 +23,7 @@ SHORT = {"env": "env", "policy": "policy", "algo": "algorithm"}
 NAME = Setting("name", "", "What is named.", Limits())
 DEFAULT_STEPS = 1_000_000
 OTHERS = (".json", ".yaml", ".yml")  # files that other programs take for configs
+FORMER = {"crossq": ("tau",)}  # settings that did nothing: files of older runs have them
 MOST_SEEDS = 1_000
 SEEDS = Setting("seeds", 1, "", Limits(at_least=1, at_most=MOST_SEEDS))
 NAN_CHOICES = ("stop", "warn", "off")
@@ -326,6 +327,9 @@ def checked(where: str, content: dict[str, Any]) -> Layer:
         else:
             known = dict.fromkeys([*KEYS, *SHORT, *TABLES, WRAP])
             raise BadInput(where, f"unknown key (got {key!r}); {hint(key, known)}")
+    for table, named in layer.names.items():
+        for setting in FORMER.get(named.value, ()):
+            layer.tables[table].pop(setting, None)
     return layer
 
 

@@ -90,6 +90,14 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
+def test_a_setting_that_did_nothing_once_is_read_in_an_older_runs_config(tmp_path: Path):
+    config = tmp_path / "config.toml"
+    config.write_text('[algorithm]\nname = "crossq"\ntau = 0.005\ngamma = 0.9\n')
+    assert read_config(str(config)).tables["algorithm"].keys() == {"gamma"}
+    config.write_text('[algorithm]\nname = "sac"\ntau = 0.005\ngamma = 0.9\n')
+    assert read_config(str(config)).tables["algorithm"].keys() == {"tau", "gamma"}
+
+
 def test_hostile_file_is_refused_in_one_line(tmp_path: Path, name: str):
     """Exit 2 and what it is, for a config; exit 1 for the config of a run that is to be shown."""
     content, words = HOSTILE[name]
