@@ -188,6 +188,7 @@ def test_auto_refuses_bytes_whose_channels_come_first():
         filters_of(Box(0, 255, shape=(4, 84, 84), dtype=np.uint8), "auto")
     assert filters_of(Box(0, 255, shape=(4, 84, 84), dtype=np.uint8), "flatten") == ()
     assert len(filters_of(Box(0.0, 1.0, shape=(4, 84, 84)), "auto")) == 1  # numbers may be anything
+    assert filters_of(Box(0, 2, shape=(2, 3, 3), dtype=np.uint8), "auto") == ()  # a board, flattened
     for shape in ((10, 10, 4), (4, 5, 2), (8, 8, 111)):
         assert len(filters_of(Box(0, 255, shape=shape, dtype=np.uint8), "auto")) == 1
 

@@ -50,12 +50,12 @@ def filters_of(space: AbstractSpace, encoder: str) -> tuple[Filters, ...]:
     box = space if isinstance(space, Box) and len(space.shape) == 3 else None
     picture = box.shape if box else None
     if encoder == AUTO:
-        if box and box.dtype == np.uint8 and box.shape[0] < min(box.shape[1:]):
+        fitting = [filters for filters in ENCODERS.values() if picture and _fits(picture, filters)]
+        if fitting and box and box.dtype == np.uint8 and box.shape[0] < min(box.shape[1:]):
             wrong = "takes pictures [height, width, channels], not [channels, height, width]"
             hint = "move the first axis to the end, or name an encoder, such as flatten"
             said = f"{AUTO} for observations of shape {picture}"
             raise SettingError("encoder", encoder, wrong=wrong, hint=hint, said=said)
-        fitting = [filters for filters in ENCODERS.values() if picture and _fits(picture, filters)]
         return max(fitting, key=len, default=())
     filters = ENCODERS[encoder]
     if filters and picture is None:
