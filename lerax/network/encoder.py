@@ -51,12 +51,13 @@ def filters_of(space: AbstractSpace, encoder: str) -> tuple[Filters, ...]:
     picture = box.shape if box else None
     if encoder == AUTO:
         fitting = [filters for filters in ENCODERS.values() if picture and _fits(picture, filters)]
-        if fitting and box and box.dtype == np.uint8 and box.shape[0] < min(box.shape[1:]):
+        largest: tuple[Filters, ...] = max(fitting, key=len, default=())
+        if largest and box and box.dtype == np.uint8 and box.shape[0] < min(box.shape[1:]):
             wrong = "takes pictures [height, width, channels], not [channels, height, width]"
             hint = "move the first axis to the end, or name an encoder, such as flatten"
             said = f"{AUTO} for observations of shape {picture}"
             raise SettingError("encoder", encoder, wrong=wrong, hint=hint, said=said)
-        return max(fitting, key=len, default=())
+        return largest
     filters = ENCODERS[encoder]
     if filters and picture is None:
         wrong, hint = "needs pictures [height, width, channels]", "encoder=flatten takes all observations"
