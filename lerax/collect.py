@@ -161,6 +161,75 @@ def step(
     return Standing(after.state, after.observation, policy_state), steps, after.next_state
 
 
+class Drawn(eqx.Module):
+    """What is random of some steps, `[time, env]`, but for the environments' own.
+
+    Attributes:
+        noise: What `act` takes as its noise.
+        fresh: What the next episodes would begin with.
+        mask_key: PRNG keys of the action masks.
+        key: PRNG keys of the steps.
+    """
+
+    noise: PyTree
+    fresh: Fresh
+    mask_key: Key[Array, "*batch"]
+    key: Key[Array, "*batch"]
+
+
+def draw(
+    env: AbstractEnvLike,
+    policy: AbstractPolicy,
+    noise: Callable[[Key[Array, ""]], PyTree],
+    *,
+    key: Key[Array, ""],
+    num_steps: int,
+    num_envs: int,
+    hold_noise: bool = False,
+) -> Drawn:
+    """Draws what is random of steps, for all of them at once: many times cheaper than one by one.
+
+    Args:
+        env: The environment.
+        policy: Whose memory begins anew with each episode.
+        noise: Draws the noise of one `act` from a PRNG key.
+        key: PRNG key.
+        num_steps: Steps of each environment.
+        num_envs: How many environments there are.
+        hold_noise: Whether each environment's noise is the same in all of these steps.
+    """
+    keys = jr.split(key, (5, num_steps, num_envs))
+    for_each = lambda function, keys: jax.vmap(jax.vmap(lambda key: function(key)))(keys)
+    fresh = Fresh(
+        for_each(lambda key: env.draw(key=key), keys[1]), for_each(lambda key: policy.reset(key=key), keys[4])
+    )
+    noise_keys = jnp.broadcast_to(keys[0, :1], keys[0].shape) if hold_noise else keys[0]
+    return Drawn(for_each(noise, noise_keys), fresh, keys[2], keys[3])
+
+
+def take(env: AbstractEnvLike, act: Act, standing: Standing, drawn: Drawn) -> tuple[Standing, Steps]:
+    """Steps several environments side by side.
+
+    Args:
+        env: The environment.
+        act: Who acts.
+        standing: Where the environments stand.
+        drawn: What is random, from `draw`.
+
+    Returns:
+        Where they stand then, and what happened, `[time, env]`.
+
+    Raises:
+        EnvContractError: A method of the environment gives what the contract does not allow.
+    """
+
+    def one(standing: Standing, drawn: Drawn) -> tuple[Standing, Steps]:
+        keys = {"mask_key": drawn.mask_key, "key": drawn.key}
+        return step(env, act, standing, drawn.noise, drawn.fresh, **keys)[:2]
+
+    return tree.scan(lambda standing, drawn: jax.vmap(one)(standing, drawn), standing, drawn)
+
+
 def collect(
     env: AbstractEnvLike,
     policy: AbstractPolicy,
@@ -170,38 +239,8 @@ def collect(
     noise: Callable[[Key[Array, ""]], PyTree],
     key: Key[Array, ""],
     num_steps: int,
-    hold_noise: bool = False,
 ) -> tuple[Standing, Steps]:
-    """Steps several environments side by side.
-
-    What is random, but for the environments' own steps, is drawn before the first step for all of them.
-
-    Args:
-        env: The environment.
-        policy: Whose memory begins anew with each episode.
-        act: Who acts.
-        standing: Where the environments stand.
-        noise: Draws the noise of one `act` from a PRNG key.
-        key: PRNG key.
-        num_steps: Steps of each environment.
-        hold_noise: Whether each environment's noise is the same in all of these steps.
-
-    Returns:
-        Where they stand then, and what happened, `[time, env]`.
-
-    Raises:
-        EnvContractError: A method of the environment gives what the contract does not allow.
-    """
+    """`draw`, and `take` what was drawn: so many steps of each environment, from where it stands."""
     num_envs = len(jax.tree.leaves(standing.observation)[0])
-    keys = jr.split(key, (5, num_steps, num_envs))
-    for_each = lambda function, keys: jax.vmap(jax.vmap(lambda key: function(key)))(keys)
-    fresh = Fresh(
-        for_each(lambda key: env.draw(key=key), keys[1]), for_each(lambda key: policy.reset(key=key), keys[4])
-    )
-    noise_keys = jnp.broadcast_to(keys[0, :1], keys[0].shape) if hold_noise else keys[0]
-    drawn = (for_each(noise, noise_keys), fresh, keys[2], keys[3])
-
-    def one(standing: Standing, noise: PyTree, fresh: Fresh, mask_key: Array, key: Array) -> Any:
-        return step(env, act, standing, noise, fresh, mask_key=mask_key, key=key)[:2]
-
-    return tree.scan(lambda standing, drawn: jax.vmap(one)(standing, *drawn), standing, drawn)
+    drawn = draw(env, policy, noise, key=key, num_steps=num_steps, num_envs=num_envs)
+    return take(env, act, standing, drawn)

@@ -13,7 +13,7 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from lerax import tree
-from lerax.collect import Standing, Steps, collect
+from lerax.collect import Drawn, Standing, Steps, draw, take
 from lerax.env import AbstractEnvLike
 from lerax.errors import SettingError
 from lerax.learner import AbstractLearner, Log, Maybe, as_maybe, means
@@ -188,10 +188,11 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
 
     def buffers(self, env: AbstractEnvLike, policy: Any) -> dict[str, int]:
         row = footprint.size(_row(env, policy))
+        fresh = footprint.size(eqx.filter_eval_shape(lambda seed: env.draw(key=jr.key(seed)), np.uint32(0)))
         networks = lambda policy, seed: self.init_networks(env, policy, key=jr.key(seed))
         layers = footprint.layers(eqx.filter_eval_shape(networks, policy, np.uint32(0)))
         return {
-            "steps": 2 * row * self.steps_per_iteration,
+            "steps": (2 * row + fresh) * self.steps_per_iteration,
             "update": self.batch_size * (2 * row * self.n_step + sum(layers)),
         }
 
@@ -201,18 +202,19 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
         learner = state.learner
         learner = dataclasses.replace(learner, networks=self.prepared(learner.networks, self.progress(state)))
 
-        def one(carry: Any, key: Key[Array, ""]) -> Any:
-            collect_key, update_key = jr.split(key)
+        def one(carry: Any, given: tuple[Drawn, Key[Array, "update 2"]]) -> Any:
             standing, learner = carry
-            standing, steps = self._collect(state.env, learner, standing, collect_key)
+            standing, steps = self._take(state.env, learner, standing, given[0])
             buffer = learner.buffer.added(steps)
-            networks, log = self._updated(learner.networks, buffer, learner.num_updates, update_key)
+            networks, log = self._updated(learner.networks, buffer, learner.num_updates, given[1])
             number = learner.num_updates + self._ready(buffer) * self.gradient_steps
             learner = dataclasses.replace(learner, networks=networks, buffer=buffer, num_updates=number)
             return (standing, learner), (steps, log)
 
-        keys = jr.split(key, self.num_steps // self.train_frequency)
-        (standing, learner), (steps, log) = tree.scan(one, (state.standing, learner), keys)
+        keys = jax.vmap(jr.split)(jr.split(key, self._rounds))
+        drawn = self._drawn(state.env, learner.policy, state.standing, keys[:, 0])
+        of_updates = jax.vmap(lambda key: jax.vmap(jr.split)(jr.split(key, self.gradient_steps)))(keys[:, 1])
+        (standing, learner), (steps, log) = tree.scan(one, (state.standing, learner), (drawn, of_updates))
         steps = jax.tree.map(lambda x: x.reshape(self.num_steps, *x.shape[2:]), steps)
         rate = scheduled(self.learning_rate_schedule, self.learning_rate, self.progress(state))
         log = means(log) | self.logged(learner.networks) | {"learning_rate": rate}
@@ -221,10 +223,9 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
     def rollout(
         self, state: AlgorithmState[OffPolicyLearner[NetworksT]], *, key: Key[Array, ""]
     ) -> tuple[Standing, Steps]:
-        one = lambda standing, key: self._collect(state.env, state.learner, standing, key)
-        standing, steps = tree.scan(
-            one, state.standing, jr.split(key, self.num_steps // self.train_frequency)
-        )
+        drawn = self._drawn(state.env, state.learner.policy, state.standing, jr.split(key, self._rounds))
+        one = lambda standing, drawn: self._take(state.env, state.learner, standing, drawn)
+        standing, steps = tree.scan(one, state.standing, drawn)
         return standing, jax.tree.map(lambda x: x.reshape(self.num_steps, *x.shape[2:]), steps)
 
     def logged(self, networks: NetworksT) -> Log:
@@ -239,37 +240,54 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
     def _ready(self, buffer: ReplayBuffer) -> Bool[Array, ""]:
         return self._warm(buffer) & (buffer.size >= self.n_step)
 
-    def _collect(
-        self, env: AbstractEnvLike, learner: Any, standing: Standing, key: Key[Array, ""]
-    ) -> tuple[Standing, Steps]:
-        """Steps every environment `train_frequency` times, at first at random."""
-        policy, space, warm = learner.policy, env.action_space, self._warm(learner.buffer)
+    @property
+    def _rounds(self) -> int:
+        """How often an iteration updates."""
+        return self.num_steps // self.train_frequency
+
+    def _drawn(
+        self, env: AbstractEnvLike, policy: Any, standing: Standing, keys: Key[Array, " round"]
+    ) -> Drawn:
+        """What is random of an iteration's steps, `[round, time, env]`."""
 
         def noise(key: Key[Array, ""]) -> PyTree:
             explore_key, random_key = jr.split(key)
-            return self.exploration_noise(policy, key=explore_key), random_noise(space, key=random_key)
+            own = self.exploration_noise(policy, key=explore_key)
+            return own, random_noise(env.action_space, key=random_key)
+
+        sizes = {"num_steps": self.train_frequency, "num_envs": len(jax.tree.leaves(standing.observation)[0])}
+        one = lambda key: draw(env, policy, noise, key=key, hold_noise=self.hold_noise, **sizes)
+        return jax.vmap(one)(keys)
+
+    def _take(
+        self, env: AbstractEnvLike, learner: Any, standing: Standing, drawn: Drawn
+    ) -> tuple[Standing, Steps]:
+        """Steps every environment `train_frequency` times, at first at random."""
+        policy, space, warm = learner.policy, env.action_space, self._warm(learner.buffer)
 
         def act(memory: PyTree, observation: PyTree, mask: PyTree, noise: PyTree) -> tuple:
             action = self.explore(policy, observation, mask, noise=noise[0])
             action = tree.where(warm, action, random_action(space, mask, noise[1]))
             return memory, action, None
 
-        options = {"num_steps": self.train_frequency, "hold_noise": self.hold_noise}
-        return collect(env, policy, act, standing, noise=noise, key=key, **options)
+        return take(env, act, standing, drawn)
 
     def _updated(
-        self, networks: NetworksT, buffer: ReplayBuffer, number: Int[Array, ""], key: Key[Array, ""]
+        self,
+        networks: NetworksT,
+        buffer: ReplayBuffer,
+        number: Int[Array, ""],
+        keys: Key[Array, "update 2"],
     ) -> tuple[NetworksT, dict[str, Maybe]]:
         """`gradient_steps` updates, once there is enough to draw from."""
 
-        def one(networks: NetworksT, xs: tuple[Array, Key[Array, ""]]) -> tuple[NetworksT, dict[str, Maybe]]:
-            draw_key, update_key = jr.split(xs[1])
+        def one(networks: NetworksT, xs: tuple[Array, Key[Array, "2"]]) -> tuple[NetworksT, dict[str, Maybe]]:
+            draw_key, update_key = xs[1]
             batch = buffer.sample(self.batch_size, n_step=self.n_step, gamma=self.gamma, key=draw_key)
             networks, log = self.update(networks, batch, number=number + xs[0], key=update_key)
             return tree.strongly_typed(networks), {name: as_maybe(entry) for name, entry in log.items()}
 
         def update(networks: NetworksT) -> tuple[NetworksT, dict[str, Maybe]]:
-            keys = jr.split(key, self.gradient_steps)
             return tree.scan(one, networks, (jnp.arange(self.gradient_steps, dtype=jnp.int32), keys))
 
         blank = jax.tree.map(jnp.zeros_like, eqx.filter_eval_shape(update, networks)[1])
