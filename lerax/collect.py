@@ -33,6 +33,11 @@ class Standing(eqx.Module):
     observation: PyTree
     policy_state: PyTree
 
+    @property
+    def num_envs(self) -> int:
+        """How many environments stand there side by side."""
+        return len(jax.tree.leaves(self.observation)[0])
+
 
 class Steps(eqx.Module):
     """What happened: one step, or with leading axes `[time, env]` many.
@@ -241,6 +246,5 @@ def collect(
     num_steps: int,
 ) -> tuple[Standing, Steps]:
     """`draw`, and `take` what was drawn: so many steps of each environment, from where it stands."""
-    num_envs = len(jax.tree.leaves(standing.observation)[0])
-    drawn = draw(env, policy, noise, key=key, num_steps=num_steps, num_envs=num_envs)
+    drawn = draw(env, policy, noise, key=key, num_steps=num_steps, num_envs=standing.num_envs)
     return take(env, act, standing, drawn)

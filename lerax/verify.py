@@ -20,6 +20,7 @@ from .runs import CONFIG, FACTS, LIVES, LOCK, METRICS, STATUSES, Run, held
 POLICY, CHECKPOINTS, TABLE, EVENTS = "policy.eqx", "checkpoints", "metrics.csv", "events.out.tfevents."
 TRACE = ".json.gz"
 VIDEOS = (".mp4", ".gif")
+EXPORTED = ("policy.onnx", "exported.")  # how the names of what `lerax export` writes begin
 WHOLE = ("finished", "paused", "pruned", "diverged")  # how runs end whose files are closed
 TABLES = ("env", "algorithm", "policy")  # of a config, each with a name
 HEAD, TAIL = struct.Struct("<QI"), struct.Struct("<I")  # around a record of TensorBoard's
@@ -139,6 +140,8 @@ class _Check:
             return lambda path: f"{check_video(path):,} frames"
         if path.suffix == ".eqx":
             return self._other_policy
+        if len(inside) == 1 and path.name.startswith(EXPORTED):
+            return lambda path: "not looked at: exported, `lerax export --overwrite` writes it anew"
         return lambda path: "not looked at: lerax knows no such file"
 
     def _read_config(self, path: Path) -> str:

@@ -309,6 +309,8 @@ class Worker:
             parts = build(plan, to_fit(self._seeds, self._device))
         except Failure as error:
             return Verdict(FAILED, None, {"reason": str(error)})
+        if why := parts.algorithm.idle(plan.steps):
+            self._warned.say(f"trial {trial.number}: {why}")
         self._forget_programs(trial)
         console = self._console.begin_trial(trial.number, trial.settings, self._seeds, again=trial.taken_over)
         job = SideBySide(

@@ -142,6 +142,12 @@ def test_a_worker_ends_after_as_many_trials_as_it_was_told(tmp_path: Path):
         assert ("go on       lerax sweep logs/few" in done.stderr) == (state != "2 complete")
 
 
+def test_a_trial_without_an_update_says_so(tmp_path: Path):
+    line = ("sweep", "CartPole-v1", "--algo", "dqn", "--preset", "none", "--steps", "256")
+    done = terminal.warm(*line, "--try", "learning_starts=5000", "--sampler", "grid", cwd=tmp_path)
+    assert "warning: trial 0: no update is made in 256 steps: learning_starts = 5000" in done.stderr
+
+
 def test_a_trial_that_diverges_is_marked_and_the_next_one_begins(tmp_path: Path):
     line = ("sweep", *TRAIN, "--try", "learning_rate=1e30,1e-3", "--sampler", "grid", "--name", "wild")
     done = terminal.warm(*line, "--progress", "plain", cwd=tmp_path)

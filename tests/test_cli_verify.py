@@ -120,6 +120,16 @@ def test_every_file_of_a_run_is_right(folder: Path):
     assert "all 12 are right" in done.stderr
 
 
+@pytest.mark.parametrize("name, said", [("exported.csv", "`lerax export"), ("notes.txt", "no such file")])
+def test_what_is_beside_a_run_s_own_files_is_told_apart(run: Path, name: str, said: str):
+    if "export" in name:
+        assert lerax("export", "whole", "--format", "csv", cwd=run.parent.parent).returncode == 0
+    else:
+        (run / name).write_text("mine")
+    (line,) = re.findall(rf"^ok +{name}  (.+)$", lerax("verify", "whole", cwd=run.parent.parent).stdout, re.M)
+    assert line.startswith("not looked at: ") and said in line
+
+
 def doubled(run: Path) -> None:
     lines = (run / "metrics.jsonl").read_bytes().splitlines(keepends=True)
     (run / "metrics.jsonl").write_bytes(b"".join([*lines[:2], *lines[1:]]))

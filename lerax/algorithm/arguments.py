@@ -98,4 +98,4 @@ def exploration_fraction(default: float) -> Any:
 
 def exploration_schedule() -> Any:
     """How exploration changes over the training."""
-    return setting("linear", "How the random actions become fewer.", choices=SCHEDULES)
+    return setting("linear", "How the random actions become fewer; constant, they do not.", choices=SCHEDULES)

@@ -387,7 +387,7 @@ class AbstractAlgorithm(eqx.Module, Generic[LearnerT]):
             wrong, said = "a template, which holds no values", "forms of arrays"
             hint = "load a state into it, such as lerax.checkpoint.load(path, template)"
             raise SettingTypeError("state", state, wrong=wrong, hint=hint, said=said)
-        num_envs = jnp.shape(jax.tree.leaves(state.standing.observation)[0])[0]
+        num_envs = state.standing.num_envs
         others = num_envs != self.num_envs
         if others or not self._keeps_such(state):
             differs = f"num_envs {num_envs} against {self.num_envs}" if others else "another learner"

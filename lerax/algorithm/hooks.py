@@ -54,8 +54,8 @@ def iterate(
     with closed("continue_training"):
         go_on = callback.continue_training(dataclasses.replace(ctx, state=callback_state), key=stop_key)
     state = dataclasses.replace(state, callback_state=callback_state)
-    lanes = jax.tree.leaves(state.standing.observation)[0].shape[0]  # a state may have no arrays
-    failed = jax.vmap(state.env.has_failed, axis_size=lanes)(state.standing.env_state)
+    number = state.standing.num_envs  # said, for a state may have no arrays
+    failed = jax.vmap(state.env.has_failed, axis_size=number)(state.standing.env_state)
     state = divided.laid_out(algorithm, state)
     return tree.strongly_typed(state), jnp.asarray(go_on, bool) & ~jnp.any(failed)
 

@@ -255,7 +255,7 @@ class AbstractOffPolicyAlgorithm(AbstractAlgorithm[OffPolicyLearner[NetworksT]],
             own = self.exploration_noise(policy, key=explore_key)
             return own, random_noise(env.action_space, key=random_key)
 
-        sizes = {"num_steps": self.train_frequency, "num_envs": len(jax.tree.leaves(standing.observation)[0])}
+        sizes = {"num_steps": self.train_frequency, "num_envs": standing.num_envs}
         one = lambda key: draw(env, policy, noise, key=key, hold_noise=self.hold_noise, **sizes)
         return jax.vmap(one)(keys)
 
