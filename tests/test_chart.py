@@ -62,6 +62,14 @@ def test_a_jump_is_drawn_as_a_stroke():
     assert {y for _, y in found} == set(range(16))
 
 
+def test_few_points_are_joined():
+    found = dots(chart([(0, 0.0), (1, 0.0), (3, 1.0)], 60, 8))
+    columns = max(x for x, _ in found)
+    assert {x for x, _ in found} == set(range(columns + 1))
+    for x, y in found:
+        assert abs(y - 31 * (1 - max(0.0, 1.5 * x / columns - 0.5))) <= 2
+
+
 def test_few_points_and_a_constant_are_drawn_too():
     assert dots(chart([(1.0, 2.0)], 40, 4)) and dots(chart([(x, 5.0) for x in range(9)], 40, 4))
     assert chart([], 40, 4) == [""] * 4

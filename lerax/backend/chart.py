@@ -77,13 +77,11 @@ def chart(
         for column, (least, most) in enumerate(
             zip(*(resampled(edge, columns) for edge in edges), strict=True)
         ):
-            if least is not None and most is not None and column % 2 == 0:
+            if column % 2 == 0:
                 for row in range(row_of(most), row_of(least) + 1):
                     cells[row // 4][column // 2] |= DOTS[row % 4][0] if row % 2 == 0 else 0
     before: int | None = None
     for column, value in enumerate(resampled(points, columns)):
-        if value is None:
-            continue
         at = row_of(value)
         start, stop = sorted((at, at if before is None else before))
         for row in range(start, stop + 1):  # a vertical stroke joins distant neighbours
@@ -97,12 +95,22 @@ def chart(
     return [f"{left.get(i, ''):>{margin}} ┤{row}" for i, row in enumerate(drawn)]
 
 
-def resampled(points: Sequence[tuple[float, float]], columns: int) -> list[float | None]:
-    """The mean y of the points that fall into each of `columns` equal parts of the x range."""
+def resampled(points: Sequence[tuple[float, float]], columns: int) -> list[float]:
+    """A curve's y in each of `columns` equal parts of the x range; one alone where x is the same everywhere.
+
+    It is the mean of the points that fall into the part; where none does, on the line between its neighbours.
+    """
     first, last = points[0][0], points[-1][0]
+    if first == last:
+        columns = 1
     sums, counts = [0.0] * columns, [0] * columns
     for x, y in points:
-        column = int((x - first) / (last - first) * (columns - 1)) if last > first else 0
+        column = int((x - first) / (last - first) * (columns - 1)) if columns > 1 else 0
         sums[column] += y
         counts[column] += 1
-    return [total / count if count else None for total, count in zip(sums, counts, strict=True)]
+    means = {i: total / count for i, (total, count) in enumerate(zip(sums, counts, strict=True)) if count}
+    values = []
+    for left, right in pairwise(means):
+        rise = (means[right] - means[left]) / (right - left)
+        values += [means[left] + rise * (i - left) for i in range(left, right)]
+    return [*values, means[max(means)]]

@@ -110,7 +110,7 @@ def _curve(shown: Shown) -> str:
     if len(points) < 2:
         return ""
     width, height = CURVE_SIZE
-    values = [(i, y) for i, y in enumerate(resampled(points, POINTS)) if y is not None]
+    values = list(enumerate(resampled(points, POINTS)))
     low, high = min(y for _, y in values), max(y for _, y in values)
     down = lambda y: (high - y) / (high - low) * (height - 8) + 4 if high > low else height / 2
     line = " ".join(f"{i * width / (POINTS - 1):.0f},{down(y):.1f}" for i, y in values)
