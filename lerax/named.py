@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # which imports JAX
     from .env import AbstractEnvLike
 
 WRAP = "wrap"  # of a config, its wrappers in order
+FORMER = {"crossq": ("tau",)}  # settings that did nothing: files of older runs have them
 
 
 def is_place(name: str) -> bool:
@@ -47,7 +48,7 @@ def table_of(config: Mapping[str, Any], key: str) -> tuple[str, dict[str, Any]]:
     name = settings.pop("name", None)
     if not isinstance(name, str):
         raise SettingError(key, table, wrong="names nothing", hint="give name = ... below it")
-    return name, settings
+    return name, {key: value for key, value in settings.items() if key not in FORMER.get(name, ())}
 
 
 def entry_of(kind: Kind, name: str, trust: Sequence[str] = ()) -> Entry:

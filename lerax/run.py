@@ -271,7 +271,7 @@ def read_facts(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{file}: not a JSON object")
     if facts.get("status") != "running":
         return facts
-    facts["steps"] = _last_step(path / "metrics.jsonl")
+    facts["steps"] = last_step(path / "metrics.jsonl")
     process = facts.get("process")
     if isinstance(process, dict):  # older versions do not tell
         reason = _death(process, time.time() - file.stat().st_mtime)
@@ -318,7 +318,7 @@ def _death(process: dict[str, Any], silence: float) -> str | None:
     return f"process {pid} is gone" if _beginning(pid) not in (None, process.get("began")) else None
 
 
-def _last_step(path: Path) -> int:
+def last_step(path: Path) -> int:
     """The environment steps in the last whole line of a metrics.jsonl; 0 where there is none."""
     try:
         with open(path, "rb") as file:

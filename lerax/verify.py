@@ -21,6 +21,7 @@ POLICY, CHECKPOINTS, TABLE, EVENTS = "policy.eqx", "checkpoints", "metrics.csv",
 TRACE = ".json.gz"
 VIDEOS = (".mp4", ".gif")
 EXPORTED = ("policy.onnx", "exported.")  # how the names of what `lerax export` writes begin
+KEYS = ("seed", "nan")  # of a config, what belongs to its states beside the tables
 WHOLE = ("finished", "paused", "pruned", "diverged")  # how runs end whose files are closed
 TABLES = ("env", "algorithm", "policy")  # of a config, each with a name
 HEAD, TAIL = struct.Struct("<QI"), struct.Struct("<I")  # around a record of TensorBoard's
@@ -64,6 +65,10 @@ def changed_setting(saved: Any, config: dict[str, Any]) -> tuple[str, Any, Any] 
         Its name with that of its table, its value in the checkpoint and in the config; None where
         all are the same.
     """
+    for key in KEYS:
+        then, now = (each.get(key) if isinstance(each, dict) else None for each in (saved, config))
+        if None not in (then, now) and then != now:
+            return key, then, now
     for table in TABLES:
         then, now = (each.get(table) if isinstance(each, dict) else None for each in (saved, config))
         if isinstance(then, dict) and isinstance(now, dict):

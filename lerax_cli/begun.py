@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from lerax.algorithm import AlgorithmState
-from lerax.checkpoint import CheckpointError
+from lerax.checkpoint import CheckpointError, read_metadata
 from lerax.checkpoints import Checkpoints
 from lerax.errors import SettingError
 from lerax.run import RunIsHeldError, hold
@@ -50,6 +50,7 @@ def begin(run: Continued, parts: Parts, callbacks: list[Any], warn: Callable[[st
         BadInput: It cannot have so many steps.
         Failure: It is held by another process, or has no checkpoint that can be read.
     """
+    run.check_name()
     try:
         lock = hold(run.path)
     except RunIsHeldError as error:
@@ -59,6 +60,7 @@ def begin(run: Continued, parts: Parts, callbacks: list[Any], warn: Callable[[st
     store = Checkpoints(run.path / CHECKPOINTS)
     if not store.all() and (not run.has_trained or run.died_unsaved):
         return Begun(lock, None, {})  # its process ended before the first one
+    _check_config(run, store)
     try:
         state, metadata, damaged = store.load_newest(parts.template(callbacks))
     except CheckpointError as error:
@@ -67,13 +69,26 @@ def begin(run: Continued, parts: Parts, callbacks: list[Any], warn: Callable[[st
         warn(run.loss)
     for error in damaged:
         warn(f"{error}; an older checkpoint is gone on with")
-    if different := changed_setting(metadata.get("config"), run.config):
-        name, then, now = different
-        what = f"{run.path / CONFIG} says {name} = {now!r}, the checkpoint {then!r}"
-        raise Failure("--resume", f"{what}; write that there, `lerax branch` makes a run of other settings")
+    if gap := run.log_gap(int(state.iteration_count) * parts.algorithm.steps_per_iteration):
+        warn(gap)
     _check_length(run, parts, state)
     _check_layout(run, parts, warn)
     return Begun(lock, state, metadata)
+
+
+def _check_config(run: Continued, store: Checkpoints) -> None:
+    """Refuses a config that no longer says what the newest checkpoint does, before arrays are compared."""
+    for path in reversed(store.all()):
+        try:
+            metadata = read_metadata(path)
+        except (CheckpointError, OSError):
+            continue  # which is said where it is loaded
+        if different := changed_setting(metadata.get("config"), run.config):
+            name, then, now = different
+            what = f"{run.path / CONFIG} says {name} = {now!r}, the checkpoint {then!r}"
+            hint = "write that there, `lerax branch` makes a run of other settings"
+            raise Failure("--resume", f"{what}; {hint}")
+        return
 
 
 def _check_length(run: Continued, parts: Parts, state: AlgorithmState) -> None:

@@ -12,7 +12,7 @@ import tomli_w
 
 from lerax import runs
 from lerax.files import UNFINISHED, parse_toml
-from lerax.run import NAME
+from lerax.run import NAME, joined_name, last_step
 
 from . import naming
 from .declared import TABLES, WRAP, setting_name
@@ -49,7 +49,7 @@ class Continued(NamedTuple):
     @property
     def folder(self) -> Path:
         """The folder that holds it."""
-        return (self.path if self.path.name not in ("", "..") else self.path.resolve()).parent
+        return self.path.parent
 
     @property
     def runs_folder(self) -> Path:
@@ -65,6 +65,26 @@ class Continued(NamedTuple):
         """What is missing of it and can be done without, as a warning; "" where nothing is."""
         problem = self.run.problem
         return problem and f"{self.path}: {problem}; it goes on from its config.toml and checkpoints"
+
+    def log_gap(self, steps: int) -> str:
+        """What is missing of its log up to a checkpoint of so many steps, as a warning; "" for nothing."""
+        last = last_step(self.path / runs.METRICS)
+        return f"{self.path / runs.METRICS} ends at step {last:,}: lines up to step {steps:,} are lost" * (
+            last < steps
+        )
+
+    def check_name(self) -> None:
+        """Refuses a directory that was renamed so that no backend takes its name.
+
+        Raises:
+            Failure: It has such a name.
+        """
+        if not NAME.fullmatch(self.path.name):
+            line = shlex.join(
+                ["mv", str(self.path), str(self.folder / (joined_name(self.path.name) or "run"))]
+            )
+            what = f"no name that a run goes on with (got {self.path.name!r})"
+            raise Failure("--resume", f"{what}; allowed: letters, digits, . _ = + -; rename it: {line}")
 
     @property
     def trained_again(self) -> str:
@@ -277,6 +297,8 @@ def _give_up(run: runs.Run) -> None:
 
 
 def _read(run: runs.Run, where: str = "--resume") -> Continued:
+    if run.path.name in ("", ".."):  # from within: what it is called stands in its whole path alone
+        run = runs.read(run.path.resolve())
     facts, config = run.path / runs.FACTS, run.path / runs.CONFIG
     if os.path.lexists(facts) and not facts.is_file():  # a pipe would be waited for
         raise Failure(where, f"{run.path}: {run.problem}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lerax import provenance
-from lerax.run import RunDirectory, RunIsHeldError, claim, generated_name
+from lerax.run import RunDirectory, RunIsHeldError, claim, generated_name, joined_name
 
 from .begun import Begun
 from .branched import fill
@@ -110,5 +110,5 @@ def usual_name(parts: Parts) -> str:
 def _wanted(parts: Parts, source: Continued | None) -> str:
     """What a run without a name is called, where that is not taken."""
     if source is not None:
-        return f"{source.run.name.replace('/', '-')}-branch"
+        return joined_name(source.run.name, after="-branch")
     return usual_name(parts)

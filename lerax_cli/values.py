@@ -11,6 +11,7 @@ import typer
 from lerax.errors import SettingError, shown
 from lerax.files import parse_toml, read_toml
 from lerax.interval import read_interval, read_seconds
+from lerax.named import FORMER
 from lerax.names import hint
 from lerax.settings import Limits, Setting
 
@@ -23,7 +24,6 @@ SHORT = {"env": "env", "policy": "policy", "algo": "algorithm"}
 NAME = Setting("name", "", "What is named.", Limits())
 DEFAULT_STEPS = 1_000_000
 OTHERS = (".json", ".yaml", ".yml")  # files that other programs take for configs
-FORMER = {"crossq": ("tau",)}  # settings that did nothing: files of older runs have them
 MOST_SEEDS = 1_000
 SEEDS = Setting("seeds", 1, "", Limits(at_least=1, at_most=MOST_SEEDS))
 NAN_CHOICES = ("stop", "warn", "off")

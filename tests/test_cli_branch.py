@@ -170,10 +170,13 @@ def refused(code: int, said: str, *arguments: str, cwd: Path) -> str:
         (r"--name: a run of that name exists", ("--steps", "+512", "--name", "old")),
         (r"--name: not a name", ("--steps", "+512", "--name", "../x")),
         (
-            r"--set: .*policy.*does not fit",
+            r"--set: policy.hidden_sizes = \[8\] does not fit \(saved: \[64, 64\]\)",
             ("--steps", "+512", "--set", "policy.hidden_sizes=[8]"),
         ),
-        (r"--set: .*does not fit \(expected", ("--steps", "+512", "--set", "num_envs=8")),
+        (
+            r"--set: num_envs = 8 does not fit \(saved: 4\); .*`lerax train --config .*config.toml",
+            ("--steps", "+512", "--set", "num_envs=8", "--set", "gamma=0.5"),
+        ),
         (r"--set: the 2,048 steps .* no whole iterations", ("--steps", "+4096", "--set", "num_steps=96")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -139,6 +139,17 @@ def test_the_program_makes_what_the_config_says(case: str, tmp_path: Path):
         assert isinstance(made["env"], ClipReward) and isinstance(made["env"].env, TimeLimit)
 
 
+def test_a_setting_that_was_none_is_left_out_of_an_older_run(tmp_path: Path):
+    """Which `resume` leaves out, too: CrossQ had a `tau` that did nothing."""
+    config = {
+        "env": {"name": "Pendulum-v1"},
+        "algorithm": {"name": "crossq", "tau": 0.005},
+        "policy": {"name": "MLPCrossQPolicy"},
+    }
+    run = run_of(tmp_path, config=config)
+    assert "tau" not in script(run)
+
+
 def test_ones_own_classes_are_imported_from_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "own_pole.py").write_text(OWN)
     (tmp_path / "sub").mkdir()

@@ -76,7 +76,7 @@ DAMAGES: dict[str, tuple[int, str, Callable[[Path], object]]] = {
     "empty checkpoints": (1, "not a file of lerax", each_checkpoint(lambda data: b"")),
     "cut checkpoints": (1, "damaged", each_checkpoint(lambda data: data[:-1])),
     "a newer schema": (1, "newer version", each_checkpoint(lambda data: b"lerax-9 " + data[8:])),
-    "checkpoints of another network": (1, "expected", of_another_network),
+    "checkpoints of another network": (1, "policy.hidden_sizes = [32]", of_another_network),
     "a file for a folder": (1, "checkpoint", a_file_for_a_folder),
     "folders for files": (1, "checkpoint", folders_for_files),
     "no checkpoints": (1, "checkpoint", lambda run: shutil.rmtree(run / "checkpoints")),
@@ -92,6 +92,21 @@ DAMAGES: dict[str, tuple[int, str, Callable[[Path], object]]] = {
         1,
         "algorithm.gamma = 0.5",
         swap("config.toml", "gamma = 0.99", "gamma = 0.5"),
+    ),
+    "a seed that was changed": (
+        1,
+        "config.toml says seed = 2, the checkpoint 1",
+        swap("config.toml", "seed = 1", "seed = 2"),
+    ),
+    "a guard that was changed": (
+        1,
+        "config.toml says nan = 'off', the checkpoint 'stop'",
+        swap("config.toml", 'nan = "stop"', 'nan = "off"'),
+    ),
+    "a size that was changed": (
+        1,
+        "config.toml says algorithm.num_envs = 8, the checkpoint 4",
+        swap("config.toml", "num_envs = 4", "num_envs = 8"),
     ),
     "a config out of range": (
         1,
@@ -161,6 +176,29 @@ def test_a_run_goes_on_without_its_run_json(run: Path, what: str):
     assert records[: len(before)] == before and len(records) == len(before) + 1
     assert facts["status"] == "paused" and facts["steps"] == records[-1]["step"] and "resumed" in facts
     assert facts["total_steps"] == 20480
+
+
+def test_lines_of_a_log_that_are_gone_are_a_warning(run: Path):
+    """The curves of a run that was copied without them begin late, and nothing else would say so."""
+    steps = terminal.records(run)[-1]["step"]
+    (run / "metrics.jsonl").unlink()
+    again = ("resume", ".", "--time-limit", "0.001s", "--progress", "off")  # from within, whose name is "."
+    done = terminal.warm(*again, cwd=run)
+    assert (done.returncode, done.stdout) == (0, f"{run}\n"), done.stderr
+    (warning,) = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert f"metrics.jsonl ends at step 0: lines up to step {steps:,} are lost" in warning
+    assert terminal.facts(run)["status"] == "paused"
+
+
+def test_a_run_whose_directory_got_another_kind_of_name(run: Path):
+    """It is refused before anything is written, with the line that mends it; a branch of it has a name."""
+    copy = run.rename(run.parent / "mine (copy)")
+    before = (copy / "run.json").read_bytes()
+    refused(1, "mv 'logs/mine (copy)' logs/mine--copy-", "resume", "mine (copy)", cwd=run.parent.parent)
+    assert (copy / "run.json").read_bytes() == before
+    branch = ("branch", "mine (copy)", "--time-limit", "0.001s", "--progress", "off")
+    done = terminal.warm(*branch, cwd=run.parent.parent)
+    assert (done.returncode, done.stdout) == (0, "logs/mine--copy--branch\n"), done.stderr
 
 
 @pytest.mark.parametrize("what", ["a dangling link", "a link to nowhere in it", "a folder that is no run"])
