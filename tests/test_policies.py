@@ -11,7 +11,7 @@ from toys import Masked
 
 from lerax import tree
 from lerax.env.classic_control import CartPole, Pendulum
-from lerax.errors import SettingError
+from lerax.errors import SettingError, SettingTypeError
 from lerax.policy import (
     MLPActorCriticPolicy,
     MLPCategoricalPolicy,
@@ -106,6 +106,27 @@ def test_huge_bounds_are_scaled_to_without_overflow():
     policy = MLPDeterministicPolicy(env(Box(-3e38, 3.3e38, shape=(1,))), key=KEY)
     scaled = np.asarray(jax.vmap(policy.scaled)(jnp.array([[-1.0], [0.5], [1.0]])))
     np.testing.assert_allclose(scaled[:, 0], [-3e38, 1.725e38, 3.3e38], rtol=1e-6)
+
+
+@pytest.mark.parametrize("cls", [*DISCRETE, *BOXES[1:]])
+@pytest.mark.parametrize(
+    "space, value",
+    [
+        (Box(-1.0, 1.0, shape=(2, 3)), np.zeros((3, 2))),  # as many numbers, which would be taken
+        (Box(-1.0, 1.0, shape=(2, 3)), np.zeros((1, 2, 3))),
+        (Box(-1.0, 1.0, shape=(3,)), [0.0, 0.0, 0.0]),
+        (Discrete(3), np.zeros(1, int)),
+        (Discrete(3), 1.5),
+        (BYTES, np.zeros((12, 10, 2))),  # divided by 255 already: all would be black
+        (BYTES, np.zeros((2, 12, 10), np.uint8)),
+    ],
+    ids=str,
+)
+def test_what_is_no_observation_is_refused(cls, space, value):
+    policy = cls(env_for(cls, space), **SMALL, key=KEY)
+    said = r"^observation: not one of .* space \(got .*\); allowed: .*; of several: jax.vmap"
+    with pytest.raises(SettingTypeError, match=said):
+        policy(None, value)
 
 
 @pytest.mark.parametrize("cls", WITH_CRITICS)

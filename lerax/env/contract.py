@@ -103,22 +103,22 @@ def same_kind(env: AbstractEnvLike, method: str, state: PyTree, like: PyTree) ->
 
 def observation(env: AbstractEnvLike, value: PyTree) -> PyTree:
     """An observation of the structure, the shapes and the types that its space has."""
-    wanted = _unmet(env.observation_space, value)
+    wanted = unmet(env.observation_space, value)
     if wanted:
         wanted = f"{wanted}, as observation_space has it"
         raise EnvContractError(env, "observation", tree.text(value), wanted)
     return value
 
 
-def _unmet(space: AbstractSpace, value: PyTree) -> str:
+def unmet(space: AbstractSpace, value: PyTree) -> str:
     """What a value of a space would be, in words; "" if it is one."""
     shape, dtype = _form(value)
     if isinstance(space, AbstractComposite):
         parts = space.split(value)
         if parts is None:
             return space.form
-        unmet = ((place, _unmet(*pair)) for place, pair in zip(space.places, space.pairs(value), strict=True))
-        return next((f"at {place} {wanted}" for place, wanted in unmet if wanted), "")
+        each = ((place, unmet(*pair)) for place, pair in zip(space.places, space.pairs(value), strict=True))
+        return next((f"at {place} {wanted}" for place, wanted in each if wanted), "")
     if isinstance(space, Discrete):
         fits, wanted = shape == () and jnp.issubdtype(dtype, jnp.integer), "one integer, i32[]"
     elif isinstance(space, AbstractIntegers):

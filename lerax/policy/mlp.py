@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Key, PyTree
 
 from lerax import tree
 from lerax.env import AbstractEnvLike
-from lerax.env.contract import check_env
+from lerax.env.contract import check_env, unmet
 from lerax.errors import SettingError, SettingTypeError, shown
 from lerax.network import Head, Network, draw, filters_of, layers_of
 from lerax.settings import take_settings
@@ -88,7 +88,14 @@ class AbstractMLPPolicy(AbstractPolicy):
         """What the networks take: the observation, or where it is normalized that as a flat vector.
 
         Choices stay zeros and ones: a rare one would become a very large number.
+
+        Raises:
+            SettingTypeError: It is none of the observation space.
         """
+        wanted = unmet(self.observation_space, observation)
+        if wanted:
+            one = {"wrong": "not one of the observation space", "said": tree.text(observation)}
+            raise SettingTypeError("observation", observation, wanted, **one, hint="of several: jax.vmap")
         if self.seen is None:
             return observation
         flat, measured = self.observation_space.flatten(observation), _measured(self.observation_space)
