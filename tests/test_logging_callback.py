@@ -8,12 +8,16 @@ import warnings
 from datetime import datetime
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from jax import numpy as jnp
 from jax import random as jr
 from toys import Idle, untimed
 
 import lerax.run
-from lerax.callback import BackendError, JSONLBackend, LoggingCallback, MemoryBackend
+from lerax.algorithm import PPO
+from lerax.callback import AbstractCallback, BackendError, JSONLBackend, LoggingCallback, MemoryBackend
+from lerax.errors import LeraxWarning
 
 
 @pytest.fixture
@@ -197,6 +201,60 @@ def test_alpha_out_of_range_is_refused(alpha):
 def test_a_logger_needs_a_backend():
     with pytest.raises(ValueError, match="backend: none given"):
         LoggingCallback([])
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_a_backend_is_one_runs_until_that_is_closed(tmp_path, env, policy, others):
+    """Two runs would write into the files of the later one."""
+    backend = JSONLBackend(tmp_path)
+    if others == 2:
+        with pytest.raises(ValueError, match="backend: already in use .got JSONLBackend.; close"):
+            LoggingCallback([backend, backend], name="twice")
+    with LoggingCallback(backend, name="first") as first:
+        with pytest.raises(ValueError, match="backend: already in use .got JSONLBackend.; close"):
+            LoggingCallback([MemoryBackend()] * (others - 1) + [backend], name="second")
+        train(env, policy, first)
+    with LoggingCallback(backend, name="third") as third:
+        third.log({"x": 1.0}, step=1)
+    lines = {path.parent.name: len(path.read_text().splitlines()) for path in tmp_path.rglob("*.jsonl")}
+    assert lines == {"first": 3, "third": 1}
+
+
+@pytest.mark.parametrize("wrong", ["text", None, [1.0, 2.0], np.ones(3), jr.key(0), 10**400])
+def test_what_is_no_number_is_left_out_and_switches_nothing_off(wrong, tmp_path):
+    backends = [JSONLBackend(tmp_path), MemoryBackend()]
+    with LoggingCallback(backends, name="run") as logger:
+        for step in range(4):
+            with pytest.warns(LeraxWarning, match="log: 'wrong': not a number by a name .got .*; left out"):
+                logger.log({"wrong": wrong, "good": np.float32(0.5)}, step=step)
+    expected = [(step, {"good": 0.5}) for step in range(4)]
+    assert backends[1].records == expected
+    lines = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    assert [(line["step"], {"good": line["good"]}) for line in lines] == expected
+
+
+@pytest.mark.parametrize("step", [1.5, "x", None])
+def test_a_record_at_no_step_is_left_out(step):
+    memory = MemoryBackend()
+    with LoggingCallback(memory, name="run") as logger:
+        with pytest.warns(LeraxWarning, match="log: step: not an int .got .*; left out"):
+            logger.log({"x": 1.0}, step=step)
+        logger.log({"x": jnp.float32(2.0)}, step=jnp.int32(3))
+    assert memory.records == [(3, {"x": 2.0})]
+
+
+@pytest.mark.parametrize("is_field", [True, False])
+def test_a_hook_cannot_log_what_is_traced(env, policy, is_field):
+    class Loss(AbstractCallback):
+        logger: LoggingCallback | None
+
+        def on_iteration(self, ctx, *, key):
+            (self.logger or logger).log({"loss": ctx.training_log["loss"]}, step=1)
+            return ctx.state
+
+    with LoggingCallback(MemoryBackend(), name="run") as logger:
+        with pytest.raises(TypeError, match="log: called from traced code .got .*; send it by `emit`"):
+            train(env, policy, Loss(logger if is_field else None), algorithm=PPO(num_envs=2, num_steps=8))
 
 
 class Unopenable(MemoryBackend):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from lerax.errors import LeraxWarning, LossWarning
+from lerax.errors import LeraxWarning, LossWarning, SettingError
 from lerax.files import is_of_the_disk
 
 from .base import AbstractLoggingBackend
@@ -20,6 +20,9 @@ OPEN_SECONDS = 30.0
 CLOSE_SECONDS = 8.0  # well within the 10 in which the process has to end
 
 Records = Sequence[tuple[int, dict[str, float]]]
+
+_taken: list[AbstractLoggingBackend] = []  # by the runs that are open: what two wrote would be mixed up
+_taking = threading.Lock()
 
 
 class BackendError(RuntimeError):
@@ -55,6 +58,7 @@ class Dispatcher:
         self.backend = backend
         self.label = type(backend).__name__
         self.status = Status.NEW
+        self._has_taken = False
         self._queue: queue.SimpleQueue[tuple[Callable[..., None], tuple] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = self._lost = 0  # records in the queue, and records that were not logged
@@ -70,6 +74,21 @@ class Dispatcher:
     def is_off(self) -> bool:
         """Whether the backend is given nothing more."""
         return self.status not in (Status.NEW, Status.OPEN)
+
+    def take(self) -> None:
+        """Makes the backend this one's alone, until it is closed.
+
+        Raises:
+            SettingError: It is another one's.
+        """
+        with _taking:
+            if any(one is self.backend for one in _taken):
+                hint = "close the callback that has it, or make another backend"
+                raise SettingError(
+                    "backend", self.backend, wrong="already in use", hint=hint, said=self.label
+                )
+            _taken.append(self.backend)
+            self._has_taken = True
 
     def open(self, name: str, timeout: float = OPEN_SECONDS) -> None:
         """Opens the backend and waits until it is.
@@ -240,6 +259,9 @@ class Dispatcher:
                 self._try(function, arguments)
         if self.status not in (Status.NEW, Status.UNOPENED):
             self._try(self.backend.close, ())
+        if self._has_taken:
+            with _taking:
+                _taken[:] = [one for one in _taken if one is not self.backend]
         self._closed.set()
 
     def _try(self, function: Callable[..., None], arguments: tuple) -> None:

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
+from jax import core
 
 from lerax.backend import AbstractLoggingBackend
 from lerax.env import AbstractEnvLike
 from lerax.errors import SettingError
 from lerax.policy import AbstractPolicy
 from lerax.settings import Limits, Setting, check_instance
+from lerax.tree import text
 
 from .run_callback import AbstractRunCallback
 from .video import VideoSettings
@@ -48,7 +50,7 @@ class LoggingCallback(AbstractRunCallback):
 
     Raises:
         ValueError: `alpha`, `elapsed` or a setting of the videos is out of range, the name could leave its
-            folder, or there is no backend.
+            folder, there is no backend, or one is in use by another callback.
         RuntimeError: It is built inside a JAX transformation.
         TypeError: A backend is none.
         lerax.backend.BackendError: With `strict`, a backend cannot be opened.
@@ -121,19 +123,25 @@ class LoggingCallback(AbstractRunCallback):
         jax.effects_barrier()
         return self._log.finish_videos(drop=drop, seconds=seconds)
 
-    def log(self, scalars: Mapping[str, float], step: int) -> None:
+    def log(self, scalars: Mapping[str, Any], step: Any) -> None:
         """Logs scalars of your own, from ordinary Python.
 
+        What is no number is left out, with a warning: a backend would fail at it, and be switched off.
+
         Args:
-            scalars: Values by tag.
-            step: Environment steps so far; `step_at` gives those after an iteration.
+            scalars: Numbers by tag.
+            step: Environment steps so far, a whole number; `step_at` gives those after an iteration.
 
         Raises:
             RuntimeError: The run has not begun, or is closed.
+            TypeError: It is called from traced code, where there are no numbers yet.
         """
+        if any(isinstance(one, core.Tracer) for one in (self.handle, step, *scalars.values())):
+            hint = "send it by `emit`, or log it in `on_host`"
+            raise TypeError(f"LoggingCallback.log: called from traced code (got {text(scalars)}); {hint}")
         if self.name is None:
             raise RuntimeError("LoggingCallback: the run has not begun; give it a name, env or policy")
-        self._open_log.log([(step, dict(scalars))])
+        self._open_log.log_own(scalars, step)
 
     def step_at(self, iteration: int) -> int:
         """Environment steps after an iteration of the current training, those of earlier ones included.

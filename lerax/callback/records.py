@@ -16,6 +16,17 @@ Numbers = Array | np.ndarray  # the former in traced code, the latter on the hos
 LEARNING_RATE = "train/learning_rate"
 
 
+def one_number(value: Any) -> float | None:
+    """A value as one of Python's numbers; None for what is none."""
+    if isinstance(value, str | bytes):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return value if isinstance(value, float | int) else number
+
+
 class TrainingStart(eqx.Module):
     """Training begins, or goes on.
 

@@ -73,8 +73,9 @@ class AbstractRunCallback(AbstractCallback):
         if is_traced():
             what = type(self).__name__
             raise RuntimeError(f"{what}: built inside a JAX transformation; build it outside")
-        if name is not None and not NAME.fullmatch(name):
-            raise SettingError("name", name, "letters, digits, . _ = + -", wrong="not a run's name")
+        if name is not None and not (isinstance(name, str) and NAME.fullmatch(name)):
+            allowed = "up to 200 letters, digits and . _ = + -, of which the first is a letter or a digit"
+            raise SettingError("name", name, allowed, wrong="not a run's name")
         self.alpha = alpha
         check_settings(self)
         self.video = video.check()

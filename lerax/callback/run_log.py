@@ -12,8 +12,9 @@ import numpy as np
 
 from lerax.backend import AbstractLoggingBackend, BackendError, Forwarder
 from lerax.backend.dispatch import CLOSE_SECONDS
-from lerax.errors import LeraxWarning, NotFiniteWarning, SettingError
+from lerax.errors import LeraxWarning, NotFiniteWarning, SettingError, shown
 from lerax.run import claim, generated_name
+from lerax.settings import check_value
 
 from .records import (
     IterationScalars,
@@ -23,6 +24,7 @@ from .records import (
     Stopwatch,
     TrainingStart,
     first_not_finite,
+    one_number,
     records_of,
     with_learning_rate,
 )
@@ -88,7 +90,16 @@ class RunLog:
             name: The wanted name.
             explicit: Whether the user chose it, and is told if it is taken.
             stacklevel: Where warnings point to, as for `warnings.warn`.
+
+        Raises:
+            SettingError: A backend is another run's, or given twice; this one is closed.
         """
+        try:
+            for dispatcher in self._forwarder.dispatchers:
+                dispatcher.take()
+        except SettingError:
+            self.close()
+            raise
         self.name = name if self._claimed else self._claim(name)
         if explicit and self.name != name:
             _warn(f"run {name} exists; this one is {self.name}", stacklevel + 1)
@@ -135,6 +146,18 @@ class RunLog:
             self._stopwatch.skip()
         if is_new and self.name is not None:
             self._forwarder.log_phase(phase)
+
+    def log_own(self, scalars: Mapping[str, Any], step: Any) -> None:
+        """Queues a user's scalars, those that are numbers; the others are warned of."""
+        numbers = {tag: one_number(value) for tag, value in scalars.items() if isinstance(tag, str)}
+        found = {tag: number for tag, number in numbers.items() if number is not None}
+        for tag, value in scalars.items():
+            if tag not in found:
+                _warn(f"log: {shown(tag)}: not a number by a name (got {shown(value)}); left out", 3)
+        try:
+            self.log([(check_value("step", step, 0), found)])
+        except SettingError as error:
+            _warn(f"log: {error}; left out", 3)
 
     def log(self, records: list[Record]) -> None:
         """Queues records for every backend."""
