@@ -77,6 +77,25 @@ def test_python_ends_while_a_program_runs(task, way, code, said, tmp_path):
     assert done.stderr.rpartition("\n  ")[2].strip().endswith(said) and "MuJoCo" not in done.stderr
 
 
+FORKED = """
+import os, sys, time, warnings
+from lerax.env import host_call
+
+warnings.simplefilter("ignore")  # JAX's, of forks
+host_call.register("its owner", b"its name", print)
+began = time.monotonic()
+if os.fork() == 0:
+    sys.exit()
+os.wait()
+assert time.monotonic() - began < host_call.EXIT_SECONDS / 2
+"""
+
+
+def test_a_forked_process_waits_for_no_program_that_it_has_not(tmp_path):
+    done = ended(folder=tmp_path, program=FORKED)
+    assert done.returncode == 0, done.stderr
+
+
 def test_python_ends_while_a_callback_runs(tmp_path):
     """A relative: JAX itself waits for programs with callbacks, and says what these raise."""
     program = PROGRAM.replace("10**9", "1000")

@@ -116,6 +116,7 @@ def _others_run() -> bool:
     """Whether a thread that is none of Python's computes: JAX does not tell of programs whose results are
     dropped, and one may be between two calls."""
     own = {str(thread.native_id) for thread in threading.enumerate()}
+    own.add(str(threading.get_native_id()))  # of a forked process Python says the number that it had before
     try:
         threads = set(os.listdir(THREADS))
     except OSError:  # not Linux
