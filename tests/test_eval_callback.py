@@ -23,7 +23,7 @@ def mean(env, policy, seed=0, num_episodes=10):
 def test_every_n_iterations_on_the_same_episodes_and_the_best_is_kept(env, policy, algorithm, tmp_path):
     memory = MemoryBackend()
     with LoggingCallback(memory, name="run") as logger:
-        best = EvalCallback(5, logger=logger, best_path=tmp_path / "best.eqx")
+        best = EvalCallback(5, logger=logger, best_path=tmp_path / "new" / "best.eqx")
         assert best.best_policy is None and best.evaluations == []
         algorithm.learn(env, policy, 24 * STEPS, key=jr.key(0), callback=[logger, best])
     by_hand, best_by_hand = [], None
@@ -37,10 +37,10 @@ def test_every_n_iterations_on_the_same_episodes_and_the_best_is_kept(env, polic
     assert logged == by_hand
     assert best.best_return == best_by_hand[0]
     assert_bitwise_equal(best.best_policy, best_by_hand[1])
-    assert_bitwise_equal(checkpoint.load(tmp_path / "best.eqx", policy), best_by_hand[1])
-    assert checkpoint.read_metadata(tmp_path / "best.eqx")["return"] == best_by_hand[0]
+    assert_bitwise_equal(checkpoint.load(tmp_path / "new" / "best.eqx", policy), best_by_hand[1])
+    assert checkpoint.read_metadata(tmp_path / "new" / "best.eqx")["return"] == best_by_hand[0]
     source, subject = (
-        policies.Source("best", tmp_path / "best.eqx"),
+        policies.Source("best", tmp_path / "new" / "best.eqx"),
         policies.find_subject(env.name, [], "logs"),
     )
     alone = policies.load(source, env, subject)  # the file says what it is

@@ -45,6 +45,8 @@ class Descends(A2C):
 def made(env):
     """A policy none of whose numbers is as it began: no head is small, no bias 0."""
     policy = GRUActorCriticPolicy(env, hidden_sizes=(5,), memory_size=3, key=jr.key(0))
+    with pytest.raises(TypeError, match=r"^state: not its memory \(got None\).* begins with policy.reset"):
+        policy(None, env.observation_space.sample(key=jr.key(0)))
     leaves, structure = jax.tree.flatten(policy)
     rng = np.random.default_rng(0)
     return jax.tree.unflatten(

@@ -66,8 +66,8 @@ def test_a_policy_comes_back_as_it_was(cls, env, tmp_path):
     settings = SIZES | {"activation": "elu", "normalize_observations": True}
     policy = cls(env(), **settings, key=jr.key(3))
     policy = policy.after_rollout(jr.normal(jr.key(4), (50, *policy.observation_space.shape)))
-    policy.serialize(tmp_path / "model.eqx")
-    again = cls.deserialize(tmp_path / "model.eqx", env(), key=jr.key(1))
+    policy.serialize(tmp_path / "new" / "model.eqx")
+    again = cls.deserialize(tmp_path / "new" / "model.eqx", env(), key=jr.key(1))
     assert setting_values(again) == setting_values(policy)
     assert eqx.tree_equal(again, policy)
     assert fingerprint(again) == fingerprint(policy)

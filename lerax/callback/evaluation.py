@@ -28,15 +28,16 @@ from .logging import LoggingCallback
 class EvalCallback(AbstractCallback):
     """Evaluates the policy every so many iterations, always on the same episodes, and keeps the best one.
 
-    Works where the host drives training; inside a `jax.jit` of yours it does nothing and warns.
+    Works where the host drives training; inside a `jax.jit` of yours it does nothing and warns. The best one
+    is that of all trainings that it was given to: for another task make another callback.
 
     Args:
         interval: Iterations between two evaluations; the first comes after as many.
         num_episodes: Episodes of an evaluation.
         env: The environment to evaluate in; by default the one that is trained on.
         logger: Gets `eval/return` and `eval/length`, means over the episodes.
-        best_path: File to save the best policy in, each time there is a better one; a training that goes on
-            from a checkpoint counts the one that is there.
+        best_path: File to save the best policy in, each time there is a better one, in a folder that is made;
+            a training that goes on from a checkpoint counts the one that is there.
         deterministic: Take the most probable actions instead of samples.
         seed: Of the episodes.
 
@@ -128,6 +129,7 @@ class EvalCallback(AbstractCallback):
         self._best.policy = jax.block_until_ready(tree.copy_arrays(policy))
         if self.best_path is not None:
             about = {"policy": policy.name, "settings": setting_values(policy), "env": env.name}
+            self.best_path.parent.mkdir(parents=True, exist_ok=True)
             checkpoint.save(self.best_path, policy, about | {"steps": step, "return": mean_return})
 
     @property

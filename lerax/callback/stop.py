@@ -64,7 +64,10 @@ class NonFiniteState(AbstractCallbackState):
 
 
 class StopOnNonFinite(AbstractCallback):
-    """Ends training when a logged scalar or a parameter is not finite, and keeps the last good policy."""
+    """Ends training when a logged scalar or a parameter is not finite, and keeps the last good parameters.
+
+    They are in its state, a `NonFiniteState`; the policy that training gives back is the last one.
+    """
 
     def reset(self, ctx: ResetContext, *, key: Key[Array, ""]) -> NonFiniteState:
         given = GivenState(jnp.array(True), jnp.array(True))

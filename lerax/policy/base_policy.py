@@ -89,13 +89,14 @@ class AbstractPolicy(eqx.Module):
         """Saves the policy, with its settings and a fingerprint of its structure, sizes and spaces.
 
         Args:
-            path: The file.
+            path: The file; its folder is made.
             metadata: What else the file is to say, as JSON has it. With `{"env": "CartPole-v1"}`
                 `lerax eval FILE` knows where it plays.
 
         Raises:
             OSError: The file cannot be written; what was there before is still there.
         """
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         checkpoint.save(path, self, saving.facts_of(self) | (metadata or {}))
 
     @classmethod

@@ -7,7 +7,9 @@ from jax import numpy as jnp
 from jax import random as jr
 from jaxtyping import Array, Float, Key, PyTree
 
+from lerax import tree
 from lerax.env import AbstractEnvLike
+from lerax.errors import SettingTypeError
 from lerax.network import ACTIVATIONS, MLP, Head, Layer, Network, draw
 from lerax.settings import setting
 from lerax.statistics import RunningStatistics
@@ -64,8 +66,13 @@ class GRUActorCriticPolicy(AbstractMLPActorCriticPolicy):
         return jnp.zeros((2, self.memory_size), jnp.float32)
 
     def taken(
-        self, state: Float[Array, "2 memory"], observation: PyTree
+        self, state: PyTree, observation: PyTree
     ) -> tuple[Float[Array, "2 memory"], tuple[PyTree, PyTree]]:
+        wanted = (2, self.memory_size)
+        if getattr(state, "shape", None) != wanted:
+            hint = "an episode begins with policy.reset(key=jax.random.key(0))"
+            one = {"wrong": "not its memory", "said": tree.text(state)}
+            raise SettingTypeError("state", state, f"numbers of shape {wanted}", **one, hint=hint)
         activation, seen = ACTIVATIONS[self.activation], self.normalized(observation)
         units = zip(self.networks, self.cells, state, strict=True)
         memory = jnp.stack([cell(activation(network(seen)), own) for network, cell, own in units])

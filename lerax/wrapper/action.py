@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, PyTree
 
 from lerax.env import AbstractEnvLike
 from lerax.errors import SettingError
-from lerax.settings import check_settings, setting
+from lerax.settings import setting
 from lerax.space import AbstractSpace, Box
 
 from .base_wrapper import AbstractWrapper
@@ -27,6 +27,7 @@ class ClipAction(AbstractWrapper):
     env: AbstractEnvLike
 
     def __check_init__(self):
+        super().__check_init__()
         _box(self.env, "ClipAction")
 
     def inner_action(self, action: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -55,7 +56,7 @@ class RescaleAction(AbstractWrapper):
     high: float = setting(1.0, "What stands for its upper bounds.", static=True)
 
     def __check_init__(self):
-        check_settings(self)
+        super().__check_init__()
         if not has_widths(_box(self.env, "RescaleAction")):
             raise SettingError("RescaleAction", self.env.action_space, wrong="needs bounded actions")
         check_order("RescaleAction", self.low, self.high)

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from lerax.env import AbstractEnv, AbstractEnvLike, AbstractEnvLikeState, AbstractEnvState
 from lerax.env.base_env import StateT
 from lerax.render import AbstractFrameSource
+from lerax.settings import check_instance
 from lerax.space import AbstractSpace
 
 
@@ -33,9 +34,17 @@ class AbstractWrapper(AbstractEnvLike[StateT]):
 
     Attributes:
         env: The environment in it, wrapped or not.
+
+    Raises:
+        SettingTypeError: `env` is no environment.
+        SettingError: A setting is out of range.
     """
 
     env: eqx.AbstractVar[AbstractEnvLike]
+
+    def __check_init__(self):
+        check_instance("env", self.env, AbstractEnvLike, "CartPole()")
+        super().__check_init__()
 
     def inner_action(self, action: PyTree) -> PyTree:
         """The action that the environment in it gets."""

@@ -10,7 +10,7 @@ from jax import random as jr
 from jaxtyping import Array, Bool, Key, PyTree, Shaped
 
 from lerax.env import AbstractEnvLike, AbstractEnvLikeState
-from lerax.settings import REQUIRED, check_settings, setting
+from lerax.settings import REQUIRED, setting
 from lerax.space import AbstractSpace, Box
 
 from .base_wrapper import AbstractWrapper, AbstractWrapperState
@@ -52,7 +52,7 @@ class FrameStack(AbstractWrapper[FrameStackState]):
     frames: int = setting(REQUIRED, "Observations in one.", kind="int", at_least=1, at_most=1024)
 
     def __check_init__(self):
-        check_settings(self)
+        super().__check_init__()
         self._space()
 
     def inner_state(self, state: FrameStackState) -> AbstractEnvLikeState:

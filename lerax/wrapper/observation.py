@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PyTree, Shaped
 
 from lerax.env import AbstractEnvLike
 from lerax.errors import SettingError
-from lerax.settings import check_settings, setting
+from lerax.settings import setting
 from lerax.space import AbstractComposite, AbstractSpace, Box
 
 from .base_wrapper import AbstractWrapper
@@ -29,7 +29,7 @@ class ClipObservation(AbstractWrapper):
     high: float = setting(10.0, "The most that a number may be.", static=True)
 
     def __check_init__(self):
-        check_settings(self)
+        super().__check_init__()
         check_order("ClipObservation", self.low, self.high)
         floats_of(self.env.observation_space, "ClipObservation", "observations")
 
@@ -55,7 +55,7 @@ class RescaleObservation(AbstractWrapper):
     high: float = setting(1.0, "What upper bounds become.", static=True)
 
     def __check_init__(self):
-        check_settings(self)
+        super().__check_init__()
         check_order("RescaleObservation", self.low, self.high)
         space = floats_of(self.env.observation_space, "RescaleObservation", "observations")
         if not (has_widths(space) and np.less(*space.bounds).all()):

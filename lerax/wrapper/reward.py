@@ -7,7 +7,7 @@ from jax import numpy as jnp
 from jaxtyping import Array, Float
 
 from lerax.env import AbstractEnvLike
-from lerax.settings import REQUIRED, check_settings, setting
+from lerax.settings import REQUIRED, setting
 
 from .base_wrapper import AbstractWrapper
 from .bounds import check_order
@@ -35,7 +35,7 @@ class ClipReward(AbstractWrapper):
     high: float = setting(1.0, "The largest reward.", static=True)
 
     def __check_init__(self):
-        check_settings(self)
+        super().__check_init__()
         check_order("ClipReward", self.low, self.high)
 
     def outer_reward(self, reward: Float[Array, ""]) -> Float[Array, ""]:
