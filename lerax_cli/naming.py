@@ -1,6 +1,7 @@
 """From names, of the command line or a file, to entries of the registry, and on to classes and objects."""
 
 import contextlib
+import inspect
 import os
 import shlex
 import sys
@@ -221,9 +222,21 @@ def make(where: str, cls: Any, values: dict[str, Any], given: dict[str, Given]) 
         source = given.get(error.name)
         raise BadInput(f"{source.where}: {source.name}" if source else error.name, error.reason) from None
     except (ValueError, TypeError, LookupError, OSError, ImportError) as error:
-        raise BadInput(where, str(error) or type(error).__name__) from error
+        raise BadInput(where, f"{str(error) or type(error).__name__}{_unbound(cls, values)}") from error
     except Exception as error:  # others' code may raise what it likes
         raise BadInput(where, f"{type(error).__name__}: {error}") from error
+
+
+def _unbound(cls: Any, values: dict[str, Any]) -> str:
+    """What to do where a class cannot be called with its settings; "" where it can."""
+    try:
+        inspect.signature(cls).bind(**values)
+    except TypeError:
+        takes = f"such as ({', '.join(f'{name}=...' for name in values)})" if values else "here none"
+        return f"; its __init__ has to take each of its settings by name and need nothing more, {takes}"
+    except ValueError:  # it has no signature
+        pass
+    return ""
 
 
 def no_run(where: str, env: str) -> str:

@@ -40,6 +40,12 @@ FAULTS = {
 }
 
 
+INITS = {  # what a class takes, and what is said of it
+    "self, thing": "got an unexpected keyword argument 'max_episode_steps'",
+    "self, thing, **settings": "missing 1 required positional argument: 'thing'",
+}
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """Two folders with a file of the same name, and a neighbour of the same name each."""
@@ -174,3 +180,12 @@ def test_other_commands_take_a_file(own: Path):
     words = ("list-algos", "algo.py:Mine", "--json")
     assert "gamma" in json.loads(in_process.run(*words, cwd=own).stdout)
     assert registry.ALGORITHM.load(naming.find("", registry.ALGORITHM, f"{own}/algo.py", trusted=True))
+
+
+@pytest.mark.parametrize("takes", INITS)
+def test_a_class_that_is_not_made_of_its_settings_is_told_what_it_has_to_take(tmp_path, takes):
+    pole = f"class Own(CartPole):\n    def __init__({takes}): ..."
+    (tmp_path / "own.py").write_text(f"from lerax.env.classic_control import CartPole\n{pole}")
+    way = "; its __init__ has to take each of its settings by name and need nothing more, such as (max_ep"
+    for command in (["train", "./own.py:Own", "--steps", "2048"], ["check", "./own.py:Own"]):
+        refuse(in_process.run(*command, cwd=tmp_path), 2, [f"Own.__init__() {INITS[takes]}{way}"])
