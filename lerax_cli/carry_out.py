@@ -111,7 +111,8 @@ def carry_out(
             job = make(parts, folder, name, found, console, signals, warned, began, going_on, until)
             alone = [going_on] if going_on is not None and not going_on.at else []
             ours = list(group.values()) or alone
-            complete = bool(ours) and all(run.is_complete(plan.steps) for run in ours)
+            whole = len(ours) == len(seeds or alone) > 0
+            complete = whole and all(run.is_complete(plan.steps) for run in ours)
             if place is not None and not place.leads:
                 if not complete:
                     joining.follow(parts, going_on, signals)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import tomli_w
 
 from lerax import runs
-from lerax.files import UNFINISHED, parse_toml
-from lerax.run import NAME, joined_name, last_step
+from lerax.files import SEEDS, UNFINISHED, parse_toml
+from lerax.run import NAME, RunIsHeldError, hold, joined_name, last_step
 
 from . import naming
 from .declared import TABLES, WRAP, setting_name
@@ -168,8 +168,10 @@ def _table(config: dict[str, Any], key: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {key: found}
 
 
-def find_group(resume: str, out: str, name: str | None) -> dict[int, Continued]:
+def find_group(resume: str, out: str, name: str | None) -> dict[int, Continued | None]:
     """The runs of a training with several seeds that goes on, by seed; nothing where none is named.
+
+    Seeds that have not begun are None, as a kill leaves them that comes while their runs are prepared.
 
     Args:
         resume: A run, or `auto`.
@@ -181,10 +183,25 @@ def find_group(resume: str, out: str, name: str | None) -> dict[int, Continued]:
     """
     text = name if resume == AUTO else resume
     group = runs.find_group(text, out) if text else None
-    found = [_read(run) for run in runs.seeds_of(group)] if group is not None else []
-    if group is not None and not found:
+    if group is None:
+        return {}
+    there = runs.seeds_of(group)
+    seeds = {int(run.path.name.removeprefix("seed_")) for run in there} | {*runs.seeds_named(group)}
+    found = {seed: find(AUTO, str(group), f"seed_{seed}") for seed in sorted(seeds)}
+    if None in found.values():  # which the process that prepares them may be about to begin
+        for run in filter(None, found.values()):
+            try:
+                os.close(hold(run.path))
+            except RunIsHeldError as error:
+                raise Failure("--resume", f"{error}; end that one first, or wait for it") from None
+            except OSError as error:
+                raise Failure("--resume", f"{run.path} cannot be written ({error.strerror})") from None
+    if any(found.values()):
+        return found
+    if resume != AUTO:
         raise Failure("--resume", f"{group} has no run in it; `lerax train` begins another")
-    return {int(run.layer.keys["seed"]): run for run in found}
+    (group / SEEDS).unlink()  # the command line says all of it again
+    return {}
 
 
 def find(resume: str, out: str, name: str | None, steps: int | None = None) -> Continued | None:

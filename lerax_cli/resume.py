@@ -63,7 +63,7 @@ def resume(
         raise BadInput("RUN", f"auto may have to begin a run, and has to know which one; `{line}` says it")
     group = continued.find_group(run, out, None)
     named = continued.trusted(
-        next(iter(group.values()), None) or continued.read(run, out, "RUN"), trust or []
+        next(filter(None, group.values()), None) or continued.read(run, out, "RUN"), trust or []
     )
     begin = functools.partial(
         train,

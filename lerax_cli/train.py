@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -325,11 +325,14 @@ def decide(given: Mapping[str, Any], warned: report.Warnings) -> Decided:
     """
     check_quiet(given["quiet"], given["progress"])
     resume, out, name, seed = (given[key] for key in ("resume", "out", "name", "seed"))
-    group = continued.find_group(resume, out, name) if resume is not None else {}
+    found = continued.find_group(resume, out, name) if resume is not None else {}
+    group = {seed: run for seed, run in found.items() if run is not None}
     going_on = next(iter(group.values()), None)
     if resume is not None and going_on is None:
         going_on = continued.find(resume, out, name, given["steps"])
-    chosen = which_seeds(given["seeds"], seed, group, going_on)
+    chosen = which_seeds(given["seeds"], seed, found, going_on)
+    if going_on is not None and (anew := [f"seed_{one}" for one in found if one not in group]):
+        warned.say(f"{going_on.folder}: nothing is there of {' and '.join(anew)}: begun anew")
     if given["profile"] and chosen:
         first = f"profile one of them with --seed {chosen[0]}"
         raise BadInput(
@@ -359,15 +362,15 @@ def refuse_seeds(seeds: list[int]) -> None:
 
 
 def which_seeds(
-    seeds: Any, seed: int | None, group: dict[int, continued.Continued], going_on: continued.Continued | None
+    seeds: Any, seed: int | None, group: Collection[int], going_on: continued.Continued | None
 ) -> list[int]:
     """The seeds that are trained side by side; none for a run by itself.
 
     Args:
         seeds: What `--seeds` says.
         seed: What `--seed` says.
-        group: The runs that go on, by seed.
-        going_on: The first of them, or the only run that goes on.
+        group: The seeds of a training of several that goes on.
+        going_on: The first of its runs, or the only run that goes on.
 
     Raises:
         BadInput: The two do not go together, or a training that goes on has others.

@@ -253,6 +253,24 @@ def test_a_seed_that_cannot_go_on_holds_up_no_other(folder: Path, tmp_path: Path
     check_same(tmp_path / "logs" / "many" / "seed_1", folder / "logs" / "solo1")
 
 
+@pytest.mark.parametrize("left", [(), ("run.json",)], ids=["nothing", "no config"])
+def test_a_seed_that_had_not_begun_begins_anew(folder: Path, tmp_path: Path, left: tuple[str, ...]):
+    """As a kill leaves it that comes while the runs are prepared; by its name and by `auto`."""
+    line = (*TRAIN, "--seeds", "2", "--name", "many")
+    assert terminal.warm(*line, "--time-limit", "0.001s", cwd=tmp_path).returncode == 0
+    many = tmp_path / "logs" / "many"
+    (many / "seed_1").rename(tmp_path / "gone")
+    for name in left:
+        (many / "seed_1").mkdir(exist_ok=True)
+        (tmp_path / "gone" / name).rename(many / "seed_1" / name)
+    again = (*line, "--resume", "auto") if left else ("resume", "many", "--progress", "off")
+    done = terminal.warm(*again, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "logs/many: nothing is there of seed_1: begun anew" in done.stderr
+    for seed in range(2):
+        check_same(many / f"seed_{seed}", folder / "logs" / f"solo{seed}")
+
+
 @pytest.mark.parametrize(
     ("options", "wrong"),
     [
