@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .archive import SEGMENTS, Archive, CheckpointError
 from .archive.folder import files_in
 from .archive.segments import check_segment, is_name, regular
-from .files import PROFILE, UNFINISHED, read_toml
+from .files import EXPORTED, ONNX, PROFILE, UNFINISHED, read_toml
 from .named import WRAP
 from .render import RenderError, check_video
 from .runs import CONFIG, FACTS, LIVES, LOCK, METRICS, STATUSES, Run, held
@@ -20,7 +20,6 @@ from .runs import CONFIG, FACTS, LIVES, LOCK, METRICS, STATUSES, Run, held
 POLICY, CHECKPOINTS, TABLE, EVENTS = "policy.eqx", "checkpoints", "metrics.csv", "events.out.tfevents."
 TRACE = ".json.gz"
 VIDEOS = (".mp4", ".gif")
-EXPORTED = ("policy.onnx", "exported.")  # how the names of what `lerax export` writes begin
 KEYS = ("seed", "nan")  # of a config, what belongs to its states beside the tables
 WHOLE = ("finished", "paused", "pruned", "diverged")  # how runs end whose files are closed
 TABLES = ("env", "algorithm", "policy")  # of a config, each with a name
@@ -145,7 +144,7 @@ class _Check:
             return lambda path: f"{check_video(path):,} frames"
         if path.suffix == ".eqx":
             return self._other_policy
-        if len(inside) == 1 and path.name.startswith(EXPORTED):
+        if len(inside) == 1 and (path.name == ONNX or path.stem == EXPORTED):
             return lambda path: "not looked at: exported, `lerax export --overwrite` writes it anew"
         return lambda path: "not looked at: lerax knows no such file"
 

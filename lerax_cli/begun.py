@@ -7,7 +7,6 @@ from lerax.algorithm import AlgorithmState
 from lerax.checkpoint import CheckpointError, read_metadata
 from lerax.checkpoints import Checkpoints
 from lerax.errors import SettingError
-from lerax.run import RunIsHeldError, hold
 from lerax.runs import CONFIG
 from lerax.verify import changed_setting
 
@@ -51,12 +50,7 @@ def begin(run: Continued, parts: Parts, callbacks: list[Any], warn: Callable[[st
         Failure: It is held by another process, or has no checkpoint that can be read.
     """
     run.check_name()
-    try:
-        lock = hold(run.path)
-    except RunIsHeldError as error:
-        raise Failure("--resume", f"{error}; end that one first, or wait for it") from None
-    except OSError as error:
-        raise Failure("--resume", f"{run.path} cannot be written ({error.strerror})") from None
+    lock = run.hold()
     store = Checkpoints(run.path / CHECKPOINTS)
     if not store.all() and (not run.has_trained or run.died_unsaved):
         return Begun(lock, None, {})  # its process ended before the first one

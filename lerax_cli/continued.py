@@ -69,9 +69,21 @@ class Continued(NamedTuple):
     def log_gap(self, steps: int) -> str:
         """What is missing of its log up to a checkpoint of so many steps, as a warning; "" for nothing."""
         last = last_step(self.path / runs.METRICS)
-        return f"{self.path / runs.METRICS} ends at step {last:,}: lines up to step {steps:,} are lost" * (
-            last < steps
-        )
+        there = f"{self.path / runs.METRICS} ends at step {last:,}"
+        return f"{there}: lines up to step {steps:,} are lost" if last < steps else ""
+
+    def hold(self) -> int:
+        """Takes its lock; see `lerax.run.hold`.
+
+        Raises:
+            Failure: Another process has it, or it cannot be made.
+        """
+        try:
+            return hold(self.path)
+        except RunIsHeldError as error:
+            raise Failure("--resume", f"{error}; end that one first, or wait for it") from None
+        except OSError as error:
+            raise Failure("--resume", f"{self.path} cannot be written ({error.strerror})") from None
 
     def check_name(self) -> None:
         """Refuses a directory that was renamed so that no backend takes its name.
@@ -190,12 +202,7 @@ def find_group(resume: str, out: str, name: str | None) -> dict[int, Continued |
     found = {seed: find(AUTO, str(group), f"seed_{seed}") for seed in sorted(seeds)}
     if None in found.values():  # which the process that prepares them may be about to begin
         for run in filter(None, found.values()):
-            try:
-                os.close(hold(run.path))
-            except RunIsHeldError as error:
-                raise Failure("--resume", f"{error}; end that one first, or wait for it") from None
-            except OSError as error:
-                raise Failure("--resume", f"{run.path} cannot be written ({error.strerror})") from None
+            os.close(run.hold())
     if any(found.values()):
         return found
     if resume != AUTO:

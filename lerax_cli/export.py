@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lerax.files import EXPORTED, ONNX
 from lerax.run import read_facts
 from lerax.settings import Limits, Setting
 
@@ -68,7 +69,7 @@ def export(
     if format != "onnx":
         _refuse_of_policies(format, policy=policy, seed=seed, trust=trust)
         folder, runs = tables.find(subject, out)
-        path = _place(output, folder / f"{tables.NAME}.{format}", overwrite)
+        path = _place(output, folder / f"{EXPORTED}.{format}", overwrite)
         return tables.export(path, runs, format, warned, json=json, quiet=quiet)
     made_for = policies.find_run_or_policy("RUN", subject, trust or [], out)
     if policy is not None and made_for.run is None:
@@ -78,7 +79,7 @@ def export(
         (source,) = policies.find_sources([policy], made_for.run, grid=False)
     if source.path is None:
         raise BadInput("--policy", f"nothing that could be exported (got {policy!r})")
-    own = made_for.run / "policy.onnx" if made_for.run else source.path.with_suffix(".onnx")
+    own = made_for.run / ONNX if made_for.run else source.path.with_suffix(".onnx")
     path = _place(output, own, overwrite)
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:

@@ -9,7 +9,6 @@ from lerax.runs import LoadedRun, find_all, find_group, table, write_table
 from . import report
 from .report import BadInput, Failure
 
-NAME = "exported"  # metrics.csv is what the backend of that name writes
 READ = {"csv": "read_csv", "json": "read_json", "parquet": "read_parquet"}
 """The function of pandas that reads a format."""
 

@@ -21,7 +21,7 @@ CLOSE_SECONDS = 8.0  # well within the 10 in which the process has to end
 
 Records = Sequence[tuple[int, dict[str, float]]]
 
-_taken: list[AbstractLoggingBackend] = []  # by the runs that are open: what two wrote would be mixed up
+_taken: "list[Dispatcher]" = []  # whose backends are theirs alone: what two runs wrote would be mixed up
 _taking = threading.Lock()
 
 
@@ -58,7 +58,6 @@ class Dispatcher:
         self.backend = backend
         self.label = type(backend).__name__
         self.status = Status.NEW
-        self._has_taken = False
         self._queue: queue.SimpleQueue[tuple[Callable[..., None], tuple] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = self._lost = 0  # records in the queue, and records that were not logged
@@ -82,13 +81,12 @@ class Dispatcher:
             SettingError: It is another one's.
         """
         with _taking:
-            if any(one is self.backend for one in _taken):
+            if any(one.backend is self.backend for one in _taken):
                 hint = "close the callback that has it, or make another backend"
                 raise SettingError(
                     "backend", self.backend, wrong="already in use", hint=hint, said=self.label
                 )
-            _taken.append(self.backend)
-            self._has_taken = True
+            _taken.append(self)
 
     def open(self, name: str, timeout: float = OPEN_SECONDS) -> None:
         """Opens the backend and waits until it is.
@@ -259,9 +257,8 @@ class Dispatcher:
                 self._try(function, arguments)
         if self.status not in (Status.NEW, Status.UNOPENED):
             self._try(self.backend.close, ())
-        if self._has_taken:
-            with _taking:
-                _taken[:] = [one for one in _taken if one is not self.backend]
+        with _taking:
+            _taken[:] = [one for one in _taken if one is not self]
         self._closed.set()
 
     def _try(self, function: Callable[..., None], arguments: tuple) -> None:
